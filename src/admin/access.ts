@@ -1,0 +1,48 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { Problem } from '../errors.js';
+import type { AdminRequest } from './http.js';
+
+function isLoopback(address: Uint8Array): boolean {
+  if (address.length === 4) return address[0] === 127;
+  const text = Buffer.from(address).toString('hex');
+  // ::1, or an IPv4 loopback address mapped into IPv6 (::ffff:127.x.x.x)
+  return text === '00000000000000000000000000000001' || text.startsWith('00000000000000000000ffff7f');
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+/**
+ * Decides who may publish: whoever has one of the keys, or without keys callers on this machine.
+ *
+ * @returns a guard that throws a {@link Problem} for anyone else
+ */
+export function publishGuard(apiKeys: readonly string[]): (request: AdminRequest) => void {
+  // Digests have one length, so the comparison takes the same time for every guess.
+  const known = apiKeys.map(digest);
+  return (request) => {
+    if (known.length === 0) {
+      // A page in a browser on this machine is not the operator: browsers always name the page's origin on a POST.
+      if (request.header('origin') !== '') {
+        throw new Problem(
+          'forbidden',
+          'Pages in a browser may not publish here. Set API_KEY and publish from a server.',
+        );
+      }
+      if (isLoopback(request.remoteAddress)) return;
+      throw new Problem(
+        'forbidden',
+        'Without API_KEY only callers on the same machine may publish. Set API_KEY to allow others.',
+      );
+    }
+    const [scheme = '', key = ''] = request.header('authorization').split(' ');
+    const given = digest(key);
+    let match = false;
+    for (const one of known) match = timingSafeEqual(one, given) || match;
+    if (scheme.toLowerCase() === 'bearer' && match) return;
+    throw new Problem('unauthorized', 'Send one of the keys of API_KEY as "Authorization: Bearer <key>".', {
+      headers: { 'WWW-Authenticate': 'Bearer' },
+    });
+  };
+}

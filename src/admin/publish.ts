@@ -1,0 +1,107 @@
+import { isUtf8 } from 'node:buffer';
+import { decodeItem, type FeedMessage, type RejectReason } from '../contract/decode.js';
+import type { FeedEvent } from '../contract/events.js';
+import { splitJsonArray } from '../contract/json-array.js';
+import { type ProblemCode, Problem } from '../errors.js';
+import type { AdminRequest, Route } from './http.js';
+
+/** Puts messages where every pod delivers them. */
+export interface Publisher {
+  /**
+   * Publishes all of the messages, in order, or none.
+   *
+   * @returns offsets in wire form, one a message; fewer where the place is not known
+   * @throws {@link Problem} `publish_unavailable` when they are not published
+   */
+  publish(messages: readonly FeedMessage[]): Promise<readonly string[]>;
+}
+
+/** Told of every item that was refused. */
+export type OnRejected = (event: FeedEvent, reason: RejectReason, detail: string, item: Buffer) => void;
+
+/** Most items in one request. */
+const MAX_BATCH = 1000;
+
+const SHAPE_PROBLEM: Record<FeedEvent, ProblemCode> = { new_signal: 'invalid_signal', status_update: 'invalid_status' };
+
+function readBody(request: AdminRequest): { text: string; items: readonly string[]; isBatch: boolean } {
+  const mediaType = (request.header('content-type').split(';')[0] ?? '').trim().toLowerCase();
+  if (mediaType !== 'application/json') {
+    const got = mediaType === '' ? 'no content-type' : `"${mediaType}"`;
+    throw new Problem('unsupported_media_type', `Send the body with content-type application/json; got ${got}.`);
+  }
+  if (!isUtf8(request.body)) throw new Problem('invalid_encoding', 'The body is not valid UTF-8.');
+  const text = request.body.toString('utf8').trim();
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new Problem('invalid_json', `The body is not JSON: ${(error as SyntaxError).message}.`);
+  }
+  if (!Array.isArray(value)) return { text, items: [text], isBatch: false };
+  if (value.length === 0) throw new Problem('empty_batch', 'The array is empty. Send at least one object.');
+  if (value.length > MAX_BATCH) {
+    throw new Problem('batch_too_long', `The array has ${value.length} items; at most ${MAX_BATCH} are taken.`);
+  }
+  return { text, items: splitJsonArray(text), isBatch: true };
+}
+
+/**
+ * `POST` of one object or an array of up to 1,000: all are published, in order, or none is.
+ *
+ * @param maxSignalBytes - longest item, in bytes
+ */
+function publishRoute(
+  path: string,
+  event: FeedEvent,
+  publisher: Publisher,
+  guard: (request: AdminRequest) => void,
+  maxSignalBytes: number,
+  onRejected: OnRejected,
+): Route {
+  return {
+    method: 'POST',
+    path,
+    guard,
+    // Every item at its largest, a comma each, the brackets, and some white space.
+    maxBody: MAX_BATCH * (maxSignalBytes + 2) + 1024,
+    handle: async (request) => {
+      let body: ReturnType<typeof readBody>;
+      try {
+        body = readBody(request);
+      } catch (error) {
+        if (error instanceof Problem && error.code === 'invalid_json')
+          onRejected(event, 'not_json', error.message, request.body);
+        if (error instanceof Problem && error.code === 'invalid_encoding')
+          onRejected(event, 'encoding', error.message, request.body);
+        throw error;
+      }
+      const messages = body.items.map((item, index) => {
+        const decoded = decodeItem(event, item, maxSignalBytes);
+        if (decoded.ok) return decoded.message;
+        onRejected(event, decoded.reason, decoded.detail, Buffer.from(item));
+        const code = decoded.reason === 'too_large' ? 'message_too_large' : SHAPE_PROBLEM[event];
+        const where = body.isBatch ? `Item ${index}: ` : '';
+        throw new Problem(
+          code,
+          `${where}${decoded.detail}. Nothing was published.`,
+          body.isBatch ? { members: { index } } : {},
+        );
+      });
+      return { status: 202, body: JSON.stringify({ offsets: await publisher.publish(messages) }) };
+    },
+  };
+}
+
+/** `POST /v1/signals` and `POST /v1/status`. */
+export function publishRoutes(
+  publisher: Publisher,
+  guard: (request: AdminRequest) => void,
+  maxSignalBytes: number,
+  onRejected: OnRejected,
+): Route[] {
+  return [
+    publishRoute('/v1/signals', 'new_signal', publisher, guard, maxSignalBytes, onRejected),
+    publishRoute('/v1/status', 'status_update', publisher, guard, maxSignalBytes, onRejected),
+  ];
+}

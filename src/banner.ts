@@ -1,0 +1,64 @@
+import { type RedisTarget, describeRedis } from './redis/url.js';
+
+/** What the banner tells. */
+export interface BannerFacts {
+  readonly version: string;
+  readonly tls: boolean;
+  readonly host: string;
+  readonly port: number;
+  readonly adminHost: string;
+  readonly adminPort: number;
+  readonly redis: RedisTarget | undefined;
+  readonly signalChannel: string;
+  readonly needsKey: boolean;
+}
+
+/** An address that can be opened: a wildcard address is not one. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return 'localhost';
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+/** A signal for the line that a newcomer pastes. */
+function sampleSignal(): string {
+  return JSON.stringify({
+    type: 'QUANTUM_CIPHER',
+    signal: 'BUY',
+    price: 162.5,
+    symbol: 'BTC/USDT',
+    timeframe: '1m',
+    timestamp: new Date().toISOString(),
+  });
+}
+
+/** The line that publishes one signal from a shell. */
+export function publishLine(facts: BannerFacts): string {
+  const signal = sampleSignal();
+  if (facts.redis?.kind === 'single' && !facts.redis.tls && facts.redis.password === undefined) {
+    const { host, port } = facts.redis.node;
+    return `redis-cli -h ${host} -p ${port} PUBLISH ${facts.signalChannel} '${signal}'`;
+  }
+  const key = facts.needsKey ? ` -H "authorization: Bearer $API_KEY"` : '';
+  const url = `http://${reachable(facts.adminHost)}:${facts.adminPort}/v1/signals`;
+  return `curl -s ${url}${key} -H 'content-type: application/json' -d '${signal}'`;
+}
+
+/** What is printed when the gateway serves. */
+export function banner(facts: BannerFacts): string {
+  const http = facts.tls ? 'https' : 'http';
+  const mode =
+    facts.redis === undefined ? 'embedded (one pod, journal in memory, no Redis)' : describeRedis(facts.redis);
+  return [
+    '',
+    `  signal-gateway ${facts.version}`,
+    '',
+    `  Socket.IO   ${http}://${reachable(facts.host)}:${facts.port}`,
+    `  Admin       http://${reachable(facts.adminHost)}:${facts.adminPort}   (/healthz /readyz /metrics)`,
+    `  Mode        ${mode}`,
+    '',
+    '  Publish a signal:',
+    `  ${publishLine(facts)}`,
+    '',
+    '',
+  ].join('\n');
+}

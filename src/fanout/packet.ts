@@ -1,0 +1,12 @@
+import type { FeedEvent } from '../contract/events.js';
+
+/**
+ * Encodes a Socket.IO EVENT packet of the default namespace around JSON text that is at hand already.
+ * Format: Socket.IO protocol v5, `2["event",arg,…]`.
+ *
+ * @param json - the first argument, as JSON text
+ * @param offset - the last argument, if the event has one
+ */
+export function encodeEvent(event: FeedEvent, json: string, offset?: string): string {
+  return offset === undefined ? `2["${event}",${json}]` : `2["${event}",${json},"${offset}"]`;
+}

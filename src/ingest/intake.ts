@@ -1,0 +1,24 @@
+import { decodeBytes, type FeedMessage } from '../contract/decode.js';
+import type { FeedEvent } from '../contract/events.js';
+import type { Rejections } from './rejections.js';
+
+/** Takes messages from Pub/Sub: good ones go on, bad ones are noted and change nothing. */
+export class Intake {
+  readonly #maxBytes: number;
+  readonly #rejections: Rejections;
+  readonly #accept: (message: FeedMessage) => void;
+
+  /** @param maxBytes - longest message taken */
+  constructor(maxBytes: number, rejections: Rejections, accept: (message: FeedMessage) => void) {
+    this.#maxBytes = maxBytes;
+    this.#rejections = rejections;
+    this.#accept = accept;
+  }
+
+  /** @param bytes - the message as it came from Redis */
+  take(event: FeedEvent, bytes: Uint8Array): void {
+    const decoded = decodeBytes(event, bytes, this.#maxBytes);
+    if (decoded.ok) this.#accept(decoded.message);
+    else this.#rejections.note('pubsub', event, decoded.reason, decoded.detail, bytes);
+  }
+}

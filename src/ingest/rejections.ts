@@ -1,0 +1,72 @@
+import type { Logger } from 'pino';
+import type { RejectReason } from '../contract/decode.js';
+import type { FeedEvent } from '../contract/events.js';
+
+/** The way a message came in. */
+export type Source = 'pubsub' | 'http';
+
+/** A message that was refused. */
+export interface Rejection {
+  readonly source: Source;
+  readonly event: FeedEvent;
+  readonly reason: RejectReason;
+  /** What is wrong, in a sentence. */
+  readonly detail: string;
+  /** The first bytes of the message, as text. */
+  readonly sample: string;
+  /** When, ISO 8601. */
+  readonly at: string;
+}
+
+/** Keeps rejections where an operator can look at them. */
+export interface RejectionStore {
+  /** MUST NOT throw and MUST NOT wait: what can not be kept is dropped. */
+  keep(rejection: Rejection): void;
+}
+
+const SAMPLE_BYTES = 512;
+const WINDOW_MS = 10_000;
+/** Rejections kept a window; a flood of bad messages must not become a flood of writes. */
+const KEPT_PER_WINDOW = 200;
+
+/** Counts rejections, logs the first of each reason in a window with the number left out, and keeps samples. */
+export class Rejections {
+  readonly #log: Logger;
+  readonly #store: RejectionStore | undefined;
+  readonly #count: (source: Source, event: FeedEvent, reason: RejectReason) => void;
+  readonly #unlogged = new Map<RejectReason, number>();
+  #windowEnd = 0;
+  #kept = 0;
+
+  constructor(
+    log: Logger,
+    count: (source: Source, event: FeedEvent, reason: RejectReason) => void,
+    store: RejectionStore | undefined,
+  ) {
+    this.#log = log;
+    this.#count = count;
+    this.#store = store;
+  }
+
+  /** Notes a rejection; `bytes` is the message as it came. */
+  note(source: Source, event: FeedEvent, reason: RejectReason, detail: string, bytes: Uint8Array): void {
+    this.#count(source, event, reason);
+    const now = Date.now();
+    if (now >= this.#windowEnd) {
+      this.#windowEnd = now + WINDOW_MS;
+      this.#kept = 0;
+      for (const [key, left] of this.#unlogged) {
+        if (left > 0) this.#log.warn({ reason: key, left }, 'more messages were rejected than were logged');
+      }
+      this.#unlogged.clear();
+    }
+    const left = this.#unlogged.get(reason);
+    if (left === undefined) this.#log.warn({ source, event, reason, detail }, 'message rejected');
+    this.#unlogged.set(reason, left === undefined ? 0 : left + 1);
+
+    if (this.#kept >= KEPT_PER_WINDOW) return;
+    this.#kept++;
+    const sample = Buffer.from(bytes.subarray(0, SAMPLE_BYTES)).toString('utf8');
+    this.#store?.keep({ source, event, reason, detail, sample, at: new Date(now).toISOString() });
+  }
+}

@@ -1,0 +1,130 @@
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import type { HostPort, RedisTarget } from './url.js';
+
+/** A connection for commands: to one server, through Sentinel, or to a cluster. */
+export type RedisCommands = Redis | Cluster;
+
+/** ioredis types an absent `replyMapping` so that it can not be spread under exact optional types. */
+type Options = Omit<RedisOptions, 'replyMapping'>;
+
+const CONNECT_TIMEOUT_MS = 5000;
+/** A command that has no answer by then has failed, so a stopped Redis can not hang a request. */
+const COMMAND_TIMEOUT_MS = 3000;
+
+function retryDelay(times: number): number {
+  return Math.min(2000, 50 * 2 ** Math.min(times, 6)) * (0.5 + Math.random() / 2);
+}
+
+function credentials(target: RedisTarget): Pick<Options, 'username' | 'password'> {
+  return {
+    ...(target.username === undefined ? {} : { username: target.username }),
+    ...(target.password === undefined ? {} : { password: target.password }),
+  };
+}
+
+function addressOptions(target: Exclude<RedisTarget, { kind: 'cluster' }>): Options {
+  if (target.kind === 'sentinel') {
+    return {
+      sentinels: target.sentinels.map((sentinel) => ({ ...sentinel })),
+      name: target.name,
+      db: target.db,
+      ...credentials(target),
+    };
+  }
+  return { ...target.node, db: target.db, ...(target.tls ? { tls: {} } : {}), ...credentials(target) };
+}
+
+/** Makes the connections of one process; the only place that knows how each kind of Redis is reached. */
+export class RedisConnections {
+  readonly #target: RedisTarget;
+  readonly #name: string;
+  #clusterNodes: () => readonly HostPort[] = () => [];
+  readonly #open: RedisCommands[] = [];
+
+  /** @param name - shown by `CLIENT LIST` */
+  constructor(target: RedisTarget, name: string) {
+    this.#target = target;
+    this.#name = name;
+  }
+
+  /** Whether Redis is a cluster. */
+  get isCluster(): boolean {
+    return this.#target.kind === 'cluster';
+  }
+
+  /**
+   * A connection that reconnects by itself.
+   *
+   * @param purpose - part of the connection's name
+   * @param options.queue - whether commands wait while the link is down (needed to subscribe); without it they fail at
+   *   once, so nothing stale is sent later
+   */
+  commands(purpose: string, options: { queue: boolean }): RedisCommands {
+    const common: Options = {
+      connectionName: `${this.#name}:${purpose}`,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      // A command that was under way when the link broke may have been carried out: sending it again could do it twice.
+      autoResendUnfulfilledCommands: false,
+      ...(options.queue ? {} : { commandTimeout: COMMAND_TIMEOUT_MS }),
+    };
+    const target = this.#target;
+    const connection =
+      target.kind === 'cluster'
+        ? this.#cluster(target, common, options.queue)
+        : new Redis({
+            ...addressOptions(target),
+            ...common,
+            enableOfflineQueue: options.queue,
+            maxRetriesPerRequest: options.queue ? null : 0,
+            retryStrategy: retryDelay,
+            sentinelRetryStrategy: retryDelay,
+          });
+    this.#open.push(connection);
+    return connection;
+  }
+
+  #cluster(target: Extract<RedisTarget, { kind: 'cluster' }>, common: Options, queue: boolean): Cluster {
+    const cluster = new Cluster(
+      target.nodes.map((node) => ({ ...node })),
+      {
+        redisOptions: { ...common, ...credentials(target) },
+        enableOfflineQueue: queue,
+        clusterRetryStrategy: retryDelay,
+        shardedSubscribers: queue,
+        // 0: a command whose connection broke fails, for the same reason as autoResendUnfulfilledCommands.
+        retryDelayOnFailover: queue ? 100 : 0,
+        slotsRefreshTimeout: 2000,
+      },
+    );
+    this.#clusterNodes = () =>
+      cluster.nodes('master').map(({ options }) => ({ host: options.host ?? '', port: options.port ?? 0 }));
+    return cluster;
+  }
+
+  /**
+   * A connection that is used once: it connects when told to and does not reconnect. On a cluster it goes to a random
+   * node, since a message published on one node is heard on all.
+   */
+  single(purpose: string): Redis {
+    const common: Options = {
+      connectionName: `${this.#name}:${purpose}`,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      lazyConnect: true,
+      retryStrategy: null,
+      sentinelRetryStrategy: () => null,
+      maxRetriesPerRequest: 0,
+      autoResubscribe: false,
+    };
+    const target = this.#target;
+    if (target.kind !== 'cluster') return new Redis({ ...addressOptions(target), ...common });
+    const known = this.#clusterNodes();
+    const nodes = known.length > 0 ? known : target.nodes;
+    const node = nodes[Math.floor(Math.random() * nodes.length)];
+    return new Redis({ ...node, ...common, ...credentials(target) });
+  }
+
+  /** Closes every connection made by {@link commands}. */
+  close(): void {
+    for (const connection of this.#open) connection.disconnect();
+  }
+}

@@ -1,0 +1,31 @@
+import { createRequire } from 'node:module';
+import type * as uWebSockets from 'uWebSockets.js';
+import { EXIT, StartError, messageOf } from './errors.js';
+
+/** The uWebSockets.js module. */
+export type Uws = typeof uWebSockets;
+
+/**
+ * Loads uWebSockets.js, which is a binary for one platform and one major version of Node.js.
+ *
+ * It is loaded here and nowhere else, and handed to the parts that need it, so that a binary that can not load ends the
+ * start with a reason instead of a stack trace.
+ *
+ * @throws {@link StartError} with what to do
+ */
+export function loadUws(): Uws {
+  try {
+    return createRequire(import.meta.url)('uWebSockets.js') as Uws;
+  } catch (error) {
+    const here = `Node.js ${process.versions.node} on ${process.platform}-${process.arch}`;
+    const [reason] = messageOf(error)
+      .split('\n')
+      .filter((line) => line !== '')
+      .slice(-1);
+    throw new StartError(
+      `uWebSockets.js can not load its binary for ${here}. It needs Node.js 20 or 22 with glibc 2.27 or newer (not ` +
+        `Alpine), and node_modules installed by the same major version of Node.js: run "npm ci" again. Reason: ${reason}`,
+      EXIT.failed,
+    );
+  }
+}

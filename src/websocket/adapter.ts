@@ -1,0 +1,103 @@
+import { createAdapter, createShardedAdapter } from '@socket.io/redis-adapter';
+import type { Cluster, Redis } from 'ioredis';
+import type { Logger } from 'pino';
+import type { Namespace } from 'socket.io';
+import type { Adapter } from 'socket.io-adapter';
+import { messageOf } from '../errors.js';
+
+/** Makes the Socket.IO adapter of a namespace. */
+export type AdapterFactory = (namespace: Namespace) => Adapter;
+
+type Connection = Redis | Cluster;
+
+const LOG_EVERY_MS = 10_000;
+
+/**
+ * The connection as the Redis adapter gets it for publishing.
+ *
+ * The adapter drops the promises of its publishes: with Redis away each would become an unhandled rejection. Here a
+ * failed publish counts as heard by nobody and is logged, at a limited rate.
+ */
+class AdapterPublisher {
+  readonly isCluster: boolean;
+  readonly #connection: Connection;
+  readonly #log: Logger;
+  #nextLog = 0;
+
+  constructor(connection: Connection, isCluster: boolean, log: Logger) {
+    this.#connection = connection;
+    this.isCluster = isCluster;
+    this.#log = log;
+  }
+
+  publish(channel: string, message: string | Buffer): Promise<number> {
+    return this.#guard(this.#connection.publish(channel, message));
+  }
+
+  spublish(channel: string, message: string | Buffer): Promise<number> {
+    return this.#guard(this.#connection.spublish(channel, message) as Promise<number>);
+  }
+
+  /** Named by the adapter; ioredis calls it `call`. */
+  send_command(
+    command: string,
+    args: string[],
+    done?: (error: Error | null, result?: unknown) => void,
+  ): Promise<unknown> {
+    const result = (this.#connection as Redis).call(command, args);
+    if (done !== undefined) {
+      result.then(
+        (value) => done(null, value),
+        (error: unknown) => done(error as Error),
+      );
+    }
+    return result;
+  }
+
+  nodes(): Redis[] {
+    return (this.#connection as Cluster).nodes();
+  }
+
+  on(event: string, listener: (...args: unknown[]) => void): void {
+    this.#connection.on(event as 'error', listener);
+  }
+
+  off(event: string, listener: (...args: unknown[]) => void): void {
+    this.#connection.off(event, listener);
+  }
+
+  async #guard(result: Promise<number>): Promise<number> {
+    try {
+      return await result;
+    } catch (error) {
+      const now = Date.now();
+      if (now >= this.#nextLog) {
+        this.#nextLog = now + LOG_EVERY_MS;
+        this.#log.warn({ reason: messageOf(error) }, 'a broadcast could not be shared with the other pods');
+      }
+      return 0;
+    }
+  }
+}
+
+/**
+ * The adapter that shares with other pods what is not in the journal: `io.emit` of any pod, emits of
+ * `@socket.io/redis-emitter`, cluster-wide disconnects, `serverSideEmit`.
+ *
+ * Channel names are the adapter's defaults, so that an emitter needs no options.
+ *
+ * @param publish - a connection that does not queue while its link is down
+ * @param subscribe - a connection of the adapter's own, that queues
+ * @param isCluster - uses sharded Pub/Sub (Redis 7)
+ */
+export function redisAdapter(
+  publish: Connection,
+  subscribe: Connection,
+  isCluster: boolean,
+  log: Logger,
+): AdapterFactory {
+  const publisher = new AdapterPublisher(publish, isCluster, log);
+  // "static": one channel for all rooms. "dynamic" would subscribe in Redis for every topic that has a client.
+  if (isCluster) return createShardedAdapter(publisher, subscribe, { subscriptionMode: 'static' });
+  return createAdapter(publisher, subscribe, { publishOnSpecificResponseChannel: true });
+}

@@ -1,0 +1,142 @@
+import { fileURLToPath } from 'node:url';
+import { type Socket, type ManagerOptions, type SocketOptions, io } from 'socket.io-client';
+import { Child, type Cleanup, HOST } from './processes.js';
+import { until } from './until.js';
+
+const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+
+/** One gateway in a process of its own, on free ports. */
+export class Pod {
+  readonly child: Child;
+  port = 0;
+  adminPort = 0;
+
+  private constructor(env: Readonly<Record<string, string>>, nodeArgs: readonly string[]) {
+    this.child = new Child(process.execPath, [...nodeArgs, MAIN], {
+      HOST,
+      ADMIN_HOST: HOST,
+      PORT: '0',
+      ADMIN_PORT: '0',
+      ...env,
+    });
+  }
+
+  /** Starts a gateway and waits until it listens; with `ready` also until it is ready for clients. */
+  static async start(
+    cleanup: Cleanup,
+    env: Readonly<Record<string, string>> = {},
+    { ready = true, nodeArgs = [] }: { ready?: boolean; nodeArgs?: readonly string[] } = {},
+  ): Promise<Pod> {
+    const pod = cleanup.add(new Pod(env, nodeArgs), async (self) => {
+      await self.child.kill();
+    });
+    const line = await until('the pod to serve', () => pod.logs().find(({ msg }) => msg === 'serving'), {
+      seen: () => pod.output(),
+    });
+    pod.port = Number(line['port']);
+    pod.adminPort = Number(line['adminPort']);
+    if (ready) await pod.ready();
+    return pod;
+  }
+
+  get url(): string {
+    return `http://${HOST}:${this.port}`;
+  }
+
+  get adminUrl(): string {
+    return `http://${HOST}:${this.adminPort}`;
+  }
+
+  async ready(): Promise<void> {
+    await until('the pod to be ready', async () => (await fetch(`${this.adminUrl}/readyz`)).status === 200, {
+      seen: () => this.output(),
+    });
+  }
+
+  /** The log lines so far. */
+  logs(): Record<string, unknown>[] {
+    return this.child.stdout
+      .split('\n')
+      .filter((line) => line.startsWith('{') && line.endsWith('}'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+
+  output(): string {
+    return `${this.child.stdout}${this.child.stderr}`;
+  }
+
+  /** The value of a metric, summed over the label sets that match. */
+  async metric(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
+    const text = await (await fetch(`${this.adminUrl}/metrics`)).text();
+    let sum = 0;
+    for (const line of text.split('\n')) {
+      const match = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line);
+      if (match?.[1] !== name) continue;
+      const has = Object.entries(labels).every(([key, value]) => match[2]?.includes(`${key}="${value}"`));
+      if (has) sum += Number(match[3]);
+    }
+    return sum;
+  }
+
+  /** Publishes through the publish API. */
+  async post(path: string, body: unknown, headers: Readonly<Record<string, string>> = {}): Promise<Response> {
+    return fetch(this.adminUrl + path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: typeof body === 'string' || body instanceof Uint8Array ? (body as string) : JSON.stringify(body),
+    });
+  }
+}
+
+/** A stock client that keeps everything it got. */
+export class FeedClient {
+  readonly socket: Socket;
+  readonly signals: unknown[][] = [];
+  readonly statuses: unknown[][] = [];
+  readonly welcomes: unknown[][] = [];
+  readonly other: unknown[][] = [];
+  readonly disconnects: string[] = [];
+
+  constructor(cleanup: Cleanup, url: string, options: Partial<ManagerOptions & SocketOptions> = {}) {
+    this.socket = io(url, { forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 200, ...options });
+    cleanup.add(this.socket, () => this.socket.disconnect());
+    this.socket.onAny((event: string, ...args: unknown[]) => {
+      const lists: Record<string, unknown[][]> = {
+        new_signal: this.signals,
+        status_update: this.statuses,
+        welcome: this.welcomes,
+      };
+      const list = lists[event];
+      if (list === undefined) this.other.push([event, ...args]);
+      else list.push(args);
+    });
+    this.socket.on('disconnect', (reason) => this.disconnects.push(reason));
+  }
+
+  /** Connects and waits for the `welcome`. */
+  static async connect(
+    cleanup: Cleanup,
+    url: string,
+    options: Partial<ManagerOptions & SocketOptions> = {},
+  ): Promise<FeedClient> {
+    const client = new FeedClient(cleanup, url, options);
+    await client.welcomed();
+    return client;
+  }
+
+  async welcomed(count = 1): Promise<void> {
+    await until('a welcome', () => this.welcomes.length >= count, { seen: () => this });
+  }
+
+  /** What `until` prints of a client. */
+  toJSON(): unknown {
+    return {
+      connected: this.socket.connected,
+      transport: this.socket.io.engine?.transport?.name,
+      signals: this.signals.length,
+      statuses: this.statuses,
+      welcomes: this.welcomes,
+      disconnects: this.disconnects,
+    };
+  }
+}
