@@ -6,28 +6,27 @@ import { type NotReadyReason, healthRoutes } from './admin/health.js';
 import { serveRoutes } from './admin/http.js';
 import { Metrics } from './admin/metrics.js';
 import { type Publisher, publishRoutes } from './admin/publish.js';
+import { RedisParts } from './app-redis.js';
 import type { BannerFacts } from './banner.js';
 import type { Config } from './config.js';
 import type { FeedMessage } from './contract/decode.js';
-import type { FeedEvent } from './contract/events.js';
 import { formatOffset } from './contract/offset.js';
-import { messageOf } from './errors.js';
+import { Problem, messageOf } from './errors.js';
 import { Fanout } from './fanout/fanout.js';
+import { encodeEntry } from './fanout/packet.js';
 import { type Listener, listen } from './http-listener.js';
-import { Intake } from './ingest/intake.js';
-import { RedisPublisher } from './ingest/redis-publisher.js';
-import { RedisRejectionStore } from './ingest/redis-rejection-store.js';
-import { RedisSubscriber } from './ingest/redis-subscriber.js';
-import { Rejections, type Source } from './ingest/rejections.js';
+import { Rejections } from './ingest/rejections.js';
+import { AppendError, type Journal, type JournalListener } from './journal/journal.js';
 import { MemoryJournal } from './journal/memory-journal.js';
-import { type RedisCommands, RedisConnections } from './redis/connections.js';
-import { type RedisTarget, describeRedis } from './redis/url.js';
+import { describeRedis } from './redis/url.js';
 import type { Uws } from './uws.js';
-import { redisAdapter } from './websocket/adapter.js';
 import { type FeedServer, WebSocketManager } from './websocket/websocket-manager.js';
 
 /** Each step of a stop gets at most this long, so that all of them together end within Kubernetes's patience. */
 const STOP_STEP_MS = 1000;
+
+/** How often clients with topics are told where the journal is. */
+const CHECKPOINT_MS = 10_000;
 
 /** Version of this package. */
 export function version(): string {
@@ -35,13 +34,6 @@ export function version(): string {
     version: string;
   };
   return text;
-}
-
-/** What exists only with Redis. */
-interface RedisParts {
-  readonly connections: RedisConnections;
-  readonly commands: RedisCommands;
-  readonly adapterSubscriber: RedisCommands;
 }
 
 /**
@@ -55,18 +47,17 @@ export class App {
   readonly #log: Logger;
   readonly #metrics = new Metrics();
   readonly #fanout: Fanout;
-  readonly #journal: MemoryJournal;
+  readonly #journal: Journal;
+  readonly #redis: RedisParts | undefined;
+  readonly #rejections: Rejections;
   readonly #websocket: WebSocketManager;
   readonly #publicApp: TemplatedApp;
   readonly #adminApp: TemplatedApp;
-  readonly #redis: RedisParts | undefined;
-  readonly #rejections: Rejections;
-  readonly #subscriber: RedisSubscriber | undefined;
   readonly #listeners: Listener[] = [];
   #state: 'starting' | 'serving' | 'stopping' = 'starting';
-  #linked = false;
-  /** What clients were last told of the link; `undefined` while there was nothing to tell. */
+  /** What clients were last told of the link to Redis; `undefined` while there was nothing to tell. */
   #announced: boolean | undefined;
+  #checkpoints: NodeJS.Timeout | undefined;
   #stopping: Promise<void> | undefined;
 
   /** @param pod - a name that no other process has */
@@ -76,14 +67,36 @@ export class App {
     this.#log = log;
 
     this.#fanout = new Fanout({ publish: (rooms, packet) => this.#websocket.publish(rooms, packet) });
-    this.#journal = new MemoryJournal((entry) => this.#fanout.deliver(entry));
-    this.#redis = config.redis && this.#connectRedis(config.redis, pod);
-    this.#rejections = new Rejections(
-      log,
-      (source, event, reason) => this.#metrics.rejected.inc({ source, event, reason }),
-      this.#redis && new RedisRejectionStore(this.#redis.commands, config.redisKeyPrefix, pod),
-    );
-    this.#subscriber = this.#redis && this.#buildSubscriber(this.#redis.connections);
+    const listener: JournalListener = {
+      onEntry: (entry) => this.#fanout.deliver(entry),
+      onGap: (reason, requested, resumed) => this.#fanout.gap(reason, requested, resumed),
+    };
+    if (config.redis === undefined) {
+      this.#journal = new MemoryJournal(config.journalMaxlen, listener);
+      this.#rejections = new Rejections(
+        log,
+        (source, event, reason) => this.#metrics.rejected.inc({ source, event, reason }),
+        undefined,
+        () => true,
+      );
+    } else {
+      this.#redis = new RedisParts(
+        config.redis,
+        config,
+        pod,
+        {
+          ...listener,
+          onStatuses: (statuses) => this.#fanout.remember(statuses),
+          onLink: (up) => this.#onLink(up),
+          onBridged: (event) => this.#metrics.accepted.inc({ source: 'pubsub', event }),
+          onDropped: (count, why) => this.#onDropped(count, why),
+          onReject: (source, event, reason) => this.#metrics.rejected.inc({ source, event, reason }),
+        },
+        log,
+      );
+      this.#journal = this.#redis.journal;
+      this.#rejections = this.#redis.rejections;
+    }
     this.#publicApp = config.tls
       ? uws.SSLApp({ cert_file_name: config.tls.certFile, key_file_name: config.tls.keyFile })
       : uws.App();
@@ -92,7 +105,13 @@ export class App {
     this.#metrics.watch({
       connections: () => this.#websocket.transports(),
       sessions: () => this.#websocket.connections,
-      redisUp: () => (this.#redis === undefined ? undefined : this.#linked ? 1 : 0),
+      journalSeq: () => this.#journal.head().seq,
+      redis: this.#redis && {
+        up: () => (this.#redis?.linked === true ? 1 : 0),
+        bridging: () => (this.#redis?.bridge.holding === true ? 1 : 0),
+        waiting: () => this.#redis?.bridge.waiting ?? 0,
+        lag: () => this.#redis?.journal.reader.lag ?? 0,
+      },
     });
   }
 
@@ -107,7 +126,8 @@ export class App {
     this.#listeners.push(admin);
     const open = await listen(this.#uws, this.#publicApp, host, port, 'PORT');
     this.#listeners.push(open);
-    this.#subscriber?.start();
+    this.#redis?.start();
+    this.#startCheckpoints();
     this.#state = 'serving';
     const facts: BannerFacts = {
       version: version(),
@@ -152,13 +172,14 @@ export class App {
 
   async #stop(): Promise<void> {
     this.#state = 'stopping';
+    clearInterval(this.#checkpoints);
     const steps: [string, () => unknown][] = [
       ['refuse new clients', () => this.#websocket.refuseNew()],
       // The admin port goes last: health checks should see "draining", not a closed port.
       ['stop listening', () => this.#listeners.at(-1)?.close()],
-      ['stop the subscriber', () => this.#subscriber?.stop()],
+      ['stop reading', () => this.#redis?.stop()],
       ['close the clients', () => this.#websocket.close()],
-      ['close Redis', () => this.#redis?.connections.close()],
+      ['close Redis', () => this.#redis?.close()],
       ['close the public app', () => this.#publicApp.close()],
       ['close the admin app', () => this.#adminApp.close()],
     ];
@@ -177,42 +198,8 @@ export class App {
     }
   }
 
-  #connectRedis(target: RedisTarget, pod: string): RedisParts {
-    const connections = new RedisConnections(target, `signal-gateway:${pod}`);
-    const parts = {
-      connections,
-      commands: connections.commands('commands', { queue: false }),
-      adapterSubscriber: connections.commands('adapter', { queue: true }),
-    };
-    for (const connection of [parts.commands, parts.adapterSubscriber]) {
-      // The subscriber watches the link and reports it; these would say the same once more.
-      connection.on('error', (error: Error) => this.#log.debug({ reason: messageOf(error) }, 'Redis connection error'));
-    }
-    return parts;
-  }
-
-  #buildSubscriber(connections: RedisConnections): RedisSubscriber {
-    const { signalChannel, statusChannel, maxSignalBytes } = this.#config;
-    const intake = new Intake(maxSignalBytes, this.#rejections, (message) => this.#accept('pubsub', message));
-    const events: ReadonlyMap<string, FeedEvent> = new Map([
-      [signalChannel, 'new_signal'],
-      [statusChannel, 'status_update'],
-    ]);
-    return new RedisSubscriber({
-      connect: () => connections.single('subscriber'),
-      channels: [...events.keys()],
-      onMessage: (channel, bytes) => {
-        const event = events.get(channel);
-        if (event !== undefined) intake.take(event, bytes);
-      },
-      onLink: (up) => this.#onLink(up),
-      log: this.#log,
-    });
-  }
-
   #buildWebSocket(app: TemplatedApp): WebSocketManager {
     const config = this.#config;
-    const redis = this.#redis;
     const manager = new WebSocketManager(app, {
       transports: config.transports,
       pingInterval: config.pingInterval,
@@ -223,20 +210,20 @@ export class App {
       corsOrigins: config.corsOrigins,
       maxConnections: config.maxConnections,
       connectTimeout: config.connectTimeout,
-      ...(redis && {
-        adapter: redisAdapter(redis.commands, redis.adapterSubscriber, redis.connections.isCluster, this.#log),
-      }),
-      greeting: {
-        head: () => {
-          const { epoch, seq } = this.#journal.head();
-          return formatOffset(epoch, seq);
-        },
+      ...(this.#redis && { adapter: this.#redis.adapter }),
+      feed: {
+        head: () => this.#journal.head(),
+        resolve: (offset) => this.#journal.resolve(offset),
+        read: (after, limit) => this.#journal.read(after, limit),
+        encode: encodeEntry,
         statuses: () => this.#fanout.statuses.packets(),
       },
       events: {
         connected: () => this.#metrics.connects.inc(),
         disconnected: (reason) => this.#metrics.disconnects.inc({ reason }),
         refused: (reason) => this.#metrics.refusals.inc({ reason }),
+        recovery: (result) => this.#metrics.recoveries.inc({ result }),
+        replayed: (entries) => this.#metrics.replayed.inc(entries),
       },
       log: this.#log,
     });
@@ -249,23 +236,9 @@ export class App {
   }
 
   #buildAdmin(): TemplatedApp {
-    const { redisKeyPrefix, signalChannel, statusChannel, maxSignalBytes, apiKeys } = this.#config;
+    const { maxSignalBytes, apiKeys } = this.#config;
     const app = this.#uws.App();
-    const publisher: Publisher =
-      this.#redis === undefined
-        ? {
-            publish: (messages) =>
-              Promise.resolve(
-                messages.map((message) => {
-                  const { epoch, seq } = this.#accept('http', message);
-                  return formatOffset(epoch, seq);
-                }),
-              ),
-          }
-        : new RedisPublisher(this.#redis.commands, redisKeyPrefix, {
-            new_signal: signalChannel,
-            status_update: statusChannel,
-          });
+    const publisher: Publisher = { publish: (messages) => this.#publish(messages) };
     serveRoutes(
       app,
       [
@@ -280,26 +253,50 @@ export class App {
     return app;
   }
 
-  #accept(source: Source, message: FeedMessage): { epoch: string; seq: number } {
-    this.#metrics.accepted.inc({ source, event: message.event });
-    return this.#journal.appendOne(message);
+  async #publish(messages: readonly FeedMessage[]): Promise<readonly string[]> {
+    try {
+      const offsets = await this.#journal.append(messages);
+      for (const { event } of messages) this.#metrics.accepted.inc({ source: 'http', event });
+      return offsets.map(formatOffset);
+    } catch (error) {
+      if (!(error instanceof AppendError)) throw error;
+      throw new Problem('publish_unavailable', `Redis did not take the messages (${error.message}). Try again.`, {
+        headers: { 'Retry-After': '1' },
+      });
+    }
   }
 
   #onLink(up: boolean): void {
     const first = this.#announced === undefined;
-    this.#linked = up;
     if (this.#announced === up || (first && up)) return;
     this.#announced = up;
     if (up) this.#fanout.announce('active', 'The link to Redis is back; signals flow again.');
-    else
-      this.#fanout.announce('degraded', 'The link to Redis is lost; signals may be late or missing until it is back.');
+    else this.#fanout.announce('degraded', 'The link to Redis is lost; signals are late until it is back.');
+  }
+
+  #onDropped(count: number, why: 'full' | 'expired'): void {
+    this.#metrics.dropped.inc({ reason: why }, count);
+    this.#log.error(
+      { count, reason: why },
+      'messages from Pub/Sub were given up: nobody could put them into the journal',
+    );
+  }
+
+  #startCheckpoints(): void {
+    let last = formatOffset(this.#journal.head());
+    this.#checkpoints = setInterval(() => {
+      const head = this.#journal.head();
+      if (formatOffset(head) === last) return;
+      last = formatOffset(head);
+      this.#fanout.checkpoint(head);
+    }, CHECKPOINT_MS);
   }
 
   #notReady(): NotReadyReason[] {
     const reasons: NotReadyReason[] = [];
     if (this.#state === 'starting') reasons.push('starting');
     if (this.#state === 'stopping') reasons.push('draining');
-    if (this.#redis !== undefined && !this.#linked) reasons.push('redis');
+    if (this.#redis?.linked === false) reasons.push('redis');
     return reasons;
   }
 }

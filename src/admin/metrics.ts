@@ -5,8 +5,21 @@ import type { Route } from './http.js';
 export interface Gauges {
   connections(): Readonly<Record<'websocket' | 'polling', number>>;
   sessions(): number;
-  /** 1 while the link to Redis is up, 0 while it is down, `undefined` in embedded mode. */
-  redisUp(): 0 | 1 | undefined;
+  /** Number of the newest journal entry this pod has delivered. */
+  journalSeq(): number;
+  /** Unset in embedded mode. */
+  readonly redis: RedisGauges | undefined;
+}
+
+/** Numbers that exist only with Redis. */
+export interface RedisGauges {
+  up(): number;
+  /** 1 on the pod that carries Pub/Sub into the journal. */
+  bridging(): number;
+  /** Messages heard on Pub/Sub and not yet known to be in the journal. */
+  waiting(): number;
+  /** Entries in Redis that this pod has not read yet. */
+  lag(): number;
 }
 
 /** The metrics of one process, in Prometheus's format. */
@@ -26,6 +39,13 @@ export class Metrics {
   readonly refusals = this.#counter('gateway_refusals_total', 'Requests of clients refused before any work was done', [
     'reason',
   ]);
+  readonly recoveries = this.#counter('gateway_recoveries_total', 'Clients that asked for what they missed', [
+    'result',
+  ]);
+  readonly replayed = this.#counter('gateway_replayed_entries_total', 'Entries sent to clients that had missed them');
+  readonly dropped = this.#counter('gateway_messages_dropped_total', 'Good messages from Pub/Sub that were given up', [
+    'reason',
+  ]);
   readonly faults = this.#counter('gateway_unhandled_faults_total', 'Errors that no part of the gateway handled');
 
   /** Adds what is read on demand. */
@@ -39,23 +59,18 @@ export class Metrics {
         for (const [transport, count] of Object.entries(gauges.connections())) connections.set({ transport }, count);
       },
     });
-    const sessions = new Gauge({
-      name: 'gateway_sessions',
-      help: 'Engine.IO sessions, including clients that are still connecting',
-      registers: [this.#registry],
-      collect() {
-        sessions.set(gauges.sessions());
-      },
-    });
-    if (gauges.redisUp() === undefined) return;
-    const redis = new Gauge({
-      name: 'gateway_redis_up',
-      help: 'Whether the subscription to Redis is in force',
-      registers: [this.#registry],
-      collect() {
-        redis.set(gauges.redisUp() ?? 0);
-      },
-    });
+    this.#gauge('gateway_sessions', 'Engine.IO sessions, including clients that are still connecting', () =>
+      gauges.sessions(),
+    );
+    this.#gauge('gateway_journal_seq', 'Number of the newest journal entry delivered', () => gauges.journalSeq());
+    const { redis } = gauges;
+    if (redis === undefined) return;
+    this.#gauge('gateway_redis_up', 'Whether subscription and journal reader are in force', () => redis.up());
+    this.#gauge('gateway_bridge_lease', 'Whether this pod carries Pub/Sub into the journal', () => redis.bridging());
+    this.#gauge('gateway_bridge_waiting', 'Messages heard and not yet known to be in the journal', () =>
+      redis.waiting(),
+    );
+    this.#gauge('gateway_reader_lag_entries', 'Entries in the journal not read yet', () => redis.lag());
   }
 
   /** `GET /metrics`. */
@@ -69,6 +84,17 @@ export class Metrics {
         contentType: this.#registry.contentType,
       }),
     };
+  }
+
+  #gauge(name: string, help: string, read: () => number): void {
+    const gauge = new Gauge({
+      name,
+      help,
+      registers: [this.#registry],
+      collect() {
+        gauge.set(read());
+      },
+    });
   }
 
   #counter<L extends string>(name: string, help: string, labelNames: L[] = []): Counter<L> {

@@ -7,17 +7,17 @@ export const FEED_EVENTS = ['new_signal', 'status_update'] as const;
 export type FeedEvent = (typeof FEED_EVENTS)[number];
 
 /** Longest `symbol` accepted, in characters. */
-const MAX_SYMBOL_LENGTH = 64;
+export const MAX_SYMBOL_LENGTH = 64;
 
 /** Longest `timeframe` accepted, in characters. */
-const MAX_TIMEFRAME_LENGTH = 16;
+export const MAX_TIMEFRAME_LENGTH = 16;
 
 /**
  * A name that may stand in a topic. `@` separates symbol and timeframe there and `*` alone means everything, so a symbol
  * with either would name another symbol's topic. Control characters are refused because names are logged.
  */
 // eslint-disable-next-line no-control-regex -- refusing control characters is the point
-const topicPart = /^(?!\*$)[^@\u0000-\u001f\u007f]+$/;
+export const topicPart = /^(?!\*$)[^@\u0000-\u001f\u007f]+$/;
 
 /**
  * A trading signal. Fields that are not named here pass through untouched.
@@ -59,9 +59,22 @@ export interface Welcome {
   readonly message: string;
 }
 
+/** First argument of `gap`: what lies between two places is lost to this client. */
+export interface Gap {
+  /** `expired`: too old, no longer kept. `epoch`: the journal it was in is lost. */
+  readonly reason: 'expired' | 'epoch';
+  /** The offset that the client came with. */
+  readonly requested: string;
+  /** The offset after which it goes on. */
+  readonly resumed: string;
+}
+
 /** Socket.IO events from the gateway to a client; the last argument, where it is a string, is an offset. */
 export interface ServerToClientEvents {
   welcome: (welcome: Welcome, offset: string) => void;
   new_signal: (signal: Signal, offset: string) => void;
   status_update: (status: StatusUpdate, offset?: string) => void;
+  gap: (gap: Gap) => void;
+  /** Where the journal is, for clients whose topics are quiet. */
+  checkpoint: (offset: string) => void;
 }

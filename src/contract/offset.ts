@@ -10,7 +10,25 @@ export interface Offset {
   readonly seq: number;
 }
 
+/** Longest offset taken from a client, in characters. */
+const MAX_OFFSET_LENGTH = 64;
+
+const OFFSET_SHAPE = /^([\w-]{1,40}):(0|[1-9]\d{0,15})$/;
+
 /** The wire form of an offset: `<epoch>:<seq>`. */
-export function formatOffset(epoch: string, seq: number): string {
+export function formatOffset({ epoch, seq }: Offset): string {
   return `${epoch}:${seq}`;
+}
+
+/**
+ * Reads an offset that came from outside.
+ *
+ * @returns `undefined` for anything that {@link formatOffset} does not make
+ */
+export function parseOffset(text: unknown): Offset | undefined {
+  if (typeof text !== 'string' || text.length > MAX_OFFSET_LENGTH) return undefined;
+  const match = OFFSET_SHAPE.exec(text);
+  if (match?.[1] === undefined) return undefined;
+  const seq = Number(match[2]);
+  return Number.isSafeInteger(seq) ? { epoch: match[1], seq } : undefined;
 }

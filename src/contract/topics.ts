@@ -1,5 +1,10 @@
+import { MAX_SYMBOL_LENGTH, MAX_TIMEFRAME_LENGTH, topicPart } from './events.js';
+
 /** The topic that covers every signal. */
 export const ALL_SIGNALS = '*';
+
+/** Most topics one client may have. */
+export const MAX_TOPICS = 1024;
 
 /**
  * The topics under which a signal is delivered, widest first: `*`, `BTC/USDT`, `BTC/USDT@1m`.
@@ -9,17 +14,80 @@ export function topicsOfSignal(symbol: string, timeframe: string): readonly stri
   return [ALL_SIGNALS, symbol, `${symbol}@${timeframe}`];
 }
 
+/** What a client asked for, made minimal; or why it can not be had. */
+export type ParsedTopics =
+  | { readonly ok: true; readonly topics: ReadonlySet<string> }
+  | { readonly ok: false; readonly code: 'invalid_topics' | 'too_many_topics'; readonly message: string };
+
+function isTopic(value: unknown): value is string {
+  if (typeof value !== 'string') return false;
+  if (value === ALL_SIGNALS) return true;
+  const [symbol = '', timeframe, ...rest] = value.split('@');
+  if (rest.length > 0 || symbol.length > MAX_SYMBOL_LENGTH || !topicPart.test(symbol)) return false;
+  return timeframe === undefined || (timeframe.length <= MAX_TIMEFRAME_LENGTH && topicPart.test(timeframe));
+}
+
+/** Leaves out every topic that another one of the set covers: `*` covers all, `BTC/USDT` covers `BTC/USDT@1m`. */
+function minimal(topics: ReadonlySet<string>): ReadonlySet<string> {
+  if (topics.has(ALL_SIGNALS)) return new Set([ALL_SIGNALS]);
+  return new Set(
+    [...topics].filter((topic) => !topic.includes('@') || !topics.has(topic.slice(0, topic.indexOf('@')))),
+  );
+}
+
+/**
+ * Reads a set of topics that came from a client.
+ *
+ * @param value - `undefined` stands for the default, everything
+ */
+export function parseTopics(value: unknown): ParsedTopics {
+  if (value === undefined) return { ok: true, topics: new Set([ALL_SIGNALS]) };
+  if (!Array.isArray(value))
+    return { ok: false, code: 'invalid_topics', message: 'topics must be an array of strings' };
+  if (value.length > MAX_TOPICS) {
+    return { ok: false, code: 'too_many_topics', message: `${value.length} topics; at most ${MAX_TOPICS} are taken` };
+  }
+  const topics = new Set<string>();
+  for (const [index, item] of value.entries()) {
+    if (!isTopic(item)) {
+      const message = `topic ${index} is none of "*", "BTC/USDT" and "BTC/USDT@1m"`;
+      return { ok: false, code: 'invalid_topics', message };
+    }
+    topics.add(item);
+  }
+  return { ok: true, topics: minimal(topics) };
+}
+
 const ROOM_PREFIX = 'feed:';
 
 /** The room of everybody who follows the feed: what goes there does not depend on topics. */
 export const EVERYBODY = `${ROOM_PREFIX}@`;
 
-/** The Socket.IO room of the clients that are subscribed to a topic. No topic is `@` alone, so it is never {@link EVERYBODY}. */
+/** The room of those who do not get every signal, and are told now and then where the journal is. */
+export const SELECTIVE = `${ROOM_PREFIX}@@`;
+
+/** The Socket.IO room of the clients that are subscribed to a topic. No topic is made of `@` alone, so it is neither of the above. */
 export function roomOfTopic(topic: string): string {
   return ROOM_PREFIX + topic;
+}
+
+/** The rooms that a client with these topics is in. */
+export function roomsOfClient(topics: ReadonlySet<string>): string[] {
+  const rooms = [EVERYBODY, ...[...topics].map(roomOfTopic)];
+  return topics.has(ALL_SIGNALS) ? rooms : [...rooms, SELECTIVE];
 }
 
 /** Whether a Socket.IO room is one of the feed's. */
 export function isFeedRoom(room: string): boolean {
   return room.startsWith(ROOM_PREFIX);
+}
+
+/** The rooms that an entry goes to. */
+export function roomsOfEntry(entry: {
+  readonly event: string;
+  readonly symbol?: string;
+  readonly timeframe?: string;
+}): string[] {
+  if (entry.event === 'status_update') return [EVERYBODY];
+  return topicsOfSignal(entry.symbol ?? '', entry.timeframe ?? '').map(roomOfTopic);
 }

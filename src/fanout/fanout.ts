@@ -1,8 +1,8 @@
-import type { StatusUpdate } from '../contract/events.js';
-import { formatOffset } from '../contract/offset.js';
-import { EVERYBODY, roomOfTopic, topicsOfSignal } from '../contract/topics.js';
-import type { JournalEntry } from '../journal/journal.js';
-import { encodeEvent } from './packet.js';
+import type { Gap, StatusUpdate } from '../contract/events.js';
+import { type Offset, formatOffset } from '../contract/offset.js';
+import { EVERYBODY, SELECTIVE, roomsOfEntry } from '../contract/topics.js';
+import type { GapReason, JournalEntry, StatusEntry } from '../journal/journal.js';
+import { encodeEntry, encodeEvent } from './packet.js';
 import { StatusBoard } from './status-board.js';
 
 /** Where the fan-out puts what clients are to get. */
@@ -32,20 +32,36 @@ export class Fanout {
 
   /** Delivers one entry. */
   deliver(entry: JournalEntry): void {
-    const packet = encodeEvent(entry.event, entry.json, formatOffset(entry.epoch, entry.seq));
-    if (entry.event === 'status_update') {
-      this.statuses.set(entry.service ?? '', packet);
-      this.#audience.publish([EVERYBODY], packet);
-    } else {
-      this.#audience.publish(topicsOfSignal(entry.symbol ?? '', entry.timeframe ?? '').map(roomOfTopic), packet);
-    }
+    if (entry.service !== undefined) this.#note(entry.service, entry.json);
+    this.#audience.publish(roomsOfEntry(entry), encodeEntry(entry));
+  }
+
+  /** Notes what the services said last, without telling those who are connected. */
+  remember(statuses: readonly StatusEntry[]): void {
+    for (const { service, json } of statuses) this.#note(service, json);
   }
 
   /** Tells the clients of this pod about the gateway itself. Not a journal entry, so it carries no offset. */
   announce(status: StatusUpdate['status'], message: string): void {
     const update: StatusUpdate = { service: OWN_SERVICE, status, message };
-    const packet = encodeEvent('status_update', JSON.stringify(update));
-    this.statuses.set(OWN_SERVICE, packet);
-    this.#audience.publish([EVERYBODY], packet);
+    const json = JSON.stringify(update);
+    this.#note(OWN_SERVICE, json);
+    this.#audience.publish([EVERYBODY], encodeEvent('status_update', json));
+  }
+
+  /** Tells every client of this pod that entries are lost to it. */
+  gap(reason: GapReason, requested: Offset, resumed: Offset): void {
+    const gap: Gap = { reason, requested: formatOffset(requested), resumed: formatOffset(resumed) };
+    this.#audience.publish([EVERYBODY], encodeEvent('gap', JSON.stringify(gap)));
+  }
+
+  /** Tells clients that do not get every signal where the journal is, so that a quiet one does not fall out of it. */
+  checkpoint(head: Offset): void {
+    this.#audience.publish([SELECTIVE], encodeEvent('checkpoint', JSON.stringify(formatOffset(head))));
+  }
+
+  #note(service: string, json: string): void {
+    // Without its offset: a client that comes late must not take the place of an old status for its own.
+    this.statuses.set(service, encodeEvent('status_update', json));
   }
 }

@@ -1,4 +1,6 @@
-import type { FeedEvent } from '../contract/events.js';
+import type { ServerToClientEvents } from '../contract/events.js';
+import { formatOffset } from '../contract/offset.js';
+import type { JournalEntry } from '../journal/journal.js';
 
 /**
  * Encodes a Socket.IO EVENT packet of the default namespace around JSON text that is at hand already.
@@ -7,6 +9,11 @@ import type { FeedEvent } from '../contract/events.js';
  * @param json - the first argument, as JSON text
  * @param offset - the last argument, if the event has one
  */
-export function encodeEvent(event: FeedEvent, json: string, offset?: string): string {
+export function encodeEvent(event: keyof ServerToClientEvents, json: string, offset?: string): string {
   return offset === undefined ? `2["${event}",${json}]` : `2["${event}",${json},"${offset}"]`;
+}
+
+/** Encodes an entry of the journal with its offset. */
+export function encodeEntry(entry: JournalEntry): string {
+  return encodeEvent(entry.event, entry.json, formatOffset(entry));
 }

@@ -24,6 +24,9 @@ export interface RejectionStore {
   keep(rejection: Rejection): void;
 }
 
+/** Counts a rejection. */
+export type OnReject = (source: Source, event: FeedEvent, reason: RejectReason) => void;
+
 const SAMPLE_BYTES = 512;
 const WINDOW_MS = 10_000;
 /** Rejections kept a window; a flood of bad messages must not become a flood of writes. */
@@ -33,24 +36,27 @@ const KEPT_PER_WINDOW = 200;
 export class Rejections {
   readonly #log: Logger;
   readonly #store: RejectionStore | undefined;
-  readonly #count: (source: Source, event: FeedEvent, reason: RejectReason) => void;
+  readonly #isReporter: () => boolean;
+  readonly #count: OnReject;
   readonly #unlogged = new Map<RejectReason, number>();
   #windowEnd = 0;
   #kept = 0;
 
-  constructor(
-    log: Logger,
-    count: (source: Source, event: FeedEvent, reason: RejectReason) => void,
-    store: RejectionStore | undefined,
-  ) {
+  /**
+   * @param isReporter - whether this pod speaks for all of them: every pod hears every message on Pub/Sub, and one log
+   *   line and one sample are enough
+   */
+  constructor(log: Logger, count: OnReject, store: RejectionStore | undefined, isReporter: () => boolean) {
     this.#log = log;
     this.#count = count;
     this.#store = store;
+    this.#isReporter = isReporter;
   }
 
   /** Notes a rejection; `bytes` is the message as it came. */
   note(source: Source, event: FeedEvent, reason: RejectReason, detail: string, bytes: Uint8Array): void {
     this.#count(source, event, reason);
+    if (source === 'pubsub' && !this.#isReporter()) return;
     const now = Date.now();
     if (now >= this.#windowEnd) {
       this.#windowEnd = now + WINDOW_MS;

@@ -2,21 +2,68 @@ import type { FeedMessage } from '../contract/decode.js';
 import type { Offset } from '../contract/offset.js';
 
 /** A message in its place. */
-export interface JournalEntry extends FeedMessage, Offset {}
+export interface JournalEntry extends FeedMessage, Offset {
+  /** Random; tells two entries apart that a failover gave the same `seq`. */
+  readonly id: string;
+}
+
+/** Why the entries after an offset can not be had: they are too old, or the journal they were in is lost. */
+export type GapReason = 'expired' | 'epoch';
+
+/** What became of a request for the entries after an offset. */
+export type Resolution = { readonly ok: true } | { readonly ok: false; readonly reason: GapReason };
+
+/** The newest `status_update` of a service. */
+export interface StatusEntry extends Offset {
+  readonly service: string;
+  readonly json: string;
+}
+
+/** Who gets what the journal has. */
+export interface JournalListener {
+  /** Gets every entry, in order, each once. MUST NOT throw. */
+  onEntry(entry: JournalEntry): void;
+  /** Told when entries are lost for this reader: it was at one place and goes on after another. */
+  onGap(reason: GapReason, requested: Offset, resumed: Offset): void;
+}
+
+/** Thrown by {@link Journal.append} when the messages are not in the journal. */
+export class AppendError extends Error {
+  override readonly name = 'AppendError';
+}
 
 /**
- * The ordered log of the feed.
+ * The ordered log of the feed, as one pod sees it.
  *
- * - `seq` MUST grow by exactly one an entry within an epoch, and MUST NOT be used twice in it.
+ * - `seq` MUST grow by exactly one an entry within an epoch, and one offset MUST NOT name two different entries.
  * - A batch MUST be appended whole, without another entry in between, or not at all.
- * - Entries MUST be handed to the reader in order, each exactly once, after they are in the journal.
+ * - The listener MUST get the entries in order, each once; what it can not get it is told of.
  */
 export interface Journal {
   /**
    * @returns the places of the messages, in the order given
-   * @throws when the messages are not in the journal
+   * @throws {@link AppendError} when they are not in the journal
    */
   append(messages: readonly FeedMessage[]): Promise<readonly Offset[]>;
-  /** The newest place; `seq` is 0 before the first entry. */
+
+  /** The newest place that the listener has been given. */
   head(): Offset;
+
+  /**
+   * Whether every entry after an offset can still be read. Waits, up to a limit, for an offset that another pod has
+   * seen and this one has not yet.
+   */
+  resolve(offset: Offset): Promise<Resolution>;
+
+  /**
+   * Entries after an offset that {@link resolve} has found good, oldest first; never beyond {@link head}.
+   *
+   * @param limit - most entries returned
+   * @returns an array at once when it has them in memory, so that the caller can go live in the same turn; `undefined`
+   *   when they are lost meanwhile
+   */
+  read(
+    after: Offset,
+    limit: number,
+  ): readonly JournalEntry[] | Promise<readonly JournalEntry[] | undefined> | undefined;
 }

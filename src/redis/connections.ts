@@ -123,6 +123,28 @@ export class RedisConnections {
     return new Redis({ ...node, ...common, ...credentials(target) });
   }
 
+  /**
+   * A connection that is used once, for keys: as {@link single}, but on a cluster one that finds the node of a key.
+   */
+  keyed(purpose: string): RedisCommands {
+    const target = this.#target;
+    if (target.kind !== 'cluster') return this.single(purpose);
+    return new Cluster(
+      target.nodes.map((node) => ({ ...node })),
+      {
+        redisOptions: {
+          connectionName: `${this.#name}:${purpose}`,
+          connectTimeout: CONNECT_TIMEOUT_MS,
+          ...credentials(target),
+        },
+        lazyConnect: true,
+        clusterRetryStrategy: () => null,
+        retryDelayOnFailover: 0,
+        slotsRefreshTimeout: 2000,
+      },
+    );
+  }
+
   /** Closes every connection made by {@link commands}. */
   close(): void {
     for (const connection of this.#open) connection.disconnect();

@@ -24,6 +24,29 @@ export function nativeSocket(connection: Connection): WebSocket<unknown> | undef
   return transport.name === 'websocket' ? transport.socket : undefined;
 }
 
+/** Sends packets in order, in one write where the transport can. */
+export function sendAll(connection: Connection, packets: readonly string[]): void {
+  const native = nativeSocket(connection);
+  if (native === undefined) {
+    for (const packet of packets) connection.write(packet);
+    return;
+  }
+  native.cork(() => {
+    for (const packet of packets) native.send(`4${packet}`);
+  });
+}
+
+/** Bytes that wait to be read by a client; for one on long-polling, about. */
+export function bufferedBytes(connection: Connection): number {
+  const native = nativeSocket(connection);
+  if (native !== undefined) return native.getBufferedAmount();
+  let size = 0;
+  for (const { data } of (connection as unknown as { writeBuffer: readonly { data?: string }[] }).writeBuffer) {
+    size += data?.length ?? 0;
+  }
+  return size;
+}
+
 const SOCKET_PATH = '/socket.io/';
 
 /** uWebSockets.js takes 8 to 960 seconds, or 0 for never. */
@@ -47,6 +70,8 @@ export class FeedEngine {
   readonly server: uServer;
   /** Transports whose client was cut because it did not read. */
   readonly #slow = new WeakSet<object>();
+  /** Sockets to be closed before anything else is sent. */
+  readonly #toCut = new Set<WebSocket<UserData>>();
 
   constructor(app: TemplatedApp, options: EngineOptions, admission: Admission, origins: OriginPolicy) {
     const engineOptions = {
@@ -91,6 +116,20 @@ export class FeedEngine {
     this.#slow.add((connection as unknown as SocketHolder).transport);
   }
 
+  /** Closes the clients for which a message was dropped: what they have got is without a hole until then. */
+  cutSlow(): void {
+    if (this.#toCut.size === 0) return;
+    const sockets = [...this.#toCut];
+    this.#toCut.clear();
+    for (const socket of sockets) {
+      try {
+        socket.close();
+      } catch {
+        // Already closed: uWebSockets.js throws for a socket that is gone.
+      }
+    }
+  }
+
   /** The app as engine.io sees it: every request passes admission, and every WebSocket has limits. */
   #guarded(app: TemplatedApp, options: EngineOptions, admission: Admission): unknown {
     return {
@@ -130,13 +169,8 @@ export class FeedEngine {
         if (this.#slow.has(transport)) return;
         this.#slow.add(transport);
         // Closing the socket inside this callback would end the process.
-        setImmediate(() => {
-          try {
-            ws.close();
-          } catch {
-            // Already closed: uWebSockets.js throws for a socket that is gone.
-          }
-        });
+        this.#toCut.add(ws);
+        setImmediate(() => this.cutSlow());
       },
     });
   }

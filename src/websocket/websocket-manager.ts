@@ -1,26 +1,50 @@
 import type { Logger } from 'pino';
-import { type DefaultEventsMap, Server, type Socket } from 'socket.io';
+import { type DefaultEventsMap, type ExtendedError, Server, type Socket } from 'socket.io';
+import { Adapter } from 'socket.io-adapter';
 import type { TemplatedApp } from 'uWebSockets.js';
-import type { ServerToClientEvents, Welcome } from '../contract/events.js';
-import { ALL_SIGNALS, EVERYBODY, isFeedRoom, roomOfTopic } from '../contract/topics.js';
+import type { Gap, ServerToClientEvents, Welcome } from '../contract/events.js';
+import { type Offset, formatOffset } from '../contract/offset.js';
+import { isFeedRoom, parseTopics, roomsOfClient, roomsOfEntry } from '../contract/topics.js';
+import type { GapReason, JournalEntry, Resolution } from '../journal/journal.js';
 import type { AdapterFactory } from './adapter.js';
 import { Admission, type Refusal } from './admission.js';
-import { type EngineOptions, FeedEngine } from './engine.js';
+import { type EngineOptions, FeedEngine, bufferedBytes, sendAll } from './engine.js';
 import { OriginPolicy } from './origin.js';
+import { type RecoveredData, Recovery } from './recovery.js';
+import { replay } from './replay.js';
 import { Rooms } from './rooms.js';
 
 /** Clients send no events yet. */
 type ClientToServerEvents = Record<string, never>;
 
-/** The Socket.IO server, with the feed's events typed. */
-export type FeedServer = Server<ClientToServerEvents, ServerToClientEvents & DefaultEventsMap>;
-type FeedSocket = Socket<ClientToServerEvents, ServerToClientEvents & DefaultEventsMap>;
+/** What is known of a client. */
+interface ClientData extends RecoveredData {
+  topics?: ReadonlySet<string>;
+}
 
-/** What a client that has just come is told; the feed's owner knows it. */
-export interface Greeting {
-  /** The newest place in the journal, in wire form. */
-  head(): string;
-  /** The newest status of every service, as encoded packets. */
+/** The Socket.IO server, with the feed's events typed. */
+export type FeedServer = Server<
+  ClientToServerEvents,
+  ServerToClientEvents & DefaultEventsMap,
+  DefaultEventsMap,
+  ClientData
+>;
+type FeedSocket = Socket<ClientToServerEvents, ServerToClientEvents & DefaultEventsMap, DefaultEventsMap, ClientData>;
+
+/** What the manager asks of the feed. */
+export interface Feed {
+  /** The newest place that this pod's clients have been given. */
+  head(): Offset;
+  /** As in `Journal.resolve`. */
+  resolve(offset: Offset): Promise<Resolution>;
+  /** As in `Journal.read`. */
+  read(
+    after: Offset,
+    limit: number,
+  ): readonly JournalEntry[] | Promise<readonly JournalEntry[] | undefined> | undefined;
+  /** An entry as an encoded packet. */
+  encode(entry: JournalEntry): string;
+  /** The newest status of every service, as encoded packets without offsets. */
   statuses(): Iterable<string>;
 }
 
@@ -29,6 +53,8 @@ export interface ConnectionEvents {
   connected(): void;
   disconnected(reason: string): void;
   refused(reason: Refusal): void;
+  recovery(result: 'recovered' | GapReason | 'retry'): void;
+  replayed(entries: number): void;
 }
 
 /** How the manager is set up. */
@@ -39,7 +65,7 @@ export interface WebSocketManagerOptions extends EngineOptions {
   readonly connectTimeout: number;
   /** Unset: Socket.IO's adapter in memory. */
   readonly adapter?: AdapterFactory;
-  readonly greeting: Greeting;
+  readonly feed: Feed;
   readonly events: ConnectionEvents;
   readonly log: Logger;
 }
@@ -47,10 +73,18 @@ export interface WebSocketManagerOptions extends EngineOptions {
 /** Why a connection ended, where Socket.IO's own reason says less than is known. */
 const SLOW_CLIENT = 'slow client';
 
+/** Longest offset of a client that is repeated to it. */
+const ECHO_LENGTH = 64;
+
+/** An error that a client gets as `connect_error` with `data.code`; it does not come again by itself. */
+function refusal(code: string, message: string): ExtendedError {
+  return Object.assign(new Error(message), { data: { code } });
+}
+
 /**
  * Everything about Socket.IO connections: who may connect, what they are told, how packets reach them.
  *
- * One a process: uWebSockets.js apps and Socket.IO adapters share global state.
+ * One a process: uWebSockets.js apps share a loop.
  */
 export class WebSocketManager {
   /** The Socket.IO server. */
@@ -58,6 +92,7 @@ export class WebSocketManager {
   readonly #engine: FeedEngine;
   readonly #rooms: Rooms;
   readonly #admission: Admission;
+  readonly #recovery: Recovery;
   readonly #options: WebSocketManagerOptions;
   readonly #welcome: Welcome;
 
@@ -65,10 +100,17 @@ export class WebSocketManager {
   constructor(app: TemplatedApp, options: WebSocketManagerOptions) {
     this.#options = options;
     this.#welcome = { message: options.welcomeMessage };
+    this.#recovery = new Recovery(
+      (offset) => options.feed.resolve(offset),
+      (result) => options.events.recovery(result),
+    );
+    const adapter = this.#recovery.extend(options.adapter ?? ((namespace) => new Adapter(namespace)));
     this.sio = new Server({
       serveClient: false,
       connectTimeout: options.connectTimeout,
-      ...(options.adapter === undefined ? {} : { adapter: options.adapter as never }),
+      adapter: adapter as never,
+      // The journal decides how long a client may be away. Middlewares must run: else recovery walks around them.
+      connectionStateRecovery: { skipMiddlewares: false },
     });
     const origins = new OriginPolicy(options.corsOrigins);
     this.#admission = new Admission({
@@ -79,11 +121,13 @@ export class WebSocketManager {
     });
     this.#engine = new FeedEngine(app, options, this.#admission, origins);
     this.sio.bind(this.#engine.server);
-    this.#rooms = new Rooms(app, this.sio.of('/').adapter, this.sio.of('/').sockets, {
+    const root = this.sio.of('/');
+    this.#rooms = new Rooms(app, root.adapter, root.sockets, {
       isFeedRoom,
       maxBuffered: options.maxBackpressure,
       onSlow: (connection) => this.#engine.markSlow(connection),
     });
+    this.sio.use((socket, next) => this.#admit(socket, next));
     this.sio.on('connect', (socket) => this.#onConnect(socket));
   }
 
@@ -100,6 +144,8 @@ export class WebSocketManager {
 
   /** Sends an encoded packet to the members of the rooms on this pod. */
   publish(rooms: readonly string[], packet: string): void {
+    // A client that has lost a packet must be gone before the next one, or it would have a hole.
+    this.#engine.cutSlow();
     this.#rooms.publish(rooms, packet);
   }
 
@@ -114,19 +160,88 @@ export class WebSocketManager {
     await this.sio.close();
   }
 
+  #admit(socket: FeedSocket, next: (error?: ExtendedError) => void): void {
+    if (socket.data.retry === true) {
+      // The stock client comes back after a closed transport, and not after a connect_error.
+      socket.conn.close(true);
+      next();
+      return;
+    }
+    const parsed = parseTopics((socket.handshake.auth as Record<string, unknown>)['topics']);
+    if (parsed.ok) {
+      socket.data.topics = parsed.topics;
+      next();
+    } else {
+      next(refusal(parsed.code, parsed.message));
+    }
+  }
+
   #onConnect(socket: FeedSocket): void {
-    const { log, greeting, events } = this.#options;
+    const { log, events, feed } = this.#options;
     const connection = socket.conn;
     events.connected();
-    log.info({ sid: socket.id, transport: connection.transport.name }, 'client connected');
+    log.info({ sid: socket.id, transport: connection.transport.name, recovered: socket.recovered }, 'client connected');
     socket.on('disconnect', (reason) => {
       const cause = this.#engine.wasSlow(connection) ? SLOW_CLIENT : reason;
       events.disconnected(cause);
       log.info({ sid: socket.id, reason: cause }, 'client disconnected');
     });
-    socket.emit('welcome', this.#welcome, greeting.head());
-    for (const packet of greeting.statuses()) connection.write(packet);
-    // In the same turn as the greeting: nothing published falls between the two.
-    void socket.join([EVERYBODY, roomOfTopic(ALL_SIGNALS)]);
+    const { resume } = socket.data;
+    if (resume !== undefined) {
+      this.#greet(socket, formatOffset(resume));
+      void this.#resume(socket, resume);
+      return;
+    }
+    const head = formatOffset(feed.head());
+    this.#greet(socket, head);
+    for (const packet of feed.statuses()) connection.write(packet);
+    const { pid, offset } = socket.handshake.auth as Record<string, unknown>;
+    if (typeof pid === 'string' && typeof offset === 'string') {
+      this.#tellGap(socket, this.#recovery.reasonFor(offset), offset.slice(0, ECHO_LENGTH), head);
+    }
+    this.#goLive(socket);
+  }
+
+  /** Written as a packet, since `socket.emit` would be shared with the other pods by the adapter. */
+  #greet(socket: FeedSocket, offset: string): void {
+    socket.conn.write(`2["welcome",${JSON.stringify(this.#welcome)},${JSON.stringify(offset)}]`);
+  }
+
+  #tellGap(socket: FeedSocket, reason: GapReason, requested: string, resumed: string): void {
+    const gap: Gap = { reason, requested, resumed };
+    socket.conn.write(`2["gap",${JSON.stringify(gap)}]`);
+  }
+
+  /** From here on the client gets what is published. */
+  #goLive(socket: FeedSocket): void {
+    void socket.join(roomsOfClient(socket.data.topics ?? new Set()));
+  }
+
+  async #resume(socket: FeedSocket, from: Offset): Promise<void> {
+    const { feed, events, log } = this.#options;
+    const connection = socket.conn;
+    const rooms = new Set(roomsOfClient(socket.data.topics ?? new Set()));
+    const target = {
+      isOpen: () => socket.connected && connection.readyState === 'open',
+      buffered: () => bufferedBytes(connection),
+      send: (entries: readonly JournalEntry[]) => {
+        const wanted = entries.filter((entry) => roomsOfEntry(entry).some((room) => rooms.has(room)));
+        sendAll(
+          connection,
+          wanted.map((entry) => feed.encode(entry)),
+        );
+        events.replayed(wanted.length);
+      },
+    };
+    try {
+      const end = await replay(feed, target, from, () => this.#goLive(socket));
+      if (typeof end !== 'object') return;
+      this.#tellGap(socket, 'expired', formatOffset(end.lostAfter), formatOffset(feed.head()));
+      this.#goLive(socket);
+    } catch (error) {
+      // Redis went away in the middle: the client comes again with the offset it has got to.
+      log.debug({ sid: socket.id, err: error }, 'a replay was interrupted');
+      connection.close(true);
+    }
   }
 }

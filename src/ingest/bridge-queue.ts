@@ -1,0 +1,174 @@
+import type { FeedMessage } from '../contract/decode.js';
+
+/** A message heard on Pub/Sub and not yet known to be in the journal. */
+export interface QueuedMessage {
+  /** Random; the entry carries it if this pod appends it. */
+  readonly id: string;
+  readonly message: FeedMessage;
+}
+
+/** The part of a journal entry that is compared with what was heard. */
+export interface SeenEntry {
+  readonly id: string;
+  readonly event: string;
+  readonly json: string;
+}
+
+interface Item extends QueuedMessage {
+  readonly key: string;
+  /** ms */
+  readonly at: number;
+  readonly size: number;
+}
+
+/** Limits of the queue. Times in milliseconds. */
+export interface BridgeQueueLimits {
+  readonly maxItems: number;
+  /** Characters of JSON. */
+  readonly maxSize: number;
+  /** A message that nobody has appended by then is given up. */
+  readonly heardFor: number;
+  /** An entry whose message was not heard by then was published while this pod did not listen. */
+  readonly seenFor: number;
+}
+
+const DEFAULT_LIMITS: BridgeQueueLimits = {
+  maxItems: 100_000,
+  maxSize: 128 * 1024 * 1024,
+  heardFor: 30_000,
+  seenFor: 60_000,
+};
+
+function keyOf(event: string, json: string): string {
+  return `${event} ${json}`;
+}
+
+/**
+ * What a pod has heard on Pub/Sub, less what it has seen in the journal.
+ *
+ * Every pod keeps one, so that any of them can take the bridge over and append just what is missing, in the order
+ * heard. Entries and messages come on two connections, in either order, so each is matched with the other: by the id
+ * this pod gave it, else by content, first come first matched. Two equal messages in a row stay two messages.
+ */
+export class BridgeQueue {
+  readonly #limits: BridgeQueueLimits;
+  readonly #newId: () => string;
+  /** In the order heard. */
+  readonly #items = new Map<string, Item>();
+  readonly #byContent = new Map<string, Item[]>();
+  /** Entries seen before their message was heard: when. */
+  readonly #ahead = new Map<string, number[]>();
+  /** Ids that this pod has appended and not yet seen. */
+  readonly #appended = new Set<string>();
+  #size = 0;
+
+  constructor(newId: () => string, limits: Partial<BridgeQueueLimits> = {}) {
+    this.#newId = newId;
+    this.#limits = { ...DEFAULT_LIMITS, ...limits };
+  }
+
+  /** Messages that wait. */
+  get length(): number {
+    return this.#items.size;
+  }
+
+  /**
+   * Notes a message from Pub/Sub.
+   *
+   * @param now - ms
+   * @returns messages given up because the queue is full
+   */
+  heard(message: FeedMessage, now: number): number {
+    const key = keyOf(message.event, message.json);
+    const ahead = this.#ahead.get(key);
+    if (ahead !== undefined) {
+      ahead.shift();
+      if (ahead.length === 0) this.#ahead.delete(key);
+      return 0;
+    }
+    const item: Item = { id: this.#newId(), message, key, at: now, size: message.json.length };
+    this.#items.set(item.id, item);
+    const same = this.#byContent.get(key);
+    if (same === undefined) this.#byContent.set(key, [item]);
+    else same.push(item);
+    this.#size += item.size;
+    let dropped = 0;
+    while (this.#items.size > this.#limits.maxItems || (this.#items.size > 1 && this.#size > this.#limits.maxSize)) {
+      const [oldest] = this.#items.values();
+      if (oldest === undefined) break;
+      this.#remove(oldest);
+      dropped++;
+    }
+    return dropped;
+  }
+
+  /** Notes an entry that a bridge has appended, as it comes out of the journal. */
+  seen(entry: SeenEntry, now: number): void {
+    if (this.#appended.delete(entry.id)) return;
+    const key = keyOf(entry.event, entry.json);
+    const item = this.#items.get(entry.id) ?? this.#byContent.get(key)?.[0];
+    if (item !== undefined) {
+      this.#remove(item);
+      return;
+    }
+    const ahead = this.#ahead.get(key);
+    if (ahead === undefined) this.#ahead.set(key, [now]);
+    else ahead.push(now);
+  }
+
+  /** Forgets entries whose messages this pod can not hear any more. */
+  forgetSeen(): void {
+    this.#ahead.clear();
+  }
+
+  /** The first messages that wait; they stay in the queue until {@link appended} or {@link seen}. */
+  first(limit: number): QueuedMessage[] {
+    const batch: QueuedMessage[] = [];
+    for (const item of this.#items.values()) {
+      if (batch.length >= limit) break;
+      batch.push(item);
+    }
+    return batch;
+  }
+
+  /** Notes that this pod's append of these messages was confirmed. */
+  appended(batch: readonly QueuedMessage[]): void {
+    for (const { id } of batch) {
+      const item = this.#items.get(id);
+      // It may have come out of the journal before the confirmation came.
+      if (item === undefined) continue;
+      this.#remove(item);
+      this.#appended.add(id);
+    }
+  }
+
+  /**
+   * Gives up what is too old.
+   *
+   * @returns messages given up that nobody is known to have appended
+   */
+  expire(now: number): number {
+    let dropped = 0;
+    for (const item of this.#items.values()) {
+      if (now - item.at <= this.#limits.heardFor) break;
+      this.#remove(item);
+      dropped++;
+    }
+    for (const [key, times] of this.#ahead) {
+      const young = times.filter((at) => now - at <= this.#limits.seenFor);
+      if (young.length === 0) this.#ahead.delete(key);
+      else if (young.length < times.length) this.#ahead.set(key, young);
+    }
+    return dropped;
+  }
+
+  #remove(item: Item): void {
+    this.#items.delete(item.id);
+    this.#size -= item.size;
+    const same = this.#byContent.get(item.key);
+    if (same === undefined) return;
+    const index = same.indexOf(item);
+    if (index >= 0) same.splice(index, 1);
+    if (same.length === 0) this.#byContent.delete(item.key);
+  }
+}

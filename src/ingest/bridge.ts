@@ -1,0 +1,256 @@
+import { randomBytes } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { FeedMessage } from '../contract/decode.js';
+import { messageOf } from '../errors.js';
+import { BridgeQueue, type QueuedMessage, type SeenEntry } from './bridge-queue.js';
+
+/** What the answer to a request for the lease can be. */
+export type LeaseAnswer = 'held' | 'acquired' | 'other' | 'wait';
+
+/** What the bridge needs of the journal. */
+export interface BridgedJournal {
+  /** Asks for the lease, or keeps it. @param mayTakeOver - also from a holder that ended without releasing */
+  lease(token: string, ttl: number, mayTakeOver: boolean): Promise<LeaseAnswer>;
+  /** Gives the lease back. @param clean - nothing that was heard is left to append */
+  release(token: string, clean: boolean): Promise<void>;
+  /** As in `RedisJournal.appendFenced`. */
+  appendFenced(
+    messages: readonly QueuedMessage[],
+    fence: { token: string; batch: number },
+  ): Promise<'appended' | 'fenced' | 'late'>;
+  /** Resolves when this pod has read all that is in the journal now, or is no longer wanted to. */
+  caughtUp(isWanted: () => boolean): Promise<void>;
+}
+
+/** How the bridge is set up and whom it tells. */
+export interface BridgeOptions {
+  readonly journal: BridgedJournal;
+  readonly newId: () => string;
+  /** Publishes on a channel that this pod's subscription hears. */
+  readonly publishCanary: (text: string) => Promise<unknown>;
+  /** Makes the subscription anew. */
+  readonly renewSubscription: () => void;
+  /** Told of every batch that this pod put into the journal. */
+  readonly onAppended: (messages: readonly QueuedMessage[]) => void;
+  /** Told how many messages were given up, and why. */
+  readonly onDropped: (count: number, why: 'full' | 'expired') => void;
+  readonly log: Logger;
+}
+
+/** A holder that says nothing for this long has lost the lease. */
+const LEASE_TTL_MS = 3000;
+const TICK_MS = 500;
+/** A subscription younger than this may have missed what a dead holder had not appended yet; older pods go first. */
+const SEASONED_MS = LEASE_TTL_MS + 2000;
+/** How long a free lease is left to pods with an older subscription. */
+const DEFER_MS = 1500;
+const CANARY_PATIENCE_MS = 3000;
+const BATCH = 500;
+const RETRY_MS = 100;
+
+/**
+ * Carries messages from Pub/Sub into the journal.
+ *
+ * Every pod hears every message, but only the holder of the lease appends. The others keep what they hear until they see
+ * it in the journal; whoever takes the lease over reads the journal to its end and appends what is left, in order. A
+ * holder that lost the lease without knowing is refused by the append itself (a fencing token), so nothing is appended
+ * twice.
+ */
+export class Bridge {
+  readonly #options: BridgeOptions;
+  readonly #queue: BridgeQueue;
+  #token: string | undefined;
+  /** The lease is held and the journal was read to its end since: what waits in the queue may be appended. */
+  #holding = false;
+  /** Number of the newest batch; never used twice, under no token. */
+  #batch = 0;
+  #pumping = false;
+  #upSince: number | undefined;
+  #freeSince: number | undefined;
+  #canary: { text: string; at: number } | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #ticking: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(options: BridgeOptions) {
+    this.#options = options;
+    this.#queue = new BridgeQueue(options.newId);
+  }
+
+  /** Whether this pod holds the lease and appends. */
+  get holding(): boolean {
+    return this.#holding;
+  }
+
+  /** Messages heard and not yet known to be in the journal. */
+  get waiting(): number {
+    return this.#queue.length;
+  }
+
+  /** Starts to ask for the lease. */
+  start(): void {
+    this.#timer ??= setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  /** Notes whether the subscription and the reader are in force; only then may this pod hold the lease. */
+  setLink(up: boolean): void {
+    if (!up) {
+      this.#upSince = undefined;
+      this.#freeSince = undefined;
+      void this.#resign('the link to Redis is lost');
+      return;
+    }
+    this.#upSince ??= Date.now();
+    this.#tick();
+  }
+
+  /** Notes that the subscription was made anew: nothing that was published before it is going to be heard. */
+  resubscribed(): void {
+    this.#queue.forgetSeen();
+  }
+
+  /** Takes a good message from Pub/Sub. */
+  heard(message: FeedMessage): void {
+    const dropped = this.#queue.heard(message, Date.now());
+    if (dropped > 0) this.#options.onDropped(dropped, 'full');
+    void this.#pump();
+  }
+
+  /** Takes an entry of the journal that some bridge has appended. */
+  seen(entry: SeenEntry): void {
+    this.#queue.seen(entry, Date.now());
+  }
+
+  /** Takes a canary from Pub/Sub. */
+  heardCanary(text: string): void {
+    if (this.#canary?.text === text) this.#canary = undefined;
+  }
+
+  /** Appends what is left, gives the lease back. May be called twice. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#stopped = true;
+    await this.#ticking;
+    await this.#pump();
+    await this.#resign('stopping');
+  }
+
+  #tick(): void {
+    if (this.#ticking !== undefined || this.#stopped) return;
+    this.#ticking = this.#lease()
+      .catch((error: unknown) => {
+        this.#options.log.debug({ reason: messageOf(error) }, 'the lease could not be asked for');
+      })
+      .finally(() => {
+        this.#ticking = undefined;
+      });
+  }
+
+  async #lease(): Promise<void> {
+    const now = Date.now();
+    const dropped = this.#holding ? 0 : this.#queue.expire(now);
+    if (dropped > 0) this.#options.onDropped(dropped, 'expired');
+    if (this.#upSince === undefined) return;
+
+    const token = this.#token ?? randomBytes(9).toString('base64url');
+    const isSeasoned = now - this.#upSince >= SEASONED_MS;
+    const isPatient = this.#freeSince !== undefined && now - this.#freeSince >= DEFER_MS;
+    const answer = await this.#options.journal.lease(token, LEASE_TTL_MS, isSeasoned || isPatient);
+    this.#freeSince = answer === 'wait' ? (this.#freeSince ?? now) : undefined;
+    if (answer === 'other' || answer === 'wait') {
+      if (this.#token !== undefined) this.#lost('another pod holds it');
+      return;
+    }
+    if (answer === 'held') {
+      await this.#sendCanary(now);
+    } else if (this.#token === undefined) {
+      this.#token = token;
+      // Not awaited: the lease has to be kept meanwhile.
+      void this.#takeOver(token);
+    } else {
+      // It had expired unnoticed. An append under the old token may still be on its way: only a new token is safe.
+      await this.#resign('the lease had expired');
+    }
+  }
+
+  async #takeOver(token: string): Promise<void> {
+    const isWanted = (): boolean => this.#token === token;
+    try {
+      await this.#options.journal.caughtUp(isWanted);
+    } catch (error) {
+      this.#options.log.warn({ reason: messageOf(error) }, 'the journal could not be read to its end');
+      if (isWanted()) await this.#resign('the journal could not be read');
+      return;
+    }
+    if (!isWanted()) return;
+    this.#holding = true;
+    this.#options.log.info({ waiting: this.#queue.length }, 'this pod bridges Pub/Sub into the journal');
+    void this.#pump();
+  }
+
+  async #sendCanary(now: number): Promise<void> {
+    if (!this.#holding) return;
+    if (this.#canary !== undefined) {
+      if (now - this.#canary.at < CANARY_PATIENCE_MS) return;
+      // Redis answers commands, yet what is published does not arrive here.
+      await this.#resign('the subscription does not hear');
+      this.#options.renewSubscription();
+      return;
+    }
+    this.#canary = { text: randomBytes(6).toString('base64url'), at: now };
+    await this.#options.publishCanary(this.#canary.text);
+  }
+
+  /** Appends what waits, one batch at a time, while this pod holds the lease. */
+  async #pump(): Promise<void> {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    try {
+      while (this.#holding && this.#queue.length > 0) await this.#appendBatch(this.#queue.first(BATCH));
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  async #appendBatch(messages: readonly QueuedMessage[]): Promise<void> {
+    const token = this.#token;
+    if (token === undefined) return;
+    const batch = ++this.#batch;
+    // The same batch under the same number until there is an answer: Redis does not append a number twice.
+    while (this.#holding && this.#token === token) {
+      try {
+        const result = await this.#options.journal.appendFenced(messages, { token, batch });
+        if (result === 'late') continue;
+        if (result === 'fenced') {
+          if (this.#token === token) this.#lost('the lease went to another pod');
+          return;
+        }
+        this.#queue.appended(messages);
+        this.#options.onAppended(messages);
+        return;
+      } catch (error) {
+        this.#options.log.debug({ reason: messageOf(error) }, 'an append of the bridge had no answer; trying again');
+        await new Promise((resolve) => {
+          setTimeout(resolve, RETRY_MS);
+        });
+      }
+    }
+  }
+
+  #lost(reason: string): void {
+    if (this.#holding) this.#options.log.warn({ reason }, 'this pod no longer bridges');
+    this.#token = undefined;
+    this.#holding = false;
+    this.#canary = undefined;
+  }
+
+  async #resign(reason: string): Promise<void> {
+    const token = this.#token;
+    if (token === undefined) return;
+    const clean = this.#stopped && this.#queue.length === 0;
+    this.#lost(reason);
+    await this.#options.journal.release(token, clean).catch((error: unknown) => {
+      this.#options.log.debug({ reason: messageOf(error) }, 'the lease could not be released; it expires by itself');
+    });
+  }
+}

@@ -1,0 +1,44 @@
+import type { Redis } from 'ioredis';
+
+/** What is subscribed to and who gets it. */
+export interface SubscriptionOptions {
+  readonly channels: readonly string[];
+  /** Gets every message, in the order of the link. MUST NOT throw. */
+  readonly onMessage: (channel: string, bytes: Buffer) => void;
+}
+
+/** A link that is silently dead (a cut cable, a stopped process) is noticed within two intervals. */
+const PING_INTERVAL_MS = 2000;
+
+/**
+ * A Pub/Sub subscription: the session of a Redis link. It is up once Redis has confirmed every channel, so "ready" is
+ * never said of a connection that does not hear yet.
+ *
+ * @returns does not return; throws when Redis does not answer any more
+ */
+export async function subscription(redis: Redis, up: () => void, options: SubscriptionOptions): Promise<never> {
+  redis.on('messageBuffer', (channel: Buffer, message: Buffer) => options.onMessage(channel.toString(), message));
+  await redis.subscribe(...options.channels);
+  up();
+  return silence(redis);
+}
+
+/** Rejects when a ping has no answer. */
+function silence(redis: Redis): Promise<never> {
+  return new Promise((_, reject) => {
+    let answered = true;
+    const ping = (): void => {
+      if (!answered) reject(new Error(`no answer to a ping within ${PING_INTERVAL_MS} ms`));
+      answered = false;
+      redis.ping().then(
+        () => {
+          answered = true;
+        },
+        () => {},
+      );
+    };
+    // After a pause of this process an answer may be waiting to be read: look after the next turn of the loop.
+    const timer = setInterval(() => setImmediate(ping), PING_INTERVAL_MS);
+    redis.once('end', () => clearInterval(timer));
+  });
+}

@@ -1,0 +1,48 @@
+import type { FeedEvent } from '../contract/events.js';
+import type { JournalEntry, StatusEntry } from './journal.js';
+
+/** An entry as `XRANGE` and `XREAD` give it: id, then field, value, field, value. */
+export type RawEntry = [id: string, fields: string[]];
+
+/** Order of the fields of an entry, as the append script writes them. Redis stores equal field names once. */
+const FIELD_COUNT = 14;
+
+/**
+ * Reads an entry of the stream.
+ *
+ * @throws when the entry is not one that the append script wrote
+ */
+export function parseEntry([streamId, fields]: RawEntry): JournalEntry {
+  const [, event, , json, , symbol, , timeframe, , service, , id, , epoch] = fields;
+  const seq = Number(streamId.slice(0, streamId.indexOf('-')));
+  if (
+    fields.length < FIELD_COUNT ||
+    json === undefined ||
+    id === undefined ||
+    epoch === undefined ||
+    !Number.isSafeInteger(seq)
+  ) {
+    throw new Error(`entry ${streamId} of the journal was not written by this gateway`);
+  }
+  return {
+    epoch,
+    seq,
+    id,
+    event: event as FeedEvent,
+    json,
+    ...(symbol ? { symbol } : {}),
+    ...(timeframe ? { timeframe } : {}),
+    ...(service ? { service } : {}),
+  };
+}
+
+/** Reads the hash of newest statuses. */
+export function parseStatuses(hash: Readonly<Record<string, string>>): StatusEntry[] {
+  const statuses: StatusEntry[] = [];
+  for (const [service, value] of Object.entries(hash)) {
+    const match = /^([^:]+):(\d+) /.exec(value);
+    if (match?.[1] === undefined) continue;
+    statuses.push({ service, epoch: match[1], seq: Number(match[2]), json: value.slice(match[0].length) });
+  }
+  return statuses.toSorted((a, b) => a.seq - b.seq);
+}

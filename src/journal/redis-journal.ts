@@ -1,0 +1,255 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Cluster, Redis } from 'ioredis';
+import type { Logger } from 'pino';
+import type { FeedMessage } from '../contract/decode.js';
+import type { Offset } from '../contract/offset.js';
+import {
+  AppendError,
+  type Journal,
+  type JournalEntry,
+  type JournalListener,
+  type Resolution,
+  type StatusEntry,
+} from './journal.js';
+import { newEpoch } from './memory-journal.js';
+import { type RawEntry, parseEntry } from './redis-entry.js';
+import { type JournalKeys, journalKeys } from './redis-keys.js';
+import { RedisReader } from './redis-reader.js';
+import { APPEND_SCRIPT, LEASE_SCRIPT, RELEASE_SCRIPT } from './redis-scripts.js';
+import { Ring } from './ring.js';
+import { Script } from './script.js';
+
+/** A message with the random id that its entry will carry. */
+export interface NamedMessage {
+  readonly id: string;
+  readonly message: FeedMessage;
+}
+
+/** Proof that the caller is the one that bridges Pub/Sub. */
+export interface Fence {
+  /** The lease's token. */
+  readonly token: string;
+  /** Number of this batch under the token; one that was appended before is not appended again. */
+  readonly batch: number;
+}
+
+/** What the answer to a request for the lease can be. */
+export type LeaseAnswer = 'held' | 'acquired' | 'other' | 'wait';
+
+/** What came of a fenced append. */
+export type FencedResult = 'appended' | 'fenced' | 'late';
+
+/** How the journal is set up. */
+export interface RedisJournalOptions {
+  /** A connection that fails at once while its link is down. */
+  readonly commands: Redis | Cluster;
+  readonly keyPrefix: string;
+  /** Entries kept in Redis, about. */
+  readonly maxlen: number;
+  readonly listener: JournalListener & { onStatuses(statuses: readonly StatusEntry[]): void };
+  readonly log: Logger;
+}
+
+/** Entries that a pod keeps in memory, and their size. */
+const RING_ENTRIES = 16_384;
+const RING_CHARACTERS = 64 * 1024 * 1024;
+/** Entries that a fresh pod fetches for clients that come from other pods. */
+const PRELOAD = 5000;
+/** How long an append may wait to be carried out; after that Redis refuses it. */
+const APPEND_PATIENCE_MS = 2500;
+/** How long a client whose offset is ahead of this pod is held. */
+const AHEAD_PATIENCE_MS = 5000;
+
+const appendScript = new Script(APPEND_SCRIPT);
+const leaseScript = new Script(LEASE_SCRIPT);
+const releaseScript = new Script(RELEASE_SCRIPT);
+
+/** A random id for an entry; the first letter tells how it came in. */
+function entryId(origin: 'b' | 'h'): string {
+  return origin + randomBytes(9).toString('base64url');
+}
+
+/** An id for an entry that the bridge appends. */
+export function bridgedId(): string {
+  return entryId('b');
+}
+
+/** Whether an entry was appended by a bridge, so that every pod heard its message on Pub/Sub too. */
+export function isBridged(entry: JournalEntry): boolean {
+  return entry.id.startsWith('b');
+}
+
+/** A journal in a Redis stream that all pods share. */
+export class RedisJournal implements Journal {
+  /** Fills the ring and feeds the listener; give its session a connection of its own. */
+  readonly reader: RedisReader;
+  readonly #ring: Ring;
+  readonly #keys: JournalKeys;
+  readonly #options: RedisJournalOptions;
+  /** Difference between Redis's clock and this process's, in ms; unknown until first told. */
+  #clockOffset: number | undefined;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(options: RedisJournalOptions) {
+    this.#options = options;
+    this.#keys = journalKeys(options.keyPrefix);
+    // Until Redis has been reached the pod is nowhere; the name says so to nobody but itself.
+    this.#ring = new Ring({ epoch: newEpoch(), seq: 0 }, RING_ENTRIES, RING_CHARACTERS);
+    const { listener } = options;
+    this.reader = new RedisReader(
+      this.#keys,
+      this.#ring,
+      Math.min(PRELOAD, options.maxlen),
+      {
+        onEntry: (entry) => {
+          listener.onEntry(entry);
+          for (const wake of this.#waiting) wake();
+        },
+        onGap: (reason, requested, resumed) => listener.onGap(reason, requested, resumed),
+        onStatuses: (statuses) => listener.onStatuses(statuses),
+      },
+      options.log,
+    );
+  }
+
+  async append(messages: readonly FeedMessage[]): Promise<readonly Offset[]> {
+    const named = messages.map((message) => ({ id: entryId('h'), message }));
+    const [outcome, epoch, first] = await this.#append(named, '', 0);
+    if (outcome !== 'OK' || epoch === undefined) throw new AppendError('Redis was too late to take the messages');
+    return messages.map((_, index) => ({ epoch, seq: Number(first) + index }));
+  }
+
+  /**
+   * Appends as the holder of the lease.
+   *
+   * @throws {@link AppendError} when it is not known whether the batch was appended; give the same batch number again
+   */
+  async appendFenced(messages: readonly NamedMessage[], fence: Fence): Promise<FencedResult> {
+    const [outcome] = await this.#append(messages, fence.token, fence.batch);
+    if (outcome === 'FENCED') return 'fenced';
+    return outcome === 'LATE' ? 'late' : 'appended';
+  }
+
+  /**
+   * Asks for the lease of the bridge, or keeps it.
+   *
+   * @param ttl - ms until it is free again unless it is kept
+   * @param mayTakeOver - whether it may be taken from a holder that ended without releasing it
+   */
+  async lease(token: string, ttl: number, mayTakeOver: boolean): Promise<LeaseAnswer> {
+    const { lease, bridge } = this.#keys;
+    const args = [token, ttl, mayTakeOver ? '1' : '0'];
+    const [answer, now] = (await leaseScript.run(this.#options.commands, [lease, bridge], args)) as [
+      LeaseAnswer,
+      string,
+    ];
+    this.#clockOffset = Number(now) - Date.now();
+    return answer;
+  }
+
+  /** Gives the lease back. @param clean - nothing that was heard is left to append */
+  async release(token: string, clean: boolean): Promise<void> {
+    const { lease, bridge } = this.#keys;
+    await releaseScript.run(this.#options.commands, [lease, bridge], [token, clean ? '1' : '0']);
+  }
+
+  /** Resolves when this pod has read all that is in the journal now, or is no longer wanted to. */
+  async caughtUp(isWanted: () => boolean): Promise<void> {
+    const seq = Number((await this.#options.commands.hget(this.#keys.meta, 'seq')) ?? 0);
+    while (isWanted() && this.reader.position < seq) await sleep(5);
+  }
+
+  head(): Offset {
+    return this.#ring.head;
+  }
+
+  async resolve(offset: Offset): Promise<Resolution> {
+    if (this.#ring.covers(offset)) return { ok: true };
+    const { epoch, seq } = this.#ring.head;
+    const isAhead =
+      offset.epoch === epoch
+        ? offset.seq > seq
+        : !this.#ring.knowsEpoch(offset.epoch) && (await this.#isCurrent(offset.epoch));
+    if (isAhead) {
+      return (await this.#reach(offset)) ? { ok: true } : { ok: false, reason: 'epoch' };
+    }
+    return this.#resolveInRedis(offset);
+  }
+
+  read(after: Offset, limit: number): readonly JournalEntry[] | Promise<readonly JournalEntry[] | undefined> {
+    return this.#ring.after(after, limit) ?? this.#readRedis(after, limit);
+  }
+
+  async #append(messages: readonly NamedMessage[], token: string, batch: number): Promise<[string, string?, string?]> {
+    const { meta, journal, statuses, lease, bridge } = this.#keys;
+    const deadline =
+      this.#clockOffset === undefined ? 0 : Math.round(Date.now() + this.#clockOffset + APPEND_PATIENCE_MS);
+    const floor = Math.max(this.reader.position, this.#ring.head.seq);
+    const args: (string | number)[] = [newEpoch(), floor, this.#options.maxlen, deadline, token, batch];
+    for (const { id, message } of messages) {
+      const { event, json, symbol = '', timeframe = '', service = '' } = message;
+      args.push(event, json, symbol, timeframe, service, id);
+    }
+    try {
+      const keys = [meta, journal, statuses, lease, bridge];
+      return (await appendScript.run(this.#options.commands, keys, args)) as [string, string?, string?];
+    } catch (error) {
+      throw new AppendError((error as Error).message, { cause: error });
+    }
+  }
+
+  async #isCurrent(epoch: string): Promise<boolean> {
+    return (await this.#options.commands.hget(this.#keys.meta, 'epoch')) === epoch;
+  }
+
+  /** Waits until the reader has come to an offset. */
+  #reach(offset: Offset): Promise<boolean> {
+    return new Promise((resolve) => {
+      const done = (reached: boolean): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(look);
+        resolve(reached);
+      };
+      const look = (): void => {
+        if (this.#ring.covers(offset)) done(true);
+      };
+      const timer = setTimeout(done, AHEAD_PATIENCE_MS, false);
+      this.#waiting.add(look);
+    });
+  }
+
+  async #resolveInRedis(offset: Offset): Promise<Resolution> {
+    const { commands } = this.#options;
+    const { journal } = this.#keys;
+    // Either the entry itself is there, or the very next one of its epoch: then nothing between them is missing.
+    const near = (await commands.xrange(journal, `${offset.seq}-0`, `${offset.seq + 1}-0`)) as RawEntry[];
+    if (near.map(parseEntry).some(({ epoch }) => epoch === offset.epoch)) return { ok: true };
+    const [oldest] = (await commands.xrange(journal, '-', '+', 'COUNT', 1)) as RawEntry[];
+    const isOlder = oldest === undefined || parseEntry(oldest).seq > offset.seq;
+    const isKnown = this.#ring.knowsEpoch(offset.epoch) || (await this.#isCurrent(offset.epoch));
+    return { ok: false, reason: isOlder && isKnown ? 'expired' : 'epoch' };
+  }
+
+  async #readRedis(after: Offset, limit: number): Promise<readonly JournalEntry[] | undefined> {
+    const raw = (await this.#options.commands.xrange(
+      this.#keys.journal,
+      `${after.seq}-0`,
+      '+',
+      'COUNT',
+      limit + 1,
+    )) as RawEntry[];
+    const entries = raw.map(parseEntry);
+    const [first] = entries;
+    if (first === undefined || first.epoch !== after.epoch) return undefined;
+    if (first.seq === after.seq) entries.shift();
+    else if (first.seq !== after.seq + 1) return undefined;
+    // What this pod's reader has not read yet reaches the client live.
+    const { head } = this.#ring;
+    return entries.filter(
+      (entry) =>
+        entry.seq <= head.seq &&
+        (entry.epoch === head.epoch || this.#ring.knowsEpoch(entry.epoch) || entry.seq <= this.#ring.base.seq),
+    );
+  }
+}

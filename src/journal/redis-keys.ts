@@ -1,0 +1,25 @@
+/** The keys of one gateway's journal; all in one hash slot. */
+export interface JournalKeys {
+  /** Hash: `epoch`, `seq` of the newest entry, `replid` of the Redis that the epoch was last seen on. */
+  readonly meta: string;
+  /** Stream of entries, ids `<seq>-0`. */
+  readonly journal: string;
+  /** Hash: newest status of every service, `<epoch>:<seq> <json>`. */
+  readonly statuses: string;
+  /** String with a time to live: the token of the pod that bridges Pub/Sub. */
+  readonly lease: string;
+  /** Hash: `token` and number of the newest `batch` of a lease holder; `released` after an orderly end. */
+  readonly bridge: string;
+}
+
+/** @param prefix - `REDIS_KEY_PREFIX` */
+export function journalKeys(prefix: string): JournalKeys {
+  const key = (name: string): string => `{${prefix}}:${name}`;
+  return {
+    meta: key('meta'),
+    journal: key('journal'),
+    statuses: key('statuses'),
+    lease: key('lease'),
+    bridge: key('bridge'),
+  };
+}

@@ -1,0 +1,275 @@
+import type { Cluster, Redis } from 'ioredis';
+import type { Logger } from 'pino';
+import { type Offset, formatOffset } from '../contract/offset.js';
+import type { JournalEntry, JournalListener, StatusEntry } from './journal.js';
+import { newEpoch } from './memory-journal.js';
+import { type RawEntry, parseEntry, parseStatuses } from './redis-entry.js';
+import type { JournalKeys } from './redis-keys.js';
+import { FORK_SCRIPT, OPEN_SCRIPT } from './redis-scripts.js';
+import type { Ring } from './ring.js';
+import { Script } from './script.js';
+
+/** A connection that the reader has for itself. */
+export type ReaderConnection = Redis | Cluster;
+
+/** Whom the reader tells. */
+export interface ReaderListener extends JournalListener {
+  /** Told the newest statuses when the reader joins a journal. */
+  onStatuses(statuses: readonly StatusEntry[]): void;
+}
+
+const openScript = new Script(OPEN_SCRIPT);
+const forkScript = new Script(FORK_SCRIPT);
+
+/** Redis answers a waiting read at the latest after this time; that it does is the proof that the link lives. */
+const BLOCK_MS = 1000;
+/** Beyond {@link BLOCK_MS}: how late an answer may be before the link counts as dead. */
+const GRACE_MS = 2000;
+const READ_COUNT = 1000;
+const SCAN_COUNT = 500;
+
+/** Where the reader goes on, after it has compared what it has with what Redis has. */
+interface Junction {
+  /** Reading goes on after this stream position. */
+  readonly after: number;
+  /** Entries of this epoch above this position are another history and are read under a new name. */
+  readonly rename?: { readonly dead: string; readonly above: number; readonly as: string };
+  /** Entries before this place are lost to the reader. */
+  readonly gap?: Offset;
+}
+
+/**
+ * Reads the journal into a pod's ring, in order, each entry once.
+ *
+ * Positions in the stream are numbers of entries, so after a break the reader knows where to go on. First it checks that
+ * the newest entry it has is still there, unchanged: a failover can have lost it. If it is not, the reader goes back to
+ * the last entry that both have, so that nothing appended since is skipped.
+ */
+export class RedisReader {
+  readonly #keys: JournalKeys;
+  readonly #ring: Ring;
+  readonly #preload: number;
+  readonly #listener: ReaderListener;
+  readonly #log: Logger;
+  #joined = false;
+  /** Stream position of the newest entry read. */
+  #position = 0;
+  /** The epoch in force when Redis was last asked. */
+  #epoch = '';
+  /** Epochs of which it is known that what follows in the stream follows on what the ring has. */
+  readonly #accepted = new Set<string>();
+  #rename: Junction['rename'];
+  #redisHead = 0;
+
+  /**
+   * @param ring - filled by the reader
+   * @param preload - entries a fresh pod puts into the ring before it starts
+   */
+  constructor(keys: JournalKeys, ring: Ring, preload: number, listener: ReaderListener, log: Logger) {
+    this.#keys = keys;
+    this.#ring = ring;
+    this.#preload = preload;
+    this.#listener = listener;
+    this.#log = log;
+  }
+
+  /** Entries that are in Redis and not yet read, when last looked at. */
+  get lag(): number {
+    return Math.max(0, this.#redisHead - this.#position);
+  }
+
+  /** Stream position of the newest entry read. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /**
+   * Reads until the connection fails.
+   *
+   * @param up - called when the reader has everything that was in the journal when it began
+   */
+  async session(redis: ReaderConnection, up: () => void): Promise<void> {
+    await this.#locate(redis);
+    let goal: number | undefined = this.#redisHead;
+    for (;;) {
+      if (goal !== undefined && this.#position >= goal) {
+        up();
+        goal = undefined;
+      }
+      const entries = await this.#next(redis);
+      if (entries.length === 0) {
+        goal = await this.#checkIdle(redis, goal);
+      } else {
+        const unknown = await this.#take(redis, entries);
+        if (unknown === undefined) continue;
+        await this.#locate(redis);
+        this.#accepted.add(unknown);
+      }
+    }
+  }
+
+  /** Waits for what comes next; empty when nothing came within {@link BLOCK_MS}. */
+  async #next(redis: ReaderConnection): Promise<RawEntry[]> {
+    let timer: NodeJS.Timeout | undefined;
+    const silence = new Promise<never>((_, reject) => {
+      // A pause of this process is not Redis's silence: look once more after the next turn of the loop.
+      timer = setTimeout(
+        () => setImmediate(() => setImmediate(reject, new Error(`no answer within ${BLOCK_MS + GRACE_MS} ms`))),
+        BLOCK_MS + GRACE_MS,
+      );
+    });
+    try {
+      const read = redis.xread(
+        'COUNT',
+        READ_COUNT,
+        'BLOCK',
+        BLOCK_MS,
+        'STREAMS',
+        this.#keys.journal,
+        `${this.#position}-0`,
+      );
+      read.catch(() => {});
+      const answer = await Promise.race([read, silence]);
+      return answer?.[0]?.[1] ?? [];
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Looks at the head of the journal while nothing comes; a journal that began anew would stay silent otherwise. */
+  async #checkIdle(redis: ReaderConnection, goal: number | undefined): Promise<number | undefined> {
+    const [epoch, seq] = await redis.hmget(this.#keys.meta, 'epoch', 'seq');
+    this.#redisHead = Number(seq ?? 0);
+    if (epoch === this.#epoch) return goal === undefined ? undefined : this.#position;
+    await this.#locate(redis);
+    return goal;
+  }
+
+  /**
+   * Passes entries on.
+   *
+   * @returns the epoch at which it stopped, because it is not known yet whether that follows on what the ring has
+   */
+  async #take(redis: ReaderConnection, raw: readonly RawEntry[]): Promise<string | undefined> {
+    for (const one of raw) {
+      const entry = this.#renamed(parseEntry(one));
+      const { head } = this.#ring;
+      if (entry.epoch !== head.epoch) {
+        if (!this.#accepted.has(entry.epoch)) return entry.epoch;
+      } else if (entry.seq !== head.seq + 1) {
+        // The journal is shorter than this reader is late: what is missing has been trimmed.
+        if (entry.seq <= head.seq) throw new Error(`entry ${formatOffset(entry)} came after ${formatOffset(head)}`);
+        this.#skipTo({ epoch: entry.epoch, seq: entry.seq - 1 });
+      }
+      this.#position = entry.seq;
+      this.#ring.push(entry);
+      this.#listener.onEntry(entry);
+    }
+    if (raw.length === READ_COUNT) {
+      this.#redisHead = Number((await redis.hget(this.#keys.meta, 'seq')) ?? 0);
+      if (this.lag > READ_COUNT * 10) this.#log.warn({ lag: this.lag }, 'reading of the journal is behind');
+    } else {
+      this.#redisHead = this.#position;
+    }
+    return undefined;
+  }
+
+  #renamed(entry: JournalEntry): JournalEntry {
+    const rename = this.#rename;
+    if (rename === undefined || entry.epoch !== rename.dead || entry.seq <= rename.above) return entry;
+    return { ...entry, epoch: rename.as };
+  }
+
+  #skipTo(base: Offset): void {
+    const requested = this.#ring.head;
+    this.#ring.reset(base);
+    this.#log.error(
+      { requested: formatOffset(requested), resumed: formatOffset(base) },
+      'entries of the journal were trimmed before this pod read them; its clients are told',
+    );
+    this.#listener.onGap('expired', requested, base);
+  }
+
+  /** Finds where to go on, after a start, a break or a new epoch. */
+  async #locate(redis: ReaderConnection): Promise<void> {
+    const floor = Math.max(this.#position, this.#ring.head.seq);
+    const [epoch, seq] = (await openScript.run(redis, [this.#keys.meta, this.#keys.journal], [newEpoch(), floor])) as [
+      string,
+      string,
+    ];
+    this.#redisHead = Number(seq);
+    if (!this.#joined) {
+      await this.#join(redis, { epoch, seq: Number(seq) });
+      return;
+    }
+    const junction = await this.#junction(redis, { epoch, seq: Number(seq) });
+    if (epoch !== this.#epoch) {
+      this.#log.warn({ epoch, former: this.#epoch, after: junction.after }, 'the journal has a new epoch');
+    }
+    this.#position = junction.after;
+    this.#rename = junction.rename ?? this.#rename;
+    this.#epoch = junction.rename?.as ?? epoch;
+    this.#accepted.add(this.#epoch);
+    if (junction.gap !== undefined) this.#skipTo(junction.gap);
+  }
+
+  /** A fresh pod starts at the end, with recent entries at hand for clients that come from other pods. */
+  async #join(redis: ReaderConnection, head: Offset): Promise<void> {
+    const newest = ((await redis.xrevrange(this.#keys.journal, '+', '-', 'COUNT', this.#preload)) as RawEntry[]).map(
+      parseEntry,
+    );
+    const entries = newest.toReversed();
+    const [first] = entries;
+    this.#ring.reset(first === undefined ? head : { epoch: first.epoch, seq: first.seq - 1 });
+    for (const entry of entries) this.#ring.push(entry);
+    this.#position = entries.at(-1)?.seq ?? head.seq;
+    this.#epoch = head.epoch;
+    this.#accepted.add(head.epoch);
+    this.#joined = true;
+    this.#listener.onStatuses(parseStatuses(await redis.hgetall(this.#keys.statuses)));
+  }
+
+  async #junction(redis: ReaderConnection, current: Offset): Promise<Junction> {
+    const { newest, head } = this.#ring;
+    // Nothing was read yet: there is nothing to compare, and nothing to lose before the base.
+    if (newest === undefined) return { after: current.epoch === head.epoch ? head.seq : 0 };
+    const { journal } = this.#keys;
+    const [same] = (await redis.xrange(journal, `${head.seq}-0`, `${head.seq}-0`)) as RawEntry[];
+    if (same !== undefined && parseEntry(same).id === newest.id) return { after: newest.seq };
+
+    const [oldest] = (await redis.xrange(journal, '-', '+', 'COUNT', 1)) as RawEntry[];
+    // Nothing there at all: whatever comes is above the number that Redis has just named.
+    if (oldest === undefined && current.epoch !== head.epoch) return { after: current.seq };
+    const first = oldest === undefined ? undefined : parseEntry(oldest);
+    if (same === undefined && first?.epoch === head.epoch && first.seq > head.seq) {
+      return { after: first.seq - 1, gap: { epoch: first.epoch, seq: first.seq - 1 } };
+    }
+    const after = await this.#lastCommon(redis, newest);
+    if (current.epoch !== head.epoch) return { after };
+    // The epoch is the old one and yet its tail is not what it was: a restart without a failover lost it.
+    const [forked] = (await forkScript.run(
+      redis,
+      [this.#keys.meta, journal],
+      [newEpoch(), head.seq, current.epoch],
+    )) as [string, string];
+    return { after, rename: { dead: head.epoch, above: after, as: forked } };
+  }
+
+  /** Position of the newest entry that Redis has and this pod has too; 0 if there is none. */
+  async #lastCommon(redis: ReaderConnection, newest: JournalEntry): Promise<number> {
+    const { base } = this.#ring;
+    let end = '+';
+    for (;;) {
+      const page = (await redis.xrevrange(this.#keys.journal, end, '-', 'COUNT', SCAN_COUNT)) as RawEntry[];
+      for (const raw of page) {
+        const entry = parseEntry(raw);
+        if (this.#ring.get(entry)?.id === entry.id) return entry.seq;
+        // Older than the ring: read in order before the break, or the pod would not have come to where it was.
+        if (entry.epoch === base.epoch && entry.seq <= base.seq && entry.seq < newest.seq) return entry.seq;
+      }
+      const last = page.at(-1);
+      if (last === undefined || page.length < SCAN_COUNT) return 0;
+      end = `(${last[0]}`;
+    }
+  }
+}

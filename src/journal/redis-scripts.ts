@@ -1,0 +1,140 @@
+/**
+ * The Lua that changes the journal in Redis. Each script is one atomic step: nobody sees it half done.
+ */
+
+/**
+ * `open(meta, journal, fresh, floor)`: the epoch and the newest `seq`, after making a new epoch where one is due.
+ *
+ * An epoch is due when there is none (a new journal, or Redis lost its data), and when this Redis was a replica that has
+ * been promoted: then the old primary may have had entries that are lost, and their offsets must not be used again. A
+ * promoted replica has its former primary's replication id as `master_replid2` (Redis documentation, "Replication ID
+ * explained"); a primary that was restarted with its append-only file has none there, and its epoch goes on.
+ *
+ * A new epoch starts above `floor`, the newest `seq` that the caller has seen, so that readers that wait for what comes
+ * after it are reached.
+ */
+const OPEN = `
+local NO_REPLID = string.rep('0', 40)
+local function text(number) return string.format('%.0f', number) end
+local function open(meta, journal, fresh, floor)
+  local known = redis.call('HMGET', meta, 'epoch', 'seq', 'replid')
+  local info = redis.call('INFO', 'replication')
+  local replid = string.match(info, 'master_replid:(%x+)') or ''
+  local former = string.match(info, 'master_replid2:(%x+)') or NO_REPLID
+  local epoch, seq = known[1], tonumber(known[2] or 0)
+  if not epoch then
+    local last = redis.call('XREVRANGE', journal, '+', '-', 'COUNT', 1)[1]
+    seq = last and tonumber(string.match(last[1], '^%d+')) or 0
+    if floor > seq then seq = floor end
+    epoch = fresh
+  elseif known[3] == replid then
+    return epoch, seq
+  elseif former ~= NO_REPLID then
+    if floor > seq then seq = floor end
+    epoch = fresh
+  end
+  redis.call('HSET', meta, 'epoch', epoch, 'seq', text(seq), 'replid', replid)
+  return epoch, seq
+end
+`;
+
+/**
+ * KEYS meta, journal. ARGV fresh epoch, floor.
+ *
+ * @returns epoch, seq
+ */
+export const OPEN_SCRIPT = `${OPEN}
+local epoch, seq = open(KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]))
+return {epoch, text(seq)}
+`;
+
+/**
+ * Starts a new epoch in place of one that a reader has found broken, unless somebody else has done so.
+ *
+ * KEYS meta, journal. ARGV fresh epoch, floor, the broken epoch.
+ *
+ * @returns the epoch now in force, seq
+ */
+export const FORK_SCRIPT = `${OPEN}
+local epoch, seq = open(KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]))
+if epoch == ARGV[3] then
+  local floor = tonumber(ARGV[2])
+  if floor > seq then seq = floor end
+  epoch = ARGV[1]
+  redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', text(seq))
+end
+return {epoch, text(seq)}
+`;
+
+/** Services whose newest status is kept; a producer that makes up names must not fill Redis. */
+const MAX_STATUSES = 1000;
+
+/**
+ * Appends a batch.
+ *
+ * KEYS meta, journal, statuses, lease, bridge. ARGV fresh epoch, floor, maxlen, deadline (ms of Redis's clock, 0 for
+ * none), lease token (empty for none), number of the batch under that token, and for every message: event, json, symbol,
+ * timeframe, service, id.
+ *
+ * @returns `OK`, epoch, seq of the first; or `LATE`: the deadline has passed; `FENCED`: the token is not the holder's;
+ *   `DONE`: this batch was appended before
+ */
+export const APPEND_SCRIPT = `${OPEN}
+local deadline = tonumber(ARGV[4])
+if deadline > 0 then
+  local now = redis.call('TIME')
+  if now[1] * 1000 + now[2] / 1000 > deadline then return {'LATE'} end
+end
+local token = ARGV[5]
+if token ~= '' then
+  if redis.call('GET', KEYS[4]) ~= token then return {'FENCED'} end
+  local done = redis.call('HMGET', KEYS[5], 'token', 'batch')
+  if done[1] == token and tonumber(done[2]) >= tonumber(ARGV[6]) then return {'DONE'} end
+end
+local epoch, seq = open(KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]))
+local first = seq + 1
+for i = 7, #ARGV, 6 do
+  seq = seq + 1
+  local id = text(seq)
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], id .. '-0', 'event', ARGV[i], 'json', ARGV[i + 1], 'symbol', ARGV[i + 2],
+    'timeframe', ARGV[i + 3], 'service', ARGV[i + 4], 'id', ARGV[i + 5], 'epoch', epoch)
+  local service = ARGV[i + 4]
+  if service ~= '' and (redis.call('HEXISTS', KEYS[3], service) == 1 or redis.call('HLEN', KEYS[3]) < ${MAX_STATUSES}) then
+    redis.call('HSET', KEYS[3], service, epoch .. ':' .. id .. ' ' .. ARGV[i + 1])
+  end
+end
+redis.call('HSET', KEYS[1], 'seq', text(seq))
+if token ~= '' then redis.call('HSET', KEYS[5], 'token', token, 'batch', ARGV[6]) end
+return {'OK', epoch, text(first)}
+`;
+
+/**
+ * Takes, keeps or asks for the lease of the bridge.
+ *
+ * KEYS lease, bridge. ARGV token, time to live in ms, whether the caller may take over from a holder that ended without
+ * releasing (`1` or `0`).
+ *
+ * @returns `held`, `acquired`, `other` or `wait` (free, but not for this caller yet), and the time of Redis's clock in ms
+ */
+export const LEASE_SCRIPT = `
+local time = redis.call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local holder = redis.call('GET', KEYS[1])
+if holder == ARGV[1] then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  return {'held', now}
+end
+if holder then return {'other', now} end
+if ARGV[3] ~= '1' and redis.call('HGET', KEYS[2], 'released') == '0' then return {'wait', now} end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('HSET', KEYS[2], 'released', '0')
+return {'acquired', now}
+`;
+
+/** Gives the lease back. KEYS lease, bridge. ARGV token, `1` when nothing is left to append, else `0`. */
+export const RELEASE_SCRIPT = `
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[2], 'released', ARGV[2])
+end
+`;

@@ -1,0 +1,137 @@
+import type { Offset } from '../contract/offset.js';
+import type { JournalEntry } from './journal.js';
+
+/**
+ * The newest entries, in memory, across epochs.
+ *
+ * Within the ring entries are found by their offset in constant time: each epoch is a run of consecutive places.
+ */
+export class Ring {
+  readonly #maxEntries: number;
+  readonly #maxBytes: number;
+  readonly #slots: (JournalEntry | undefined)[];
+  /** Count of all entries ever put in; the newest has this number less one. */
+  #end = 0;
+  /** Number of the oldest entry that is still here. */
+  #start = 0;
+  #bytes = 0;
+  /** Where each epoch's run begins: number of its first entry here, and that entry's `seq`. Oldest first. */
+  #runs: { epoch: string; from: number; seq: number }[] = [];
+  /** The place before the oldest entry. */
+  #base: Offset;
+
+  /**
+   * @param base - the place before the first entry that will be put in
+   * @param maxBytes - characters of JSON kept at most; the newest entry always stays
+   */
+  constructor(base: Offset, maxEntries: number, maxBytes = Number.POSITIVE_INFINITY) {
+    this.#base = base;
+    this.#maxEntries = maxEntries;
+    this.#maxBytes = maxBytes;
+    this.#slots = [];
+  }
+
+  /** Entries here. */
+  get size(): number {
+    return this.#end - this.#start;
+  }
+
+  /** The newest place; the base while nothing has been put in. */
+  get head(): Offset {
+    return this.#at(this.#end - 1) ?? this.#base;
+  }
+
+  /** The newest entry. */
+  get newest(): JournalEntry | undefined {
+    return this.#at(this.#end - 1);
+  }
+
+  /** The place before the oldest entry. */
+  get base(): Offset {
+    return this.#base;
+  }
+
+  /** Puts the next entry in; its `seq` follows the newest one's, or it is the first of an epoch. */
+  push(entry: JournalEntry): void {
+    const run = this.#runs.at(-1);
+    if (run?.epoch !== entry.epoch) {
+      this.#runs.push({ epoch: entry.epoch, from: this.#end, seq: entry.seq });
+    }
+    if (this.size === this.#maxEntries) this.#dropOldest();
+    this.#slots[this.#end % this.#maxEntries] = entry;
+    this.#end++;
+    this.#bytes += entry.json.length;
+    while (this.size > 1 && this.#bytes > this.#maxBytes) this.#dropOldest();
+  }
+
+  /** Forgets everything; what comes next follows `base`. */
+  reset(base: Offset): void {
+    this.#slots.length = 0;
+    this.#start = this.#end;
+    this.#bytes = 0;
+    this.#runs = [];
+    this.#base = base;
+  }
+
+  /** Whether every entry after this place is here. */
+  covers(offset: Offset): boolean {
+    return this.#indexAfter(offset) !== undefined;
+  }
+
+  /** Whether the epoch of this place is one that the ring has entries of, or begins after. */
+  knowsEpoch(epoch: string): boolean {
+    return this.#base.epoch === epoch || this.#runs.some((run) => run.epoch === epoch);
+  }
+
+  /** Up to `limit` entries after a place, oldest first; `undefined` if the ring does not cover it. */
+  after(offset: Offset, limit: number): readonly JournalEntry[] | undefined {
+    const from = this.#indexAfter(offset);
+    if (from === undefined) return undefined;
+    const entries: JournalEntry[] = [];
+    for (let n = from; n < this.#end && entries.length < limit; n++) {
+      const entry = this.#at(n);
+      if (entry !== undefined) entries.push(entry);
+    }
+    return entries;
+  }
+
+  /** The entry at a place, if it is here. */
+  get(offset: Offset): JournalEntry | undefined {
+    const n = this.#find(offset);
+    return n === undefined ? undefined : this.#at(n);
+  }
+
+  #at(n: number): JournalEntry | undefined {
+    return n < this.#start || n >= this.#end ? undefined : this.#slots[n % this.#maxEntries];
+  }
+
+  #find({ epoch, seq }: Offset): number | undefined {
+    for (let i = this.#runs.length - 1; i >= 0; i--) {
+      const run = this.#runs[i];
+      if (run === undefined || run.epoch !== epoch || seq < run.seq) continue;
+      const n = run.from + (seq - run.seq);
+      const end = this.#runs[i + 1]?.from ?? this.#end;
+      return n >= this.#start && n < end ? n : undefined;
+    }
+    return undefined;
+  }
+
+  #indexAfter(offset: Offset): number | undefined {
+    if (offset.epoch === this.#base.epoch && offset.seq === this.#base.seq) return this.#start;
+    const n = this.#find(offset);
+    return n === undefined ? undefined : n + 1;
+  }
+
+  #dropOldest(): void {
+    const slot = this.#start % this.#maxEntries;
+    const entry = this.#slots[slot];
+    if (entry !== undefined) {
+      this.#base = { epoch: entry.epoch, seq: entry.seq };
+      this.#bytes -= entry.json.length;
+    }
+    this.#slots[slot] = undefined;
+    this.#start++;
+    const second = this.#runs[1];
+    if (second !== undefined && second.from <= this.#start) this.#runs.shift();
+  }
+}

@@ -1,0 +1,70 @@
+import { setTimeout as sleep, setImmediate as nextTurn } from 'node:timers/promises';
+import type { Offset } from '../contract/offset.js';
+
+/** An entry as the replay sees it. */
+export type Replayable = Offset;
+
+/** Where missed entries come from. */
+export interface ReplaySource<E extends Replayable> {
+  /** As in `Journal.read`. */
+  read(after: Offset, limit: number): readonly E[] | Promise<readonly E[] | undefined> | undefined;
+}
+
+/** Who gets them. */
+export interface ReplayTarget<E extends Replayable> {
+  /** Whether the client is still there. */
+  isOpen(): boolean;
+  send(entries: readonly E[]): void;
+  /** Bytes that wait for the client to read them. */
+  buffered(): number;
+}
+
+/** How a replay ended: caught up, or at a place after which entries are lost, or the client went away. */
+export type ReplayEnd = 'live' | 'gone' | { readonly lostAfter: Offset };
+
+const BATCH = 200;
+/** Bytes in flight at most: a slow client paces its own replay instead of filling this process. */
+const WINDOW = 128 * 1024;
+const POLL_MS = 10;
+/** Batches sent in one turn of the loop, so that thousands of replays share it. */
+const BATCHES_A_TURN = 4;
+
+/**
+ * Sends a client what it has missed.
+ *
+ * When it resolves with `live`, or calls `goLive`, the client has every entry up to the newest one of this pod, and no
+ * entry has been delivered since: `goLive` runs in the same turn of the loop as the last read.
+ */
+export async function replay<E extends Replayable>(
+  source: ReplaySource<E>,
+  target: ReplayTarget<E>,
+  from: Offset,
+  goLive: () => void,
+): Promise<ReplayEnd> {
+  let cursor = from;
+  let batches = 0;
+  for (;;) {
+    if (!target.isOpen()) return 'gone';
+    const answer = source.read(cursor, BATCH);
+    const isInMemory = answer === undefined || Array.isArray(answer);
+    // Not awaited when it is at hand: going live must happen before anything else does.
+    const entries = isInMemory
+      ? (answer as readonly E[] | undefined)
+      : await (answer as Promise<readonly E[] | undefined>);
+    if (!target.isOpen()) return 'gone';
+    if (entries === undefined) return { lostAfter: cursor };
+    const last = entries.at(-1);
+    if (last === undefined) {
+      if (isInMemory) {
+        goLive();
+        return 'live';
+      }
+      await sleep(POLL_MS);
+      continue;
+    }
+    target.send(entries);
+    cursor = { epoch: last.epoch, seq: last.seq };
+    while (target.buffered() > WINDOW && target.isOpen()) await sleep(POLL_MS);
+    if (++batches % BATCHES_A_TURN === 0) await nextTurn();
+  }
+}
