@@ -63,7 +63,10 @@ export class RedisParts {
           if (isBridged(entry)) this.bridge.seen(entry);
           listener.onEntry(entry);
         },
-        onGap: (reason, requested, resumed) => listener.onGap(reason, requested, resumed),
+        onGap: (reason, requested, resumed) => {
+          this.bridge.skipped();
+          listener.onGap(reason, requested, resumed);
+        },
         onStatuses: (statuses) => listener.onStatuses(statuses),
       },
       log,
@@ -74,6 +77,9 @@ export class RedisParts {
       session: (redis, up) => this.journal.reader.session(redis, up),
       onLink: (up) => {
         this.#readerUp = up;
+        // Not before: what is heard has to come out of the journal after this pod has joined it, or the bridge would
+        // take it for missing.
+        if (up) this.#subscriptionLink.start();
         this.#linkChanged(up);
       },
       log,
@@ -127,7 +133,6 @@ export class RedisParts {
 
   start(): void {
     this.#readerLink.start();
-    this.#subscriptionLink.start();
     this.bridge.start();
   }
 

@@ -36,7 +36,7 @@ const DEFAULT_LIMITS: BridgeQueueLimits = {
   maxItems: 100_000,
   maxSize: 128 * 1024 * 1024,
   heardFor: 30_000,
-  seenFor: 60_000,
+  seenFor: 10_000,
 };
 
 function keyOf(event: string, json: string): string {
@@ -114,6 +114,14 @@ export class BridgeQueue {
     const ahead = this.#ahead.get(key);
     if (ahead === undefined) this.#ahead.set(key, [now]);
     else ahead.push(now);
+  }
+
+  /** Forgets what was heard: this pod can not tell any more what of it is in the journal. */
+  forgetHeard(): void {
+    this.#items.clear();
+    this.#byContent.clear();
+    this.#appended.clear();
+    this.#size = 0;
   }
 
   /** Forgets entries whose messages this pod can not hear any more. */

@@ -104,6 +104,11 @@ export class Bridge {
     this.#tick();
   }
 
+  /** Notes that this pod did not get to see some entries: whoever holds the lease knows what is missing, this pod not. */
+  skipped(): void {
+    this.#queue.forgetHeard();
+  }
+
   /** Notes that the subscription was made anew: nothing that was published before it is going to be heard. */
   resubscribed(): void {
     this.#queue.forgetSeen();

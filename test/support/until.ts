@@ -12,13 +12,13 @@ export async function until<T>(
   what: string,
   condition: () => T | Promise<T>,
   { limit = 15_000, seen }: { limit?: number; seen?: () => unknown } = {},
-): Promise<NonNullable<T>> {
+): Promise<Exclude<T, false | null | undefined>> {
   const deadline = Date.now() + limit;
   let last: unknown;
   for (;;) {
     try {
       const found = await condition();
-      if (found) return found;
+      if (found) return found as Exclude<T, false | null | undefined>;
       last = found;
     } catch (error) {
       last = error;
