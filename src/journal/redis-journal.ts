@@ -95,7 +95,7 @@ export class RedisJournal implements Journal {
     this.#options = options;
     this.#keys = journalKeys(options.keyPrefix);
     // Until Redis has been reached the pod is nowhere; the name says so to nobody but itself.
-    this.#ring = new Ring({ epoch: newEpoch(), seq: 0 }, RING_ENTRIES, RING_CHARACTERS);
+    this.#ring = new Ring({ epoch: newEpoch(), seq: 0 }, Math.min(RING_ENTRIES, options.maxlen), RING_CHARACTERS);
     const { listener } = options;
     this.reader = new RedisReader(
       this.#keys,

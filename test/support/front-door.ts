@@ -48,6 +48,16 @@ export class FrontDoor {
     this.#choose(this.#target);
   }
 
+  /** Stops reading what the pod sends: to the pod the client reads no more. */
+  pause(): void {
+    for (const { pod } of this.#pairs) pod.pause();
+  }
+
+  /** Reads again. */
+  resume(): void {
+    for (const { pod } of this.#pairs) pod.resume();
+  }
+
   /** Sends the next connections to this pod. */
   use(pod: Backend): void {
     this.#target = pod;
