@@ -163,7 +163,9 @@ describe('a port that is taken', () => {
   test.each(['PORT', 'ADMIN_PORT'])(
     'as %s by another gateway ends the start, and the other one serves on',
     async (name) => {
-      const other = await Pod.start(cleanup);
+      // Ports that were named, not picked by the system: those are what two gateways could come to share.
+      const ports = { PORT: String(await freePort()), ADMIN_PORT: String(await freePort()) };
+      const other = await Pod.start(cleanup, ports);
       const clients = await clientsOf(other);
       for (const port of [other.port, other.adminPort]) {
         const line = await failedStart(startGateway(cleanup, { [name]: String(port) }));
