@@ -31,14 +31,20 @@ function sampleSignal(): string {
   });
 }
 
+/** A text as one word of a POSIX shell. */
+function quoted(text: string): string {
+  return /^[\w./:-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
+
 /** The line that publishes one signal from a shell. */
 export function publishLine(facts: BannerFacts): string {
   const signal = sampleSignal();
   if (facts.redis?.kind === 'single' && !facts.redis.tls && facts.redis.password === undefined) {
     const { host, port } = facts.redis.node;
-    return `redis-cli -h ${host} -p ${port} PUBLISH ${facts.signalChannel} '${signal}'`;
+    return `redis-cli -h ${host} -p ${port} PUBLISH ${quoted(facts.signalChannel)} '${signal}'`;
   }
-  const key = facts.needsKey ? ` -H "authorization: Bearer $API_KEY"` : '';
+  // API_KEY may be a list: its first key.
+  const key = facts.needsKey ? ` -H "authorization: Bearer \${API_KEY%%,*}"` : '';
   const url = `http://${reachable(facts.adminHost)}:${facts.adminPort}/v1/signals`;
   return `curl -s ${url}${key} -H 'content-type: application/json' -d '${signal}'`;
 }

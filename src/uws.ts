@@ -18,10 +18,9 @@ export function loadUws(): Uws {
     return createRequire(import.meta.url)('uWebSockets.js') as Uws;
   } catch (error) {
     const here = `Node.js ${process.versions.node} on ${process.platform}-${process.arch}`;
-    const [reason] = messageOf(error)
-      .split('\n')
-      .filter((line) => line !== '')
-      .slice(-1);
+    // The module puts the system's reason last; below that Node.js may list the files that wanted a missing one.
+    const [told = ''] = messageOf(error).split('\nRequire stack:');
+    const reason = told.trim().split('\n').at(-1);
     throw new StartError(
       `uWebSockets.js can not load its binary for ${here}. It needs Node.js 20 or 22 with glibc 2.27 or newer (not ` +
         `Alpine), and node_modules installed by the same major version of Node.js: run "npm ci" again. Reason: ${reason}`,

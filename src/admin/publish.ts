@@ -31,13 +31,15 @@ function readBody(request: AdminRequest): { text: string; items: readonly string
     throw new Problem('unsupported_media_type', `Send the body with content-type application/json; got ${got}.`);
   }
   if (!isUtf8(request.body)) throw new Problem('invalid_encoding', 'The body is not valid UTF-8.');
-  const text = request.body.toString('utf8').trim();
+  const sent = request.body.toString('utf8');
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(sent);
   } catch (error) {
     throw new Problem('invalid_json', `The body is not JSON: ${(error as SyntaxError).message}.`);
   }
+  // Only now: trim() also takes a byte order mark and other white space that JSON does not have.
+  const text = sent.trim();
   if (!Array.isArray(value)) return { text, items: [text], isBatch: false };
   if (value.length === 0) throw new Problem('empty_batch', 'The array is empty. Send at least one object.');
   if (value.length > MAX_BATCH) {

@@ -1,3 +1,5 @@
+import { isIPv6 } from 'node:net';
+
 /** A host and a port. */
 export interface HostPort {
   readonly host: string;
@@ -27,11 +29,14 @@ export const REDIS_URL_TAKES =
 const URL_SHAPE = /^(redis|rediss|redis-sentinel|redis-cluster):\/\/(?:([^@/]*)@)?([^/?#]+)(?:\/([^?#]*))?$/;
 
 function parseHost(text: string, defaultPort: number): HostPort | undefined {
-  const match = /^(\[[0-9a-fA-F:.]+\]|[^:\s]+)(?::(\d{1,5}))?$/.exec(text);
-  if (match?.[1] === undefined) return undefined;
-  const port = match[2] === undefined ? defaultPort : Number(match[2]);
+  const match = /^(?:\[([^\]]+)\]|([^:\s[\]]+))(?::(\d{1,5}))?$/.exec(text);
+  if (match === null) return undefined;
+  const [, address, name, portText] = match;
+  const host = address ?? name;
+  if (host === undefined || (address !== undefined && !isIPv6(address))) return undefined;
+  const port = portText === undefined ? defaultPort : Number(portText);
   if (port < 1 || port > 65_535) return undefined;
-  return { host: match[1].replace(/^\[|\]$/g, ''), port };
+  return { host, port };
 }
 
 function parseCredentials(text: string | undefined): Credentials | undefined {
@@ -86,16 +91,20 @@ export function parseRedisUrl(text: string): RedisTarget | undefined {
 }
 
 function list(hosts: readonly HostPort[]): string {
-  return hosts.map(({ host, port }) => `${host}:${port}`).join(',');
+  return hosts.map(({ host, port }) => `${isIPv6(host) ? `[${host}]` : host}:${port}`).join(',');
+}
+
+function dbPart(db: number): string {
+  return db === 0 ? '' : `/${db}`;
 }
 
 /** A target without its secrets, for logs, banners and errors. */
 export function describeRedis(target: RedisTarget): string {
   switch (target.kind) {
     case 'single':
-      return `${target.tls ? 'rediss' : 'redis'}://${list([target.node])}${target.db === 0 ? '' : `/${target.db}`}`;
+      return `${target.tls ? 'rediss' : 'redis'}://${list([target.node])}${dbPart(target.db)}`;
     case 'sentinel':
-      return `redis-sentinel://${list(target.sentinels)}/${target.name}`;
+      return `redis-sentinel://${list(target.sentinels)}/${target.name}${dbPart(target.db)}`;
     case 'cluster':
       return `redis-cluster://${list(target.nodes)}`;
   }

@@ -3,7 +3,8 @@ import { type Socket, type ManagerOptions, type SocketOptions, io } from 'socket
 import { Child, type Cleanup, HOST } from './processes.js';
 import { until } from './until.js';
 
-const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+/** The built gateway. */
+export const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
 /** One gateway in a process of its own, on free ports. */
 export class Pod {

@@ -1,0 +1,37 @@
+import { expect, test } from 'vitest';
+import { type BannerFacts, banner, publishLine } from '../src/banner.js';
+import { parseRedisUrl } from '../src/redis/url.js';
+
+const FACTS: BannerFacts = {
+  version: '1.2.3',
+  tls: false,
+  host: '0.0.0.0',
+  port: 3000,
+  adminHost: '127.0.0.1',
+  adminPort: 3001,
+  redis: undefined,
+  signalChannel: 'new_signal',
+  needsKey: false,
+};
+
+test('a wildcard address is shown as one that can be opened, an IPv6 address in brackets', () => {
+  expect(banner(FACTS)).toContain('  Socket.IO   http://localhost:3000\n');
+  expect(banner({ ...FACTS, host: '::', tls: true })).toContain('  Socket.IO   https://localhost:3000\n');
+  expect(banner({ ...FACTS, adminHost: '::1' })).toContain('  Admin       http://[::1]:3001 ');
+  expect(banner({ ...FACTS, host: '127.0.0.2' })).toContain('  Socket.IO   http://127.0.0.2:3000\n');
+});
+
+test.each([
+  ['redis://127.0.0.1:6380', 'redis-cli -h 127.0.0.1 -p 6380 PUBLISH '],
+  ['redis://[::1]', 'redis-cli -h ::1 -p 6379 PUBLISH '],
+  // Where redis-cli would need a secret, or more than one line, the publish API is shown.
+  ['redis://:hunter2@127.0.0.1', 'curl -s http://127.0.0.1:3001/v1/signals '],
+  ['rediss://127.0.0.1', 'curl -s http://127.0.0.1:3001/v1/signals '],
+  ['redis-sentinel://:hunter2@127.0.0.1/main', 'curl -s http://127.0.0.1:3001/v1/signals '],
+  ['redis-cluster://:hunter2@127.0.0.1', 'curl -s http://127.0.0.1:3001/v1/signals '],
+])('with %s the line to paste begins "%s", and no secret is shown', (url, start) => {
+  const facts = { ...FACTS, redis: parseRedisUrl(url) };
+  expect(facts.redis).toBeDefined();
+  expect(publishLine(facts).slice(0, start.length)).toBe(start);
+  expect(banner(facts)).not.toContain('hunter2');
+});

@@ -1,0 +1,151 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type Decoded, decodeBytes, decodeItem } from '../../src/contract/decode.js';
+import { FEED_EVENTS } from '../../src/contract/events.js';
+import { signal, status } from '../support/signals.js';
+
+const LIMIT = 1000;
+
+const name = (maxLength: number): fc.Arbitrary<string> =>
+  fc
+    .string({ unit: 'binary', minLength: 1, maxLength })
+    .map((text) => text.replaceAll(/[@*\p{Cc}]/gu, '-').slice(0, maxLength));
+
+const goodSignal = fc.record({
+  type: fc.string({ minLength: 1, maxLength: 20 }),
+  signal: fc.constantFrom('BUY', 'SELL'),
+  price: fc.double({ min: 0, noNaN: true, noDefaultInfinity: true }),
+  symbol: name(64),
+  timeframe: name(16),
+  timestamp: fc
+    .date({ min: new Date('1970-01-01'), max: new Date('2100-01-01'), noInvalidDate: true })
+    .map((date) => date.toISOString()),
+});
+
+const goodStatus = fc.record({
+  service: fc.string({ minLength: 1, maxLength: 20 }),
+  status: fc.constantFrom('active', 'degraded', 'offline'),
+  message: fc.string({ maxLength: 50 }),
+});
+
+const extras = fc.dictionary(
+  fc.string({ maxLength: 10 }).map((key) => `x-${key}`),
+  fc.jsonValue({ maxDepth: 2 }),
+  { maxKeys: 3 },
+);
+
+function reasonOf(decoded: Decoded): string {
+  return decoded.ok ? 'good' : decoded.reason;
+}
+
+describe('decodeBytes', () => {
+  test('takes every signal of the right shape with any extra fields, and hands its text on as it came', () => {
+    fc.assert(
+      fc.property(goodSignal, extras, (fields, more) => {
+        const json = JSON.stringify({ ...more, ...fields });
+        expect(decodeBytes('new_signal', Buffer.from(json), 100_000)).toEqual({
+          ok: true,
+          message: { event: 'new_signal', json, symbol: fields.symbol, timeframe: fields.timeframe },
+        });
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test('takes every status of the right shape with any extra fields, and hands its text on as it came', () => {
+    fc.assert(
+      fc.property(goodStatus, extras, (fields, more) => {
+        const json = JSON.stringify({ ...more, ...fields }, undefined, 1);
+        expect(decodeBytes('status_update', Buffer.from(json), 100_000)).toEqual({
+          ok: true,
+          message: { event: 'status_update', json, service: fields.service },
+        });
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test('never throws, whatever the bytes, and calls bytes that are not UTF-8 just that', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...FEED_EVENTS), fc.uint8Array({ maxLength: 64 }), (event, bytes) => {
+        let valid = true;
+        try {
+          new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+        } catch {
+          valid = false;
+        }
+        expect(reasonOf(decodeBytes(event, bytes, LIMIT)) === 'encoding').toBe(!valid);
+      }),
+      { numRuns: 5000 },
+    );
+  });
+
+  test('never takes a JSON value that is not an object, and says so with the reason "shape"', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...FEED_EVENTS),
+        fc.jsonValue().filter((value) => typeof value !== 'object' || value === null || Array.isArray(value)),
+        (event, value) => {
+          expect(reasonOf(decodeBytes(event, Buffer.from(JSON.stringify(value)), 100_000))).toBe('shape');
+        },
+      ),
+      { numRuns: 1000 },
+    );
+  });
+
+  test('refuses a signal that has lost any of its fields, and names the field', () => {
+    fc.assert(
+      fc.property(goodSignal, fc.constantFrom(...Object.keys(signal(1))), (fields, gone) => {
+        const rest = Object.fromEntries(Object.entries(fields).filter(([key]) => key !== gone));
+        const decoded = decodeBytes('new_signal', Buffer.from(JSON.stringify(rest)), 100_000);
+        expect(decoded).toMatchObject({ ok: false, reason: 'shape', detail: expect.stringContaining(`"${gone}"`) });
+      }),
+    );
+  });
+
+  test.each(FEED_EVENTS)('counts bytes and not characters: %s at the limit is taken, one byte more is not', (event) => {
+    const base = event === 'new_signal' ? signal(1) : status();
+    const left = LIMIT - Buffer.byteLength(JSON.stringify({ ...base, note: '' }));
+    const full = `${'é'.repeat(Math.floor(left / 2))}${'-'.repeat(left % 2)}`;
+    const atLimit = Buffer.from(JSON.stringify({ ...base, note: full }));
+    const over = Buffer.from(JSON.stringify({ ...base, note: `${full}-` }));
+    expect(atLimit.byteLength).toBe(LIMIT);
+    expect(over.toString().length).toBeLessThan(LIMIT);
+    expect(reasonOf(decodeBytes(event, atLimit, LIMIT))).toBe('good');
+    expect(decodeBytes(event, over, LIMIT)).toEqual({
+      ok: false,
+      reason: 'too_large',
+      detail: `the message has ${LIMIT + 1} bytes; at most ${LIMIT} are taken`,
+    });
+  });
+
+  test('looks at the size before anything else', () => {
+    expect(reasonOf(decodeBytes('new_signal', Buffer.alloc(LIMIT + 1, 0xff), LIMIT))).toBe('too_large');
+    expect(reasonOf(decodeBytes('new_signal', Buffer.alloc(LIMIT, 0xff), LIMIT))).toBe('encoding');
+  });
+
+  test('reads only its own part of a larger buffer', () => {
+    const json = JSON.stringify(signal(1));
+    const all = Buffer.from(`garbage${json}garbage`);
+    const part = new Uint8Array(all.buffer, all.byteOffset + 7, json.length);
+    expect(decodeBytes('new_signal', part, LIMIT)).toMatchObject({ ok: true, message: { json } });
+  });
+});
+
+describe('decodeItem', () => {
+  test('judges a text as decodeBytes judges its bytes', () => {
+    const texts = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.json(),
+      goodSignal.map((value) => JSON.stringify(value)),
+      goodStatus.map((value) => JSON.stringify(value)),
+      fc.nat(LIMIT * 2).map((length) => JSON.stringify(signal(1, { note: 'é'.repeat(length) }))),
+    );
+    fc.assert(
+      fc.property(fc.constantFrom(...FEED_EVENTS), texts, (event, text) => {
+        expect(decodeItem(event, text, LIMIT)).toEqual(decodeBytes(event, Buffer.from(text), LIMIT));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
