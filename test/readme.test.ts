@@ -1,0 +1,89 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
+import { expect, test } from 'vitest';
+import { loadConfig } from '../src/config.js';
+import { FEED_EVENTS } from '../src/contract/events.js';
+import { PROBLEMS } from '../src/errors.js';
+
+function read(path: string): string {
+  return readFileSync(fileURLToPath(new URL(`../${path}`, import.meta.url)), 'utf8');
+}
+
+const README = read('README.md');
+
+/** The rows of the README's tables by their first cell, which is in backticks; escaped bars are kept together. */
+const ROWS = new Map(
+  [...README.matchAll(/^\| *`([^`]+)` *\|(.*)\|$/gm)].map(([, name = '', rest = '']) => [
+    name,
+    rest.split(/(?<!\\)\|/).map((cell) => cell.trim()),
+  ]),
+);
+
+/** The part of a source between two texts. */
+function between(text: string, start: string, end: string): string {
+  const from = text.indexOf(start);
+  expect(from).toBeGreaterThanOrEqual(0);
+  const to = text.indexOf(end, from + start.length);
+  return text.slice(from + start.length, to);
+}
+
+const CONFIG_SOURCE = read('src/config.ts');
+const VARIABLES = [...between(CONFIG_SOURCE, 'const VARIABLES = {', '} satisfies').matchAll(/^ {2}([A-Z_]+):/gm)].map(
+  ([, name = '']) => name,
+);
+
+test('every variable has a row in the README, with its true default, and no row is of a variable that is not there', () => {
+  expect(VARIABLES.length).toBeGreaterThan(20);
+  const wrong = VARIABLES.filter((name) => {
+    const fallback = ROWS.get(name)?.[0] ?? '';
+    if (fallback === 'unset') return false;
+    const isDefault =
+      /^`.+`$/.test(fallback) && isDeepStrictEqual(loadConfig({ [name]: fallback.slice(1, -1) }), loadConfig({}));
+    return !isDefault;
+  });
+  expect(wrong).toEqual([]);
+  const rows = [...ROWS.keys()].filter((name) => /^[A-Z_]+$/.test(name));
+  expect(rows.toSorted()).toEqual(VARIABLES.toSorted());
+});
+
+test('every variable that is refused when set is named in the README', () => {
+  const refused = [...CONFIG_SOURCE.matchAll(/for \(const name of \[([^\]]*)\]/g)].flatMap(([, list = '']) =>
+    [...list.matchAll(/'([A-Z_]+)'/g)].map(([, name = '']) => name),
+  );
+  for (const name of refused) {
+    expect(README).toContain(`\`${name}\``);
+    expect(() => loadConfig({ [name]: 'x' })).toThrow(name);
+  }
+});
+
+test('every error code has a row in the README with its status', () => {
+  const wrong = Object.entries(PROBLEMS).filter(([code, { status }]) => ROWS.get(code)?.[0] !== String(status));
+  expect(wrong).toEqual([]);
+});
+
+test('every event has a row in the README', () => {
+  const declared = between(read('src/contract/events.ts'), 'interface ServerToClientEvents {', '\n}').matchAll(
+    /^ {2}(\w+):/gm,
+  );
+  const events = new Set<string>([...FEED_EVENTS, ...[...declared].map(([, name = '']) => name)]);
+  expect(events.size).toBeGreaterThan(2);
+  expect([...events].filter((event) => !ROWS.has(event))).toEqual([]);
+});
+
+test('the binary of uWebSockets.js that is installed is the one whose hash the README names', () => {
+  const major = process.versions.node.split('.')[0];
+  const file = `@uwsjs/${process.platform}-${process.arch}-${major}/uws.node`;
+  const path = fileURLToPath(new URL(`../node_modules/${file}`, import.meta.url));
+  const named = ROWS.get(file)?.[0];
+  // The README names the binaries of the platforms that were tested; the upstream package has no such file.
+  if (named === undefined || !existsSync(path)) return;
+  expect(`\`${createHash('sha256').update(readFileSync(path)).digest('hex')}\``).toBe(named);
+});
+
+test('every link of the README to a file leads to one', () => {
+  const paths = [...README.matchAll(/\]\(([^)#:]+)\)/g)].map(([, path = '']) => path);
+  expect(paths).toContain('LICENSE');
+  expect(paths.filter((path) => !existsSync(fileURLToPath(new URL(`../${path}`, import.meta.url))))).toEqual([]);
+});

@@ -1,0 +1,122 @@
+import { afterEach, expect, test } from 'vitest';
+import { type HttpAnswer, WEBSOCKET_HEADERS, httpRequest } from '../support/http.js';
+import { FeedClient, Pod } from '../support/pod.js';
+import { Cleanup } from '../support/processes.js';
+import { signal } from '../support/signals.js';
+import { until } from '../support/until.js';
+
+const cleanup = new Cleanup();
+afterEach(() => cleanup.run());
+
+const GOOD = 'https://app.example.com';
+const ALSO_GOOD = 'http://localhost:5173';
+const FOREIGN = 'https://evil.example.org';
+
+function polling(pod: Pod, headers: Record<string, string> = {}): Promise<HttpAnswer> {
+  return httpRequest(`${pod.url}/socket.io/?EIO=4&transport=polling`, { headers });
+}
+
+function websocket(pod: Pod, headers: Record<string, string> = {}): Promise<HttpAnswer> {
+  return httpRequest(`${pod.url}/socket.io/?EIO=4&transport=websocket`, {
+    headers: { ...WEBSOCKET_HEADERS, ...headers },
+  });
+}
+
+test('a listed origin, and a client without one, may connect over polling and over WebSocket', async () => {
+  const pod = await Pod.start(cleanup, { CORS_ORIGIN: `${GOOD}, ${ALSO_GOOD}` });
+  for (const headers of [{ origin: GOOD }, { origin: ALSO_GOOD }, { origin: GOOD.toUpperCase() }, {}]) {
+    expect((await polling(pod, headers)).status).toBe(200);
+    expect((await websocket(pod, headers)).status).toBe(101);
+  }
+  for (const transport of ['websocket', 'polling']) {
+    const client = await FeedClient.connect(cleanup, pod.url, {
+      transports: [transport],
+      extraHeaders: { origin: GOOD },
+    });
+    expect(client.socket.connected).toBe(true);
+  }
+});
+
+test('a foreign origin is refused with 403 and a JSON body, over polling and over WebSocket alike', async () => {
+  const pod = await Pod.start(cleanup, { CORS_ORIGIN: GOOD });
+  const foreign = [FOREIGN, 'null', `${GOOD}.evil.example.org`, `${GOOD}:8443`, 'http://app.example.com', `${GOOD}/`];
+  for (const origin of foreign) {
+    for (const answer of [await polling(pod, { origin }), await websocket(pod, { origin })]) {
+      expect(answer.status).toBe(403);
+      expect(answer.headers['content-type']).toBe('application/json');
+      expect(answer.headers['access-control-allow-origin']).toBeUndefined();
+      expect(JSON.parse(answer.body)).toEqual({ code: 'origin', message: 'This origin is not allowed.' });
+    }
+  }
+  expect(await pod.metric('gateway_refusals_total', { reason: 'origin' })).toBe(foreign.length * 2);
+  expect(await pod.metric('gateway_sessions')).toBe(0);
+});
+
+test('a session of a listed origin can not be used from a foreign one', async () => {
+  const pod = await Pod.start(cleanup, { CORS_ORIGIN: GOOD });
+  const { sid } = JSON.parse((await polling(pod, { origin: GOOD })).body.slice(1)) as { sid: string };
+  const url = `${pod.url}/socket.io/?EIO=4&transport=polling&sid=${sid}`;
+  expect((await httpRequest(url, { headers: { origin: FOREIGN } })).status).toBe(403);
+  expect((await httpRequest(url, { method: 'POST', body: '40', headers: { origin: FOREIGN } })).status).toBe(403);
+  expect((await httpRequest(url, { method: 'POST', body: '40', headers: { origin: GOOD } })).status).toBe(200);
+});
+
+test('polling responses and preflights carry the headers that let a page of a listed origin read them', async () => {
+  const pod = await Pod.start(cleanup, { CORS_ORIGIN: `${GOOD},${ALSO_GOOD}` });
+  for (const origin of [GOOD, ALSO_GOOD]) {
+    const { headers } = await polling(pod, { origin });
+    expect(headers['access-control-allow-origin']).toBe(origin);
+    expect(headers['access-control-allow-credentials']).toBe('true');
+    expect(headers['vary']).toBe('Origin');
+  }
+  const preflight = (origin: string): Promise<HttpAnswer> =>
+    httpRequest(`${pod.url}/socket.io/?EIO=4&transport=polling`, {
+      method: 'OPTIONS',
+      headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' },
+    });
+  const good = await preflight(GOOD);
+  expect(good.status).toBe(204);
+  expect(good.headers).toMatchObject({
+    'access-control-allow-origin': GOOD,
+    'access-control-allow-credentials': 'true',
+    'access-control-allow-methods': 'GET, POST',
+    'access-control-allow-headers': 'Content-Type, Authorization',
+    vary: 'Origin',
+  });
+  const foreign = await preflight(FOREIGN);
+  expect(foreign.headers['access-control-allow-origin']).toBeUndefined();
+  expect(foreign.headers['access-control-allow-credentials']).toBeUndefined();
+});
+
+test('without a list every origin may connect, and none of them with credentials', async () => {
+  const pod = await Pod.start(cleanup);
+  const answer = await polling(pod, { origin: FOREIGN });
+  expect(answer.status).toBe(200);
+  expect(answer.headers['access-control-allow-origin']).toBe('*');
+  expect(answer.headers['access-control-allow-credentials']).toBeUndefined();
+  expect((await websocket(pod, { origin: FOREIGN })).status).toBe(101);
+});
+
+test('over MAX_CONNECTIONS new clients get 503 with Retry-After until somebody leaves; those inside are not disturbed', async () => {
+  const pod = await Pod.start(cleanup, { MAX_CONNECTIONS: '2' });
+  const staying = await FeedClient.connect(cleanup, pod.url, { transports: ['polling', 'websocket'] });
+  const leaving = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'] });
+
+  for (const answer of [await polling(pod), await websocket(pod)]) {
+    expect(answer.status).toBe(503);
+    expect(answer.headers['retry-after']).toBe('5');
+    expect(JSON.parse(answer.body)).toMatchObject({ code: 'max_connections' });
+  }
+  expect(await pod.metric('gateway_refusals_total', { reason: 'max_connections' })).toBe(2);
+  const waiting = new FeedClient(cleanup, pod.url, { transports: ['polling'] });
+  await until('the third client to be refused', async () => (await pod.metric('gateway_refusals_total')) > 2);
+  expect(waiting.welcomes).toEqual([]);
+
+  leaving.socket.disconnect();
+  await waiting.welcomed();
+  await pod.post('/v1/signals', signal(1));
+  await until('the signal', () => staying.signals.length === 1 && waiting.signals.length === 1, {
+    seen: () => [staying, waiting],
+  });
+  expect(staying.disconnects).toEqual([]);
+});
