@@ -101,7 +101,7 @@ export class RedisParts {
       log,
       listener.onReject,
       new RedisRejectionStore(commands, redisKeyPrefix, pod),
-      () => this.bridge.holding,
+      () => this.bridge.speaks,
     );
     const intake = new Intake(config.maxSignalBytes, this.rejections, (message) => this.bridge.heard(message));
     const events: ReadonlyMap<string, FeedEvent> = new Map([

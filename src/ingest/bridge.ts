@@ -65,6 +65,7 @@ export class Bridge {
   /** Number of the newest batch; never used twice, under no token. */
   #batch = 0;
   #pumping = false;
+  #otherHolds = false;
   #upSince: number | undefined;
   #freeSince: number | undefined;
   #canary: { text: string; at: number } | undefined;
@@ -80,6 +81,11 @@ export class Bridge {
   /** Whether this pod holds the lease and appends. */
   get holding(): boolean {
     return this.#holding;
+  }
+
+  /** Whether this pod speaks of what it hears: as the holder, or while it knows of no other. */
+  get speaks(): boolean {
+    return this.#holding || !this.#otherHolds;
   }
 
   /** Messages heard and not yet known to be in the journal. */
@@ -161,6 +167,7 @@ export class Bridge {
     const isSeasoned = now - this.#upSince >= SEASONED_MS;
     const isPatient = this.#freeSince !== undefined && now - this.#freeSince >= DEFER_MS;
     const answer = await this.#options.journal.lease(token, LEASE_TTL_MS, isSeasoned || isPatient);
+    this.#otherHolds = answer === 'other';
     this.#freeSince = answer === 'wait' ? (this.#freeSince ?? now) : undefined;
     if (answer === 'other' || answer === 'wait') {
       if (this.#token !== undefined) this.#lost('another pod holds it');

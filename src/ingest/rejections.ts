@@ -29,8 +29,8 @@ export type OnReject = (source: Source, event: FeedEvent, reason: RejectReason) 
 
 const SAMPLE_BYTES = 512;
 const WINDOW_MS = 10_000;
-/** Rejections kept a window; a flood of bad messages must not become a flood of writes. */
-const KEPT_PER_WINDOW = 200;
+/** Samples of one reason kept a window; a flood of bad messages must not become a flood of writes. */
+const KEPT_PER_WINDOW = 50;
 
 /** Counts rejections, logs the first of each reason in a window with the number left out, and keeps samples. */
 export class Rejections {
@@ -38,9 +38,9 @@ export class Rejections {
   readonly #store: RejectionStore | undefined;
   readonly #isReporter: () => boolean;
   readonly #count: OnReject;
-  readonly #unlogged = new Map<RejectReason, number>();
+  /** Rejections of this window, by reason. */
+  readonly #window = new Map<RejectReason, number>();
   #windowEnd = 0;
-  #kept = 0;
 
   /**
    * @param isReporter - whether this pod speaks for all of them: every pod hears every message on Pub/Sub, and one log
@@ -60,18 +60,15 @@ export class Rejections {
     const now = Date.now();
     if (now >= this.#windowEnd) {
       this.#windowEnd = now + WINDOW_MS;
-      this.#kept = 0;
-      for (const [key, left] of this.#unlogged) {
-        if (left > 0) this.#log.warn({ reason: key, left }, 'more messages were rejected than were logged');
+      for (const [key, count] of this.#window) {
+        if (count > 1) this.#log.warn({ reason: key, left: count - 1 }, 'more messages were rejected than were logged');
       }
-      this.#unlogged.clear();
+      this.#window.clear();
     }
-    const left = this.#unlogged.get(reason);
-    if (left === undefined) this.#log.warn({ source, event, reason, detail }, 'message rejected');
-    this.#unlogged.set(reason, left === undefined ? 0 : left + 1);
-
-    if (this.#kept >= KEPT_PER_WINDOW) return;
-    this.#kept++;
+    const count = (this.#window.get(reason) ?? 0) + 1;
+    this.#window.set(reason, count);
+    if (count === 1) this.#log.warn({ source, event, reason, detail }, 'message rejected');
+    if (count > KEPT_PER_WINDOW) return;
     const sample = Buffer.from(bytes.subarray(0, SAMPLE_BYTES)).toString('utf8');
     this.#store?.keep({ source, event, reason, detail, sample, at: new Date(now).toISOString() });
   }

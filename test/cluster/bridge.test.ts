@@ -40,7 +40,8 @@ async function produce(
   return sent;
 }
 
-async function holderTrouble(trouble: (pod: Pod) => Promise<void>): Promise<void> {
+/** Brings trouble to the holder of the lease while two producers publish, and looks at what is in the journal. */
+async function expectEachOnce(trouble: (pod: Pod) => Promise<void>): Promise<void> {
   const redis = await RedisServer.start(cleanup);
   const pods = await Promise.all([1, 2, 3].map(() => Pod.start(cleanup, { REDIS_URL: redis.url })));
   const first = await holder(pods);
@@ -72,13 +73,13 @@ async function holderTrouble(trouble: (pod: Pod) => Promise<void>): Promise<void
 }
 
 test('when the pod that bridges is killed, every message is in the journal once and each producer keeps its order', async () => {
-  await holderTrouble(async (pod) => {
+  await expectEachOnce(async (pod) => {
     await pod.child.kill('SIGKILL');
   });
 });
 
 test('when the pod that bridges is stopped for 10 s and goes on, nothing is appended twice', async () => {
-  await holderTrouble(async (pod) => {
+  await expectEachOnce(async (pod) => {
     await pod.child.kill('SIGSTOP');
     await sleep(10_000);
     await pod.child.kill('SIGCONT');
@@ -89,7 +90,7 @@ test('when the pod that bridges is stopped for 10 s and goes on, nothing is appe
 });
 
 test('a pod that stops in order hands the bridge over without a pause of the lease', async () => {
-  await holderTrouble(async (pod) => {
+  await expectEachOnce(async (pod) => {
     expect(await pod.child.kill('SIGTERM')).toBe(0);
   });
 });

@@ -15,6 +15,10 @@ const CLIENTS = 200;
 const SECONDS = 12;
 const RATE = 500;
 
+function keyOf(payload: unknown): string {
+  return String((payload as { price: number }).price);
+}
+
 test(
   '200 clients that read at random speeds, some stopped for seconds, are cut, come back and are complete',
   { timeout: 180_000 },
@@ -28,7 +32,6 @@ test(
     for (let i = 0; i < CLIENTS; i++) {
       const door = await FrontDoor.open(cleanup, pods);
       doors.push(door);
-      const keyOf = (payload: unknown): string => String((payload as { price: number }).price);
       clients.push(new CheckedClient(cleanup, door.url, { transports: ['websocket'] }, keyOf));
     }
     await until('all clients to be connected', () => clients.every((c) => c.last !== undefined), {

@@ -77,16 +77,18 @@ test('of every kind of bad message none reaches a client, none harms a pod, and 
   );
   for (const pod of pods) {
     expect(await rejectedBy(pod)).toEqual(expected);
-    expect(await pod.metric('gateway_messages_accepted_total')).toBe(1);
     expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
     expect((await fetch(`${pod.adminUrl}/healthz`)).status).toBe(200);
     expect((await fetch(`${pod.adminUrl}/readyz`)).status).toBe(200);
     expect(pod.child.exited).toBe(false);
-    const lines = pod.logs().filter(({ msg }) => String(msg).includes('rejected'));
-    expect(lines.map(({ reason }) => reason)).toEqual(expect.arrayContaining([...REASONS]));
-    expect(lines.length).toBeLessThanOrEqual(40);
     expect(pod.child.stderr).not.toContain('    at ');
   }
+  // Every pod hears every message, but one of them speaks.
+  const lines = pods.flatMap((pod) => pod.logs()).filter(({ msg }) => String(msg).includes('rejected'));
+  expect(lines.map(({ reason }) => reason)).toEqual(expect.arrayContaining([...REASONS]));
+  expect(lines.length).toBeLessThanOrEqual(40);
+  const accepted = await Promise.all(pods.map((pod) => pod.metric('gateway_messages_accepted_total')));
+  expect(accepted.toSorted((a, b) => a - b)).toEqual([0, 1]);
 });
 
 test('samples of what was refused are kept in Redis for inspection, never more than 1,000', async () => {
@@ -98,13 +100,12 @@ test('samples of what was refused are kept in Redis for inspection, never more t
 
   const kept = async (): Promise<string[]> => producer.lrange('{gateway}:rejected', 0, -1);
   const samples = await until(
-    'samples of every reason from both pods',
+    'samples of every reason',
     async (): Promise<Sample[] | undefined> => {
       const found = (await kept())
         .map((text) => JSON.parse(text) as Sample | string)
         .filter((one) => typeof one === 'object');
-      const kinds = new Set(found.map((one) => `${one.pod} ${one.reason}`));
-      return kinds.size === pods.length * REASONS.length ? found : undefined;
+      return new Set(found.map((one) => one.reason)).size === REASONS.length ? found : undefined;
     },
     { seen: () => pods.map((pod) => pod.output()) },
   );
