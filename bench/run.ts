@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import autocannon from 'autocannon';
 import { type Histogram, decodeFromCompressedBase64 } from 'hdr-histogram-js';
 import type { ClientsMessage, ClientsTask } from './load/clients.js';
+import { ingestScenario } from './ingest.js';
 import { nowMicros, signalText } from './load/message.js';
 import { RunningServer, type ServerName } from './load/servers.js';
 
@@ -51,8 +52,8 @@ function readOptions(): { scenario: string; options: Options } {
     return [name, Number(text)];
   });
   const [scenario = 'all'] = positionals;
-  if (!['all', 'fanout', 'http'].includes(scenario))
-    throw new Error(`The scenarios are fanout and http, not "${scenario}".`);
+  if (!['all', 'fanout', 'http', 'ingest'].includes(scenario))
+    throw new Error(`The scenarios are fanout, http and ingest, not "${scenario}".`);
   return { scenario, options: Object.fromEntries(numbers) as Options };
 }
 
@@ -237,8 +238,10 @@ const { scenario, options } = readOptions();
 execFileSync('npm', ['run', '--silent', 'build'], { stdio: 'inherit' });
 console.log(`Node.js ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}`);
 let good = true;
-if (scenario !== 'http') good = (await fanoutScenario(options)) && good;
-if (scenario !== 'fanout') good = (await httpScenario({ ...options, seconds: Math.min(options.seconds, 4) })) && good;
+if (['all', 'fanout'].includes(scenario)) good = (await fanoutScenario(options)) && good;
+if (['all', 'http'].includes(scenario))
+  good = (await httpScenario({ ...options, seconds: Math.min(options.seconds, 4) })) && good;
+if (['all', 'ingest'].includes(scenario)) good = (await ingestScenario({ ...options, runs: 1 })) && good;
 if (!good) {
   console.error('Something was lost, came twice, came out of order, or failed.');
   process.exitCode = 1;

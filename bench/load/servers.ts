@@ -4,9 +4,10 @@ import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-/** What is measured: the gateway, and the control row. */
+/** What is measured: the gateway, and the control rows. */
 export const SERVERS = {
   raw: ['--import', 'tsx', fileURLToPath(new URL('../servers/raw.ts', import.meta.url))],
+  straight: ['--import', 'tsx', fileURLToPath(new URL('../servers/straight.ts', import.meta.url))],
   gateway: [fileURLToPath(new URL('../../dist/main.js', import.meta.url))],
 } as const;
 
@@ -26,7 +27,7 @@ export class RunningServer {
   }
 
   /** Starts it and waits until it serves. */
-  static async start(name: ServerName): Promise<RunningServer> {
+  static async start(name: ServerName, more: Readonly<Record<string, string>> = {}): Promise<RunningServer> {
     const host = '127.0.0.1';
     const child = spawn(process.execPath, [...SERVERS[name]], {
       env: {
@@ -36,6 +37,7 @@ export class RunningServer {
         PORT: '0',
         ADMIN_PORT: '0',
         NODE_ENV: 'production',
+        ...more,
       },
       stdio: ['ignore', 'pipe', 'ignore'],
     });

@@ -237,3 +237,20 @@ test('nothing that was refused while Redis was away or stopped appears later', a
   const prices = [...client.got.values()].map((text) => (JSON.parse(text) as { price?: number }).price);
   expect(prices.filter((price) => (price ?? 0) >= 1000)).toEqual([]);
 });
+
+test('a client whose symbols are quiet is told where the journal is, and does not fall out of it', async () => {
+  const pod = await Pod.start(cleanup, { JOURNAL_MAXLEN: '50' });
+  const door = await FrontDoor.open(cleanup, [pod]);
+  const auth = { topics: ['ETH/USDT'] };
+  const client = new CheckedClient(cleanup, door.url, { transports: ['websocket'], auth });
+  await connected([client]);
+  const offsets = await post(pod, 0, 200);
+  await until('the checkpoint', () => client.other.length > 0, { limit: 30_000, seen: () => client });
+  expect(client.other).toEqual([['checkpoint', offsets.at(-1)]]);
+  door.cut();
+  await until('the client to be back', () => client.reconnects.length === 1 && client.socket.connected, {
+    seen: () => client,
+  });
+  expect(client.reconnects).toEqual([true]);
+  expect(client.gaps).toEqual([]);
+});
