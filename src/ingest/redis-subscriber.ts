@@ -19,7 +19,21 @@ const RETRY_MIN_MS = 50;
 const RETRY_MAX_MS = 2000;
 /** A link that is silently dead (a cut cable, a stopped process) is noticed within two intervals. */
 const PING_INTERVAL_MS = 2000;
+/** A try that is not subscribed by then is given up: the server may hang, and have a successor by now. */
+const SUBSCRIBE_LIMIT_MS = 5000;
 const LOG_EVERY_MS = 10_000;
+
+async function within(limit: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not subscribed within ${limit} ms`)), limit);
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 /**
  * Keeps one Pub/Sub subscription alive on a connection of its own.
@@ -64,10 +78,9 @@ export class RedisSubscriber {
         redis.on('messageBuffer', (channel: Buffer, message: Buffer) => {
           this.#options.onMessage(channel.toString(), message);
         });
-        await redis.connect().catch((error: unknown) => {
+        await within(SUBSCRIBE_LIMIT_MS, this.#subscribe(redis)).catch((error: unknown) => {
           throw new Error(reason === 'the connection was closed' ? messageOf(error) : reason, { cause: error });
         });
-        await redis.subscribe(...this.#options.channels);
         if (failures > 0) this.#options.log.info('Redis is reachable again, subscribed');
         failures = 0;
         this.#lastLog = 0;
@@ -75,6 +88,8 @@ export class RedisSubscriber {
         await this.#watch(redis, ended);
         throw new Error(reason);
       } catch (error) {
+        // A server that hung may wake up before the connection is closed; what it says then, the next one hears too.
+        redis.removeAllListeners('messageBuffer');
         redis.disconnect();
         if (signal.aborted) return;
         failures++;
@@ -84,6 +99,11 @@ export class RedisSubscriber {
       const delay = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(failures, 10));
       await sleep(delay * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => {});
     }
+  }
+
+  async #subscribe(redis: Redis): Promise<void> {
+    await redis.connect();
+    await redis.subscribe(...this.#options.channels);
   }
 
   /** Resolves when the link is closed, throws when Redis does not answer any more. */

@@ -10,9 +10,26 @@ type Options = Omit<RedisOptions, 'replyMapping'>;
 const CONNECT_TIMEOUT_MS = 5000;
 /** A command that has no answer by then has failed, so a stopped Redis can not hang a request. */
 const COMMAND_TIMEOUT_MS = 3000;
+/** A sentinel that has no answer by then is passed over. */
+const SENTINEL_TIMEOUT_MS = 2000;
+/**
+ * A connection that owes an answer this long is closed and made anew: a server that hangs, or a host that is gone, may
+ * have a successor by now. Longer than the timeout of a command, so that one slow answer does not cut the others.
+ */
+const SILENCE_LIMIT_MS = 5000;
+/** A subscribed connection sends nothing by itself; a ping gives it something to wait for. */
+const PING_INTERVAL_MS = 2000;
 
 function retryDelay(times: number): number {
   return Math.min(2000, 50 * 2 ** Math.min(times, 6)) * (0.5 + Math.random() / 2);
+}
+
+/** Pings a connection while it is up, so that its silence is noticed (see {@link SILENCE_LIMIT_MS}). */
+function keepAsking(connection: Redis): void {
+  const timer = setInterval(() => {
+    if (connection.status === 'ready') connection.ping().catch(() => {});
+  }, PING_INTERVAL_MS).unref();
+  connection.once('end', () => clearInterval(timer));
 }
 
 function credentials(target: RedisTarget): Pick<Options, 'username' | 'password'> {
@@ -28,6 +45,7 @@ function addressOptions(target: Exclude<RedisTarget, { kind: 'cluster' }>): Opti
       sentinels: target.sentinels.map((sentinel) => ({ ...sentinel })),
       name: target.name,
       db: target.db,
+      sentinelCommandTimeout: SENTINEL_TIMEOUT_MS,
       ...credentials(target),
     };
   }
@@ -65,6 +83,7 @@ export class RedisConnections {
       connectTimeout: CONNECT_TIMEOUT_MS,
       // A command that was under way when the link broke may have been carried out: sending it again could do it twice.
       autoResendUnfulfilledCommands: false,
+      socketTimeout: SILENCE_LIMIT_MS,
       ...(options.queue ? {} : { commandTimeout: COMMAND_TIMEOUT_MS }),
     };
     const target = this.#target;
@@ -80,6 +99,7 @@ export class RedisConnections {
             sentinelRetryStrategy: retryDelay,
           });
     this.#open.push(connection);
+    if (options.queue && connection instanceof Redis) keepAsking(connection);
     return connection;
   }
 
