@@ -17,6 +17,7 @@ const SENTINEL_TIMEOUT_MS = 2000;
  * have a successor by now. Longer than the timeout of a command, so that one slow answer does not cut the others.
  */
 const SILENCE_LIMIT_MS = 5000;
+const SLOTS_REFRESH_MS = 5000;
 /** A subscribed connection sends nothing by itself; a ping gives it something to wait for. */
 const PING_INTERVAL_MS = 2000;
 
@@ -30,6 +31,20 @@ function keepAsking(connection: Redis): void {
     if (connection.status === 'ready') connection.ping().catch(() => {});
   }, PING_INTERVAL_MS).unref();
   connection.once('end', () => clearInterval(timer));
+}
+
+/**
+ * Connects to the nodes of a cluster before there are commands for them. ioredis would do so at the first command for a
+ * node and, without a queue, refuse those that come meanwhile.
+ */
+function connectEagerly(cluster: Cluster): void {
+  const connect = (node: Redis): void => {
+    // While the cluster is not ready, a node that is connecting would make ioredis's own check of the cluster fail.
+    if (cluster.status === 'ready' && node.status === 'wait') node.connect().catch(() => {});
+  };
+  cluster.on('ready', () => cluster.nodes().forEach(connect));
+  // Later, since a command that the node was found for goes first: it is the one that is let through.
+  cluster.on('+node', (node: Redis) => setImmediate(connect, node));
 }
 
 function credentials(target: RedisTarget): Pick<Options, 'username' | 'password'> {
@@ -114,8 +129,11 @@ export class RedisConnections {
         // 0: a command whose connection broke fails, for the same reason as autoResendUnfulfilledCommands.
         retryDelayOnFailover: queue ? 100 : 0,
         slotsRefreshTimeout: 2000,
+        // A node that was away is looked for again without waiting for a command that needs it.
+        slotsRefreshInterval: SLOTS_REFRESH_MS,
       },
     );
+    connectEagerly(cluster);
     this.#clusterNodes = () =>
       cluster.nodes('master').map(({ options }) => ({ host: options.host ?? '', port: options.port ?? 0 }));
     return cluster;
