@@ -82,11 +82,12 @@ async function latency(redis: RedisServer, seconds: number, cleanup: Cleanup): P
   return rows.every(({ client }) => client.received === total);
 }
 
+function nothing(): void {}
+
 /** How many appends a second one pod reads back, while this process appends as fast as Redis takes them. */
 async function ceiling(redis: RedisServer, seconds: number, cleanup: Cleanup): Promise<void> {
   const server = cleanup.add(await RunningServer.start('gateway', { REDIS_URL: redis.url }), (self) => self.stop());
   const commands = cleanup.add(new Redis(redis.url), (self) => self.disconnect());
-  const nothing = (): void => {};
   const journal = new RedisJournal({
     commands,
     keyPrefix: 'gateway',

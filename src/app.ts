@@ -11,6 +11,7 @@ import type { BannerFacts } from './banner.js';
 import type { Config } from './config.js';
 import type { FeedMessage } from './contract/decode.js';
 import { formatOffset } from './contract/offset.js';
+import { within } from './deadline.js';
 import { Problem, messageOf } from './errors.js';
 import { Fanout } from './fanout/fanout.js';
 import { encodeEntry } from './fanout/packet.js';
@@ -184,16 +185,10 @@ export class App {
       ['close the admin app', () => this.#adminApp.close()],
     ];
     for (const [name, step] of steps) {
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise((_, reject) => {
-        timer = setTimeout(() => reject(new Error(`took longer than ${STOP_STEP_MS} ms`)), STOP_STEP_MS);
-      });
       try {
-        await Promise.race([step(), late]);
+        await within(STOP_STEP_MS, name, Promise.resolve(step()));
       } catch (error) {
         this.#log.warn({ step: name, reason: messageOf(error) }, 'a step of the stop failed; going on');
-      } finally {
-        clearTimeout(timer);
       }
     }
   }

@@ -68,7 +68,7 @@ function targetPart({ file, target }: Import): string | undefined {
 }
 
 /** Parts that everybody may import: they know nothing of what the gateway does. */
-const LEAVES = ['errors.ts'];
+const LEAVES = ['deadline.ts', 'errors.ts'];
 
 /**
  * Who may import whom: main → app → {ingest, fanout, websocket, admin, dashboard, journal, redis} → contract. A part's own files and the
@@ -88,6 +88,7 @@ const MAY_IMPORT: Readonly<Record<string, { code: readonly string[]; types?: rea
   'log.ts': { code: [], types: ['config.ts'] },
   'uws.ts': { code: [] },
   'http-listener.ts': { code: [], types: ['uws.ts'] },
+  'deadline.ts': { code: [] },
   'errors.ts': { code: [] },
   'contract/': { code: [] },
   'journal/': { code: ['contract/'] },

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { within } from '../deadline.js';
 
 /** What is subscribed to and who gets it. */
 export interface SubscriptionOptions {
@@ -9,6 +10,7 @@ export interface SubscriptionOptions {
 
 /** A link that is silently dead (a cut cable, a stopped process) is noticed within two intervals. */
 const PING_INTERVAL_MS = 2000;
+const SUBSCRIBE_LIMIT_MS = 5000;
 
 /**
  * A Pub/Sub subscription: the session of a Redis link. It is up once Redis has confirmed every channel, so "ready" is
@@ -17,10 +19,16 @@ const PING_INTERVAL_MS = 2000;
  * @returns does not return; throws when Redis does not answer any more
  */
 export async function subscription(redis: Redis, up: () => void, options: SubscriptionOptions): Promise<never> {
-  redis.on('messageBuffer', (channel: Buffer, message: Buffer) => options.onMessage(channel.toString(), message));
-  await redis.subscribe(...options.channels);
-  up();
-  return silence(redis);
+  const onMessage = (channel: Buffer, message: Buffer): void => options.onMessage(channel.toString(), message);
+  redis.on('messageBuffer', onMessage);
+  try {
+    await within(SUBSCRIBE_LIMIT_MS, 'subscribing', redis.subscribe(...options.channels));
+    up();
+    return await silence(redis);
+  } finally {
+    // A server that hung may wake up before the connection is closed; what it says then, the next one hears too.
+    redis.off('messageBuffer', onMessage);
+  }
 }
 
 /** Rejects when a ping has no answer. */

@@ -1,5 +1,6 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
+import { within } from '../deadline.js';
 import { type Offset, formatOffset } from '../contract/offset.js';
 import type { JournalEntry, JournalListener, StatusEntry } from './journal.js';
 import { newEpoch } from './memory-journal.js';
@@ -25,6 +26,8 @@ const forkScript = new Script(FORK_SCRIPT);
 const BLOCK_MS = 1000;
 /** Beyond {@link BLOCK_MS}: how late an answer may be before the link counts as dead. */
 const GRACE_MS = 2000;
+/** Beyond it Redis hangs, or is so slow that another node may serve better. */
+const LOCATE_LIMIT_MS = 10_000;
 const READ_COUNT = 1000;
 const SCAN_COUNT = 500;
 
@@ -89,7 +92,7 @@ export class RedisReader {
    * @param up - called when the reader has everything that was in the journal when it began
    */
   async session(redis: ReaderConnection, up: () => void): Promise<void> {
-    await this.#locate(redis);
+    await within(LOCATE_LIMIT_MS, 'looking for the place in the journal', this.#locate(redis));
     let goal: number | undefined = this.#redisHead;
     for (;;) {
       if (goal !== undefined && this.#position >= goal) {

@@ -10,9 +10,41 @@ type Options = Omit<RedisOptions, 'replyMapping'>;
 const CONNECT_TIMEOUT_MS = 5000;
 /** A command that has no answer by then has failed, so a stopped Redis can not hang a request. */
 const COMMAND_TIMEOUT_MS = 3000;
+/** A sentinel that has no answer by then is passed over. */
+const SENTINEL_TIMEOUT_MS = 2000;
+/**
+ * A connection that owes an answer this long is closed and made anew: a server that hangs, or a host that is gone, may
+ * have a successor by now. Longer than the timeout of a command, so that one slow answer does not cut the others.
+ */
+const SILENCE_LIMIT_MS = 5000;
+const SLOTS_REFRESH_MS = 5000;
+/** A subscribed connection sends nothing by itself; a ping gives it something to wait for. */
+const PING_INTERVAL_MS = 2000;
 
 function retryDelay(times: number): number {
   return Math.min(2000, 50 * 2 ** Math.min(times, 6)) * (0.5 + Math.random() / 2);
+}
+
+/** Pings a connection while it is up, so that its silence is noticed (see {@link SILENCE_LIMIT_MS}). */
+function keepAsking(connection: Redis): void {
+  const timer = setInterval(() => {
+    if (connection.status === 'ready') connection.ping().catch(() => {});
+  }, PING_INTERVAL_MS).unref();
+  connection.once('end', () => clearInterval(timer));
+}
+
+/**
+ * Connects to the nodes of a cluster before there are commands for them. ioredis would do so at the first command for a
+ * node and, without a queue, refuse those that come meanwhile.
+ */
+function connectEagerly(cluster: Cluster): void {
+  const connect = (node: Redis): void => {
+    // While the cluster is not ready, a node that is connecting would make ioredis's own check of the cluster fail.
+    if (cluster.status === 'ready' && node.status === 'wait') node.connect().catch(() => {});
+  };
+  cluster.on('ready', () => cluster.nodes().forEach(connect));
+  // Later, since a command that the node was found for goes first: it is the one that is let through.
+  cluster.on('+node', (node: Redis) => setImmediate(connect, node));
 }
 
 function credentials(target: RedisTarget): Pick<Options, 'username' | 'password'> {
@@ -28,6 +60,7 @@ function addressOptions(target: Exclude<RedisTarget, { kind: 'cluster' }>): Opti
       sentinels: target.sentinels.map((sentinel) => ({ ...sentinel })),
       name: target.name,
       db: target.db,
+      sentinelCommandTimeout: SENTINEL_TIMEOUT_MS,
       ...credentials(target),
     };
   }
@@ -65,6 +98,7 @@ export class RedisConnections {
       connectTimeout: CONNECT_TIMEOUT_MS,
       // A command that was under way when the link broke may have been carried out: sending it again could do it twice.
       autoResendUnfulfilledCommands: false,
+      socketTimeout: SILENCE_LIMIT_MS,
       ...(options.queue ? {} : { commandTimeout: COMMAND_TIMEOUT_MS }),
     };
     const target = this.#target;
@@ -80,6 +114,7 @@ export class RedisConnections {
             sentinelRetryStrategy: retryDelay,
           });
     this.#open.push(connection);
+    if (options.queue && connection instanceof Redis) keepAsking(connection);
     return connection;
   }
 
@@ -93,9 +128,13 @@ export class RedisConnections {
         shardedSubscribers: queue,
         // 0: a command whose connection broke fails, for the same reason as autoResendUnfulfilledCommands.
         retryDelayOnFailover: queue ? 100 : 0,
+        retryDelayOnClusterDown: queue ? 100 : 0,
         slotsRefreshTimeout: 2000,
+        // A node that was away is looked for again without waiting for a command that needs it.
+        slotsRefreshInterval: SLOTS_REFRESH_MS,
       },
     );
+    connectEagerly(cluster);
     this.#clusterNodes = () =>
       cluster.nodes('master').map(({ options }) => ({ host: options.host ?? '', port: options.port ?? 0 }));
     return cluster;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
+import { within } from '../deadline.js';
 import { messageOf } from '../errors.js';
 
 /** What a link needs and whom it tells. */
@@ -19,6 +20,8 @@ export interface LinkOptions<C extends Redis | Cluster> {
   readonly log: Logger;
 }
 
+/** A try that is not connected by then is given up: the server may hang, and have a successor by now. */
+const CONNECT_LIMIT_MS = 5000;
 const RETRY_MIN_MS = 50;
 const RETRY_MAX_MS = 2000;
 const LOG_EVERY_MS = 10_000;
@@ -91,7 +94,7 @@ export class RedisLink<C extends Redis | Cluster> {
       const ended = new Promise<void>((resolve) => {
         connection.once('end', resolve);
       });
-      await connection.connect();
+      await within(CONNECT_LIMIT_MS, 'connecting', connection.connect());
       await Promise.race([ended, this.#options.session(connection, up)]);
       if (reason !== undefined) throw reason;
     } catch (error) {

@@ -12,23 +12,22 @@ export class Pod {
   port = 0;
   adminPort = 0;
 
-  private constructor(env: Readonly<Record<string, string>>, nodeArgs: readonly string[]) {
-    this.child = new Child(process.execPath, [...nodeArgs, MAIN], {
-      HOST,
-      ADMIN_HOST: HOST,
-      PORT: '0',
-      ADMIN_PORT: '0',
-      ...env,
-    });
+  private constructor(env: Readonly<Record<string, string>>, nodeArgs: readonly string[], main: string | undefined) {
+    const all = { HOST, ADMIN_HOST: HOST, PORT: '0', ADMIN_PORT: '0', ...env };
+    this.child = new Child(process.execPath, [...nodeArgs, main ?? MAIN], all, undefined, main !== undefined);
   }
 
-  /** Starts a gateway and waits until it listens; with `ready` also until it is ready for clients. */
+  /**
+   * Starts a gateway and waits until it listens; with `ready` also until it is ready for clients.
+   *
+   * @param options.main - a program to run in place of the gateway's own; it gets an IPC channel
+   */
   static async start(
     cleanup: Cleanup,
     env: Readonly<Record<string, string>> = {},
-    { ready = true, nodeArgs = [] }: { ready?: boolean; nodeArgs?: readonly string[] } = {},
+    { ready = true, nodeArgs = [], main }: { ready?: boolean; nodeArgs?: readonly string[]; main?: string } = {},
   ): Promise<Pod> {
-    const pod = cleanup.add(new Pod(env, nodeArgs), async (self) => {
+    const pod = cleanup.add(new Pod(env, nodeArgs, main), async (self) => {
       await self.child.kill();
     });
     const line = await until('the pod to serve', () => pod.logs().find(({ msg }) => msg === 'serving'), {
@@ -51,7 +50,30 @@ export class Pod {
   async ready(): Promise<void> {
     await until('the pod to be ready', async () => (await fetch(`${this.adminUrl}/readyz`)).status === 200, {
       seen: () => this.output(),
+      limit: 30_000,
     });
+  }
+
+  /** Waits until the pod says that it is not ready, for this reason. */
+  async notReady(reason: string): Promise<void> {
+    await until(
+      `the pod not to be ready: ${reason}`,
+      async () => {
+        const answer = await fetch(`${this.adminUrl}/readyz`);
+        return answer.status === 503 && (await answer.text()).includes(`"${reason}"`);
+      },
+      { seen: () => this.output(), limit: 30_000 },
+    );
+  }
+
+  /** The promises that were rejected and that nobody handled. */
+  faults(): Record<string, unknown>[] {
+    return this.logs().filter(({ msg }) => msg === 'a promise was rejected and nobody handled it');
+  }
+
+  /** The name that the pod goes by in logs and in Redis. */
+  get name(): string {
+    return String(this.logs()[0]?.['pod']);
   }
 
   /** The log lines so far. */
@@ -123,6 +145,14 @@ export class FeedClient {
     const client = new FeedClient(cleanup, url, options);
     await client.welcomed();
     return client;
+  }
+
+  /** What the gateway said of itself, so far. */
+  get gatewayStates(): unknown[] {
+    return this.statuses
+      .map(([payload]) => payload as { service: string; status: string })
+      .filter(({ service }) => service === 'gateway')
+      .map(({ status }) => status);
   }
 
   async welcomed(count = 1): Promise<void> {

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
@@ -15,6 +16,34 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+/** Servers get ports below those that Linux hands to outgoing connections (32768 and up). */
+const FIRST_PORT = 20_000;
+const LAST_PORT = 32_767;
+/** A node of a Redis Cluster also listens this much above its port. */
+export const CLUSTER_BUS_OFFSET = 10_000;
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  const bound = await new Promise<boolean>((resolve) => {
+    server.once('error', () => resolve(false)).listen(port, HOST, () => resolve(true));
+  });
+  if (bound) await new Promise((resolve) => server.close(resolve));
+  return bound;
+}
+
+/**
+ * A free port for a server that is to be stopped and started again on it: while it is away, no outgoing connection of
+ * this machine can be given it, and no client that tries to reconnect can end up connected to itself.
+ *
+ * @param withBus - the port {@link CLUSTER_BUS_OFFSET} above it is to be free and of the same kind too
+ */
+export async function serverPort(withBus = false): Promise<number> {
+  for (;;) {
+    const port = randomInt(FIRST_PORT, withBus ? LAST_PORT - CLUSTER_BUS_OFFSET : LAST_PORT);
+    if ((await isFree(port)) && (!withBus || (await isFree(port + CLUSTER_BUS_OFFSET)))) return port;
+  }
+}
+
 /** A child process with its output kept. */
 export class Child {
   readonly process: ChildProcess;
@@ -24,10 +53,17 @@ export class Child {
   readonly exit: Promise<number | string>;
   exited = false;
 
-  constructor(command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}, cwd?: string) {
+  /** @param ipc - whether `process.send` works both ways */
+  constructor(
+    command: string,
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    cwd?: string,
+    ipc = false,
+  ) {
     this.process = spawn(command, [...args], {
       env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', ...(ipc ? (['ipc'] as const) : [])],
       ...(cwd === undefined ? {} : { cwd }),
     });
     this.process.stdout?.on('data', (data: Buffer) => (this.stdout += data.toString()));

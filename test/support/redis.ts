@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { Child, type Cleanup, HOST, freePort } from './processes.js';
+import { Child, type Cleanup, HOST, serverPort } from './processes.js';
 import { until } from './until.js';
 
 /** A real redis-server on a port of its own, in a folder of its own. */
@@ -19,10 +19,13 @@ export class RedisServer {
     this.#child = this.#spawn();
   }
 
-  /** @param args - more options, such as `--appendonly yes` */
-  static async start(cleanup: Cleanup, args: readonly string[] = []): Promise<RedisServer> {
+  /**
+   * @param args - more options, such as `--appendonly yes`
+   * @param port - a free one if left out
+   */
+  static async start(cleanup: Cleanup, args: readonly string[] = [], port?: number): Promise<RedisServer> {
     const dir = await mkdtemp(join(tmpdir(), 'signal-gateway-redis-'));
-    const server = new RedisServer(await freePort(), dir, args);
+    const server = new RedisServer(port ?? (await serverPort()), dir, args);
     cleanup.add(server, async () => {
       await server.kill();
       await rm(dir, { recursive: true, force: true });

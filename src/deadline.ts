@@ -1,0 +1,18 @@
+/**
+ * Waits for something, up to a limit.
+ *
+ * @param limit - ms
+ * @param what - what is waited for, for the error
+ * @throws when the limit is over; the work itself goes on unheard
+ */
+export async function within<T>(limit: number, what: string, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} took longer than ${limit} ms`)), limit);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

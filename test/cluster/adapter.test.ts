@@ -1,0 +1,256 @@
+import { Emitter } from '@socket.io/redis-emitter';
+import type { Redis } from 'ioredis';
+import { afterEach, describe, expect, test } from 'vitest';
+import { EmittingPod } from '../support/emitting-pod.js';
+import { FeedClient } from '../support/pod.js';
+import { Cleanup } from '../support/processes.js';
+import { RedisCluster } from '../support/redis-cluster.js';
+import { RedisServer } from '../support/redis.js';
+import { until } from '../support/until.js';
+
+const cleanup = new Cleanup();
+afterEach(() => cleanup.run());
+
+/** A Redis of either kind, as these tests see it. */
+interface Kind {
+  readonly url: string;
+  /** A connection to every server. */
+  readonly nodes: readonly Redis[];
+  /** Adapters that hear broadcasts now. */
+  listening(): Promise<number>;
+  kill(): Promise<unknown>;
+  restart(): Promise<unknown>;
+}
+
+async function single(): Promise<Kind> {
+  const server = await RedisServer.start(cleanup);
+  const client = server.client(cleanup);
+  return {
+    url: server.url,
+    nodes: [client],
+    listening: async () => String(await client.client('LIST')).match(/:adapter .* sub=3 psub=1 /g)?.length ?? 0,
+    kill: () => server.kill(),
+    restart: () => server.restart(),
+  };
+}
+
+async function sharded(): Promise<Kind> {
+  const cluster = await RedisCluster.start(cleanup);
+  const nodes = cluster.nodeClients(cleanup);
+  return {
+    url: cluster.url,
+    nodes,
+    listening: async () => {
+      const answers = await Promise.all(nodes.map((node) => node.call('PUBSUB', 'SHARDNUMSUB', 'socket.io#/#')));
+      return answers.reduce<number>((sum, answer) => sum + Number((answer as unknown[])[1]), 0);
+    },
+    kill: () => Promise.all(cluster.nodes.map((node) => node.kill())),
+    restart: async () => {
+      await Promise.all(cluster.nodes.map((node) => node.restart()));
+      await cluster.ready(cleanup);
+    },
+  };
+}
+
+interface Setting {
+  readonly redis: Kind;
+  readonly pods: readonly [EmittingPod, EmittingPod];
+  /** Two clients a pod: WebSocket and long-polling; the first pod's come first. */
+  readonly clients: readonly FeedClient[];
+}
+
+async function setting(start: () => Promise<Kind>): Promise<Setting> {
+  const redis = await start();
+  const pods = await Promise.all([
+    EmittingPod.start(cleanup, { REDIS_URL: redis.url }),
+    EmittingPod.start(cleanup, { REDIS_URL: redis.url }),
+  ]);
+  await adaptersListen(redis);
+  await publishersConnected(redis);
+  const clients = await Promise.all(
+    pods.flatMap(({ pod }) =>
+      ['websocket', 'polling'].map((transport) => FeedClient.connect(cleanup, pod.url, { transports: [transport] })),
+    ),
+  );
+  return { redis, pods, clients };
+}
+
+async function adaptersListen(redis: Kind): Promise<void> {
+  await until('both adapters to listen', async () => (await redis.listening()) === 2, { limit: 30_000 });
+}
+
+/** Waits until both pods have a connection to publish over to every node, so that no emit is refused. */
+async function publishersConnected({ nodes }: Kind): Promise<void> {
+  for (const node of nodes) {
+    await until(
+      'the pods to be connected to a node',
+      async () => String(await node.client('LIST')).match(/ name=signal-gateway:\S+:commands /g)?.length === 2,
+      { limit: 30_000 },
+    );
+  }
+}
+
+async function everyoneHas(clients: readonly FeedClient[], last: readonly unknown[]): Promise<void> {
+  const text = JSON.stringify(last);
+  await until(`${text} at every client`, () => clients.every(({ other }) => JSON.stringify(other.at(-1)) === text), {
+    seen: () => clients.map(({ other }) => other),
+    limit: 30_000,
+  });
+}
+
+/** What a client got, less the "here" of pods that made sure of being heard. */
+function withoutProbes(client: FeedClient): unknown[][] {
+  return client.other.filter(([event]) => event !== 'here');
+}
+
+function sidOf(client: FeedClient | undefined): string {
+  const sid = client?.socket.id;
+  if (sid === undefined) throw new Error('the client is not connected');
+  return sid;
+}
+
+describe.each([
+  { name: 'on a single Redis', start: single },
+  { name: 'on a Redis Cluster', start: sharded },
+])('$name', ({ start }) => {
+  test('an emit on one pod reaches every client of every pod once, whichever pod it is', async () => {
+    const { pods, clients } = await setting(start);
+    await pods[0].call(['emit', 'note', 'first', 1]);
+    await everyoneHas(clients, ['note', 'first', 1]);
+    await pods[1].call(['emit', 'note', 'second', 2]);
+    await everyoneHas(clients, ['note', 'second', 2]);
+    await pods[0].call(['emit', 'end']);
+    await everyoneHas(clients, ['end']);
+
+    for (const client of clients) {
+      expect(client.other).toEqual([['note', 'first', 1], ['note', 'second', 2], ['end']]);
+    }
+  }, 120_000);
+
+  test('a client joined to a room from another pod gets what is sent to the room, alone', async () => {
+    const { pods, clients } = await setting(start);
+    const [near, , far] = clients;
+    for (const client of [near, far]) await pods[0].call(['in', sidOf(client)], ['socketsJoin', 'vip']);
+    await until(
+      'both to be in the room',
+      async () => {
+        const members = await pods[1].call(['in', 'vip'], ['fetchSockets']);
+        return (
+          JSON.stringify([...(members as string[])].toSorted()) === JSON.stringify([sidOf(near), sidOf(far)].toSorted())
+        );
+      },
+      { seen: () => pods.map(({ pod }) => pod.output()) },
+    );
+    expect([...((await pods[0].call(['fetchSockets'])) as string[])].toSorted()).toEqual(clients.map(sidOf).toSorted());
+
+    await pods[0].call(['in', 'vip'], ['emit', 'note', 'to the room']);
+    await pods[0].call(['except', 'vip'], ['emit', 'note', 'to the others']);
+    await pods[0].call(['emit', 'end']);
+    await everyoneHas(clients, ['end']);
+    for (const client of clients) {
+      const text = client === near || client === far ? 'to the room' : 'to the others';
+      expect(client.other).toEqual([['note', text], ['end']]);
+    }
+  }, 120_000);
+
+  test('a disconnect asked for on one pod reaches the clients of the others', async () => {
+    const { pods, clients } = await setting(start);
+    const [, , far, other] = clients;
+    await pods[0].call(['in', sidOf(far)], ['disconnectSockets', true]);
+    await until('the one client to be disconnected', () => far?.disconnects.length === 1);
+    expect(far?.disconnects).toEqual(['io server disconnect']);
+    expect(other?.socket.connected).toBe(true);
+
+    await pods[0].call(['disconnectSockets', true]);
+    await until('every client to be disconnected', () => clients.every(({ socket }) => !socket.connected), {
+      seen: () => clients,
+    });
+    for (const client of clients) expect(client.disconnects).toEqual(['io server disconnect']);
+  }, 120_000);
+
+  test('a question of one pod to the others is answered by each', async () => {
+    const { pods } = await setting(start);
+    expect(await pods[0].call(['serverSideEmitWithAck', 'question'])).toEqual([pods[1].pod.name]);
+    expect(await pods[1].call(['serverSideEmitWithAck', 'question'])).toEqual([pods[0].pod.name]);
+  }, 120_000);
+
+  test('what is emitted while Redis is away reaches the clients of that pod only, and nobody later', async () => {
+    const { redis, pods, clients } = await setting(start);
+    const [local, remote] = [clients.slice(0, 2), clients.slice(2)];
+    await redis.kill();
+    await Promise.all(pods.map(({ pod }) => pod.notReady('redis')));
+    for (let i = 0; i < 20; i++) await pods[0].call(['emit', 'note', 'while away', i]);
+    await everyoneHas(local, ['note', 'while away', 19]);
+
+    await redis.restart();
+    await Promise.all(pods.map(({ pod }) => pod.ready()));
+    await adaptersListen(redis);
+    // Emits are refused, not kept, until the connection that publishes is back too; so the pods say "here" until heard.
+    for (const [pod, others] of [
+      [pods[0], remote],
+      [pods[1], local],
+    ] as const) {
+      await until(
+        'one pod to reach the clients of the other again',
+        async () => {
+          await pod.call(['emit', 'here', pod.pod.name]);
+          return others.every(({ other }) => JSON.stringify(other.at(-1)) === JSON.stringify(['here', pod.pod.name]));
+        },
+        { limit: 30_000 },
+      );
+    }
+    await pods[0].call(['emit', 'end']);
+    // Not the last thing they get: the other pod's probes come on a way of their own.
+    await until(
+      'the end at every client',
+      () => clients.every(({ other }) => other.some(([event]) => event === 'end')),
+      {
+        seen: () => clients.map(withoutProbes),
+        limit: 30_000,
+      },
+    );
+
+    const away = Array.from({ length: 20 }, (_, i) => ['note', 'while away', i]);
+    for (const client of local) expect(withoutProbes(client)).toEqual([...away, ['end']]);
+    for (const client of remote) expect(withoutProbes(client)).toEqual([['end']]);
+    for (const client of clients) expect(client.disconnects).toEqual([]);
+    expect(pods.flatMap(({ pod }) => pod.faults())).toEqual([]);
+  }, 120_000);
+});
+
+test('the stock emitter reaches every client of every pod once, and a room', async () => {
+  const { redis, pods, clients } = await setting(single);
+  const [near, , far] = clients;
+  const [connection] = redis.nodes;
+  const emitter = new Emitter(connection);
+  for (const client of [near, far]) emitter.in(sidOf(client)).socketsJoin('vip');
+  await until('both to be in the room', async () => {
+    return ((await pods[0].call(['in', 'vip'], ['fetchSockets'])) as string[]).length === 2;
+  });
+
+  emitter.emit('note', 'to all', { price: 1.5 });
+  await everyoneHas(clients, ['note', 'to all', { price: 1.5 }]);
+  emitter.to('vip').emit('note', 'to the room');
+  if (near === undefined || far === undefined) throw new Error('no clients');
+  await everyoneHas([near, far], ['note', 'to the room']);
+  emitter.emit('end');
+  await everyoneHas(clients, ['end']);
+  for (const client of clients) {
+    const inRoom = client === near || client === far;
+    expect(client.other).toEqual([
+      ['note', 'to all', { price: 1.5 }],
+      ...(inRoom ? [['note', 'to the room']] : []),
+      ['end'],
+    ]);
+  }
+}, 120_000);
+
+test('on a Redis Cluster the stock emitter is not heard: it publishes where the sharded adapter does not listen', async () => {
+  const { redis, pods, clients } = await setting(sharded);
+  // Every node gets it, so that no choice of the node is what it depends on.
+  for (const node of redis.nodes) new Emitter(node).emit('note', 'unheard');
+  for (const node of redis.nodes) await node.ping();
+  await pods[0].call(['emit', 'end']);
+  await everyoneHas(clients, ['end']);
+  for (const client of clients) expect(client.other).toEqual([['end']]);
+}, 120_000);

@@ -1,0 +1,37 @@
+// A gateway as main.ts starts it, which also does with its Socket.IO server what the parent process asks for.
+//
+// It gets { id, steps: [[method, ...args], ...] }: the methods are called one on the result of the other, beginning with
+// the server. It answers { id, result } or { id, error }. Server-side events named "question" are acknowledged with the
+// pod's name.
+import { App } from '../../dist/app.js';
+import { loadConfig } from '../../dist/config.js';
+import { createLogger, podName } from '../../dist/log.js';
+import { loadUws } from '../../dist/uws.js';
+
+const config = loadConfig(process.env);
+const pod = podName();
+const log = createLogger(config.logLevel, pod);
+const app = new App(config, loadUws(), log, pod);
+
+process.on('unhandledRejection', (error) => {
+  app.noteFault();
+  log.error({ err: error }, 'a promise was rejected and nobody handled it');
+});
+app.sio.on('question', (...args) => args.at(-1)(pod));
+
+async function perform(steps) {
+  let value = app.sio;
+  for (const [method, ...args] of steps) value = await value[method](...args);
+  // Of sockets, only what can be sent; of operators, nothing.
+  if (Array.isArray(value)) return value.map((item) => (typeof item === 'object' ? item.id : item));
+  return typeof value === 'object' ? undefined : value;
+}
+
+process.on('message', ({ id, steps }) => {
+  perform(steps).then(
+    (result) => process.send({ id, result }),
+    (error) => process.send({ id, error: String(error) }),
+  );
+});
+
+await app.start();
