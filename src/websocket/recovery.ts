@@ -41,7 +41,12 @@ export class Recovery {
   extend(base: AdapterFactory): AdapterFactory {
     const restoreSession = (pid: string, offset: string): Promise<unknown> => this.#restore(pid, offset);
     // What is kept of a session is the journal's, not the adapter's.
-    const own = { restoreSession, persistSession: () => {} };
+    const own = {
+      restoreSession,
+      persistSession: () => {},
+      // The sharded adapter would end every broadcast in an offset of its own, which the client would take for ours.
+      addOffsetIfNecessary: () => {},
+    };
     // Socket.IO calls it with `new`, which an arrow function refuses.
     return function recoverable(namespace: Namespace): Adapter {
       return Object.assign(base(namespace), own);
