@@ -143,9 +143,20 @@ export class RedisReader {
   async #checkIdle(redis: ReaderConnection, goal: number | undefined): Promise<number | undefined> {
     const [epoch, seq] = await redis.hmget(this.#keys.meta, 'epoch', 'seq');
     this.#redisHead = Number(seq ?? 0);
-    if (epoch === this.#epoch) return goal === undefined ? undefined : this.#position;
-    await this.#locate(redis);
+    if (epoch !== this.#epoch) await this.#locate(redis);
+    else if (this.lag > 0) await this.#passNumbersWithoutEntries(redis, this.#redisHead);
     return goal;
+  }
+
+  /**
+   * A new epoch starts above every number seen, and may leave numbers out below it: there is nothing to wait for there.
+   *
+   * @param head - number of the newest entry, as Redis named it before: what is appended later has a higher one
+   */
+  async #passNumbersWithoutEntries(redis: ReaderConnection, head: number): Promise<void> {
+    const [newest] = (await redis.xrevrange(this.#keys.journal, '+', '-', 'COUNT', 1)) as RawEntry[];
+    const last = newest === undefined ? 0 : parseEntry(newest).seq;
+    if (last <= this.#position) this.#position = Math.max(this.#position, head);
   }
 
   /**
@@ -214,6 +225,7 @@ export class RedisReader {
     this.#epoch = junction.rename?.as ?? epoch;
     this.#accepted.add(this.#epoch);
     if (junction.gap !== undefined) this.#skipTo(junction.gap);
+    await this.#passNumbersWithoutEntries(redis, this.#redisHead);
   }
 
   /** A fresh pod starts at the end, with recent entries at hand for clients that come from other pods. */
