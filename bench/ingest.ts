@@ -91,6 +91,7 @@ async function ceiling(redis: RedisServer, seconds: number, cleanup: Cleanup): P
   const journal = new RedisJournal({
     commands,
     keyPrefix: 'gateway',
+    pod: 'bench',
     maxlen: 100_000,
     listener: { onEntry: nothing, onGap: nothing, onStatuses: nothing },
     log: pino({ level: 'silent' }),

@@ -57,6 +57,7 @@ export class RedisParts {
     this.journal = new RedisJournal({
       commands,
       keyPrefix: redisKeyPrefix,
+      pod,
       maxlen: config.journalMaxlen,
       listener: {
         onEntry: (entry) => {

@@ -61,6 +61,8 @@ export class BridgeQueue {
   /** Ids that this pod has appended and not yet seen. */
   readonly #appended = new Set<string>();
   #size = 0;
+  /** When the newest message that has come out of the journal was heard. */
+  #newestMatched = 0;
 
   constructor(newId: () => string, limits: Partial<BridgeQueueLimits> = {}) {
     this.#newId = newId;
@@ -108,6 +110,7 @@ export class BridgeQueue {
     const key = keyOf(entry.event, entry.json);
     const item = this.#items.get(entry.id) ?? this.#byContent.get(key)?.[0];
     if (item !== undefined) {
+      this.#newestMatched = Math.max(this.#newestMatched, item.at);
       this.#remove(item);
       return;
     }
@@ -127,6 +130,16 @@ export class BridgeQueue {
   /** Forgets entries whose messages this pod can not hear any more. */
   forgetSeen(): void {
     this.#ahead.clear();
+  }
+
+  /**
+   * Whether a message waits that the holder of the lease has not heard: later ones are in the journal already.
+   *
+   * @param age - ms that it must have waited
+   */
+  isPassedOver(now: number, age: number): boolean {
+    const [oldest] = this.#items.values();
+    return oldest !== undefined && now - oldest.at > age && oldest.at < this.#newestMatched;
   }
 
   /** The first messages that wait; they stay in the queue until {@link appended} or {@link seen}. */

@@ -5,12 +5,23 @@ import { messageOf } from '../errors.js';
 import { BridgeQueue, type QueuedMessage, type SeenEntry } from './bridge-queue.js';
 
 /** What the answer to a request for the lease can be. */
-export type LeaseAnswer = 'held' | 'acquired' | 'other' | 'wait';
+export type LeaseAnswer = 'held' | 'acquired' | 'other' | 'wait' | 'yield';
+
+/** Who asks for the lease, and how. */
+export interface LeaseRequest {
+  readonly token: string;
+  /** ms until it is free again unless it is kept. */
+  readonly ttl: number;
+  /** Whether it may be taken from a holder that ended without releasing it. */
+  readonly mayTakeOver: boolean;
+  /** Whether this pod has heard what the holder has not. */
+  readonly claims: boolean;
+}
 
 /** What the bridge needs of the journal. */
 export interface BridgedJournal {
-  /** Asks for the lease, or keeps it. @param mayTakeOver - also from a holder that ended without releasing */
-  lease(token: string, ttl: number, mayTakeOver: boolean): Promise<LeaseAnswer>;
+  /** Asks for the lease, or keeps it. */
+  lease(request: LeaseRequest): Promise<LeaseAnswer>;
   /** Gives the lease back. @param clean - nothing that was heard is left to append */
   release(token: string, clean: boolean): Promise<void>;
   /** As in `RedisJournal.appendFenced`. */
@@ -44,6 +55,10 @@ const TICK_MS = 500;
 const SEASONED_MS = LEASE_TTL_MS + 2000;
 /** How long a free lease is left to pods with an older subscription. */
 const DEFER_MS = 1500;
+/** The same for a pod that was not subscribed yet when the lease became free. */
+const NEWCOMER_DEFER_MS = 3000;
+/** A message that waits so long, while later ones are in the journal already, was not heard by the holder. */
+const PASSED_OVER_MS = 3000;
 const CANARY_PATIENCE_MS = 3000;
 const BATCH = 500;
 const RETRY_MS = 100;
@@ -68,6 +83,8 @@ export class Bridge {
   #otherHolds = false;
   #upSince: number | undefined;
   #freeSince: number | undefined;
+  /** Since this subscription began, another pod was seen to hold the lease. */
+  #sawHolder = false;
   #canary: { text: string; at: number } | undefined;
   #timer: NodeJS.Timeout | undefined;
   #ticking: Promise<void> | undefined;
@@ -103,6 +120,7 @@ export class Bridge {
     if (!up) {
       this.#upSince = undefined;
       this.#freeSince = undefined;
+      this.#sawHolder = false;
       void this.#resign('the link to Redis is lost');
       return;
     }
@@ -165,12 +183,23 @@ export class Bridge {
 
     const token = this.#token ?? randomBytes(9).toString('base64url');
     const isSeasoned = now - this.#upSince >= SEASONED_MS;
-    const isPatient = this.#freeSince !== undefined && now - this.#freeSince >= DEFER_MS;
-    const answer = await this.#options.journal.lease(token, LEASE_TTL_MS, isSeasoned || isPatient);
+    const patience = this.#sawHolder ? DEFER_MS : NEWCOMER_DEFER_MS;
+    const isPatient = this.#freeSince !== undefined && now - this.#freeSince >= patience;
+    const answer = await this.#options.journal.lease({
+      token,
+      ttl: LEASE_TTL_MS,
+      mayTakeOver: isSeasoned || isPatient,
+      claims: !this.#holding && this.#queue.isPassedOver(now, PASSED_OVER_MS),
+    });
+    if (answer === 'other') this.#sawHolder = true;
     this.#otherHolds = answer === 'other';
     this.#freeSince = answer === 'wait' ? (this.#freeSince ?? now) : undefined;
     if (answer === 'other' || answer === 'wait') {
       if (this.#token !== undefined) this.#lost('another pod holds it');
+      return;
+    }
+    if (answer === 'yield') {
+      await this.#resign('another pod has heard what this one has not');
       return;
     }
     if (answer === 'held') {

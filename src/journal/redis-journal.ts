@@ -35,7 +35,18 @@ export interface Fence {
 }
 
 /** What the answer to a request for the lease can be. */
-export type LeaseAnswer = 'held' | 'acquired' | 'other' | 'wait';
+export type LeaseAnswer = 'held' | 'acquired' | 'other' | 'wait' | 'yield';
+
+/** Who asks for the lease, and how. */
+export interface LeaseRequest {
+  readonly token: string;
+  /** ms until it is free again unless it is kept. */
+  readonly ttl: number;
+  /** Whether it may be taken from a holder that ended without releasing it. */
+  readonly mayTakeOver: boolean;
+  /** Whether this pod has heard what the holder has not. */
+  readonly claims: boolean;
+}
 
 /** What came of a fenced append. */
 export type FencedResult = 'appended' | 'fenced' | 'late';
@@ -45,6 +56,8 @@ export interface RedisJournalOptions {
   /** A connection that fails at once while its link is down. */
   readonly commands: Redis | Cluster;
   readonly keyPrefix: string;
+  /** A name that no other process has. */
+  readonly pod: string;
   /** Entries kept in Redis, about. */
   readonly maxlen: number;
   readonly listener: JournalListener & { onStatuses(statuses: readonly StatusEntry[]): void };
@@ -58,6 +71,8 @@ const RING_CHARACTERS = 64 * 1024 * 1024;
 const PRELOAD = 5000;
 /** How long an append may wait to be carried out; after that Redis refuses it. */
 const APPEND_PATIENCE_MS = 2500;
+/** A claim that is not answered by then is void. */
+const CLAIM_TTL_MS = 5000;
 /** How long a client whose offset is ahead of this pod is held. */
 const AHEAD_PATIENCE_MS = 5000;
 
@@ -131,16 +146,11 @@ export class RedisJournal implements Journal {
     return outcome === 'LATE' ? 'late' : 'appended';
   }
 
-  /**
-   * Asks for the lease of the bridge, or keeps it.
-   *
-   * @param ttl - ms until it is free again unless it is kept
-   * @param mayTakeOver - whether it may be taken from a holder that ended without releasing it
-   */
-  async lease(token: string, ttl: number, mayTakeOver: boolean): Promise<LeaseAnswer> {
-    const { lease, bridge } = this.#keys;
-    const args = [token, ttl, mayTakeOver ? '1' : '0'];
-    const [answer, now] = (await leaseScript.run(this.#options.commands, [lease, bridge], args)) as [
+  /** Asks for the lease of the bridge, or keeps it. */
+  async lease({ token, ttl, mayTakeOver, claims }: LeaseRequest): Promise<LeaseAnswer> {
+    const { lease, bridge, claim } = this.#keys;
+    const args = [token, ttl, this.#options.pod, mayTakeOver ? '1' : '0', claims ? '1' : '0', CLAIM_TTL_MS];
+    const [answer, now] = (await leaseScript.run(this.#options.commands, [lease, bridge, claim], args)) as [
       LeaseAnswer,
       string,
     ];

@@ -8,8 +8,13 @@ export interface JournalKeys {
   readonly statuses: string;
   /** String with a time to live: the token of the pod that bridges Pub/Sub. */
   readonly lease: string;
-  /** Hash: `token` and number of the newest `batch` of a lease holder; `released` after an orderly end. */
+  /**
+   * Hash: `token` and number of the newest `batch` of a lease holder; `released` after an orderly end; `run` of the Redis
+   * on which the lease was taken.
+   */
   readonly bridge: string;
+  /** String with a time to live: the pod that has heard what the holder has not, and asks for the lease. */
+  readonly claim: string;
 }
 
 /** @param prefix - `REDIS_KEY_PREFIX` */
@@ -21,5 +26,6 @@ export function journalKeys(prefix: string): JournalKeys {
     statuses: key('statuses'),
     lease: key('lease'),
     bridge: key('bridge'),
+    claim: key('claim'),
   };
 }

@@ -111,23 +111,38 @@ return {'OK', epoch, text(first)}
 /**
  * Takes, keeps or asks for the lease of the bridge.
  *
- * KEYS lease, bridge. ARGV token, time to live in ms, whether the caller may take over from a holder that ended without
- * releasing (`1` or `0`).
+ * A free lease whose holder did not release it goes to a pod that may take over, or to anybody when Redis itself was
+ * restarted or has failed over since: then no pod's subscription is older than another's.
  *
- * @returns `held`, `acquired`, `other` or `wait` (free, but not for this caller yet), and the time of Redis's clock in ms
+ * KEYS lease, bridge, claim. ARGV token, time to live in ms, name of the caller, whether it may take over (`1` or `0`),
+ * whether it claims the lease because it heard what the holder did not (`1` or `0`), time to live of a claim in ms.
+ *
+ * @returns `held`, `acquired`, `other`, `wait` (free, but not for this caller yet) or `yield` (held, and claimed by
+ *   another pod), and the time of Redis's clock in ms
  */
 export const LEASE_SCRIPT = `
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 local holder = redis.call('GET', KEYS[1])
+local claim = redis.call('GET', KEYS[3])
 if holder == ARGV[1] then
+  if claim and claim ~= ARGV[3] then return {'yield', now} end
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
   return {'held', now}
 end
-if holder then return {'other', now} end
-if ARGV[3] ~= '1' and redis.call('HGET', KEYS[2], 'released') == '0' then return {'wait', now} end
+if holder then
+  if ARGV[5] == '1' then redis.call('SET', KEYS[3], ARGV[3], 'NX', 'PX', ARGV[6]) end
+  return {'other', now}
+end
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
+if claim and claim ~= ARGV[3] then return {'wait', now} end
+if not claim and ARGV[4] ~= '1' then
+  local last = redis.call('HMGET', KEYS[2], 'released', 'run')
+  if last[1] == '0' and last[2] == run then return {'wait', now} end
+end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-redis.call('HSET', KEYS[2], 'released', '0')
+redis.call('HSET', KEYS[2], 'released', '0', 'run', run)
+redis.call('DEL', KEYS[3])
 return {'acquired', now}
 `;
 
