@@ -119,7 +119,9 @@ export class Ring {
   #indexAfter(offset: Offset): number | undefined {
     if (offset.epoch === this.#base.epoch && offset.seq === this.#base.seq) return this.#start;
     const n = this.#find(offset);
-    return n === undefined ? undefined : n + 1;
+    if (n !== undefined) return n + 1;
+    // The place before the first entry of an epoch, where a pod is that found the journal empty.
+    return this.#find({ epoch: offset.epoch, seq: offset.seq + 1 });
   }
 
   #dropOldest(): void {
