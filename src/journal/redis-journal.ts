@@ -246,10 +246,12 @@ export class RedisJournal implements Journal {
     else if (first.seq !== after.seq + 1) return undefined;
     // What this pod's reader has not read yet reaches the client live.
     const { head } = this.#ring;
-    return entries.filter(
-      (entry) =>
-        entry.seq <= head.seq &&
-        (entry.epoch === head.epoch || this.#ring.knowsEpoch(entry.epoch) || entry.seq <= this.#ring.base.seq),
-    );
+    return entries
+      .slice(0, limit)
+      .filter(
+        (entry) =>
+          entry.seq <= head.seq &&
+          (entry.epoch === head.epoch || this.#ring.knowsEpoch(entry.epoch) || entry.seq <= this.#ring.base.seq),
+      );
   }
 }
