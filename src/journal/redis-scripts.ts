@@ -11,7 +11,8 @@
  * explained"); a primary that was restarted with its append-only file has none there, and its epoch goes on.
  *
  * A new epoch starts above `floor`, the newest `seq` that the caller has seen, so that readers that wait for what comes
- * after it are reached.
+ * after it are reached. Where the journal began is kept as `origin`, so that a reader that finds nothing it knows can
+ * tell whether the oldest entry is the first one.
  */
 const OPEN = `
 local NO_REPLID = string.rep('0', 40)
@@ -27,6 +28,7 @@ local function open(meta, journal, fresh, floor)
     seq = last and tonumber(string.match(last[1], '^%d+')) or 0
     if floor > seq then seq = floor end
     epoch = fresh
+    redis.call('HSET', meta, 'origin', last and '0' or text(seq))
   elseif known[3] == replid then
     return epoch, seq
   elseif former ~= NO_REPLID then
