@@ -164,6 +164,10 @@ export class RedisJournal implements Journal {
     return this.#ring.head;
   }
 
+  back(count: number): Offset | Promise<Offset> {
+    return count <= this.#ring.size ? this.#ring.back(count) : this.#backInRedis(count);
+  }
+
   async resolve(offset: Offset): Promise<Resolution> {
     if (this.#ring.covers(offset)) return { ok: true };
     const { epoch, seq } = this.#ring.head;
@@ -229,6 +233,22 @@ export class RedisJournal implements Journal {
     const isOlder = oldest === undefined || parseEntry(oldest).seq > offset.seq;
     const isKnown = this.#ring.knowsEpoch(offset.epoch) || (await this.#isCurrent(offset.epoch));
     return { ok: false, reason: isOlder && isKnown ? 'expired' : 'epoch' };
+  }
+
+  async #backInRedis(count: number): Promise<Offset> {
+    const { commands } = this.#options;
+    const { journal } = this.#keys;
+    const { head } = this.#ring;
+    // Entries that the reader has not read yet do not count.
+    const raw = (
+      Number.isFinite(count)
+        ? await commands.xrevrange(journal, `${head.seq}-0`, '-', 'COUNT', count + 1)
+        : await commands.xrange(journal, '-', '+', 'COUNT', 1)
+    ) as RawEntry[];
+    const last = raw.at(-1);
+    if (last === undefined) return head;
+    const { epoch, seq } = parseEntry(last);
+    return raw.length > count ? { epoch, seq } : { epoch, seq: seq - 1 };
   }
 
   async #readRedis(after: Offset, limit: number): Promise<readonly JournalEntry[] | undefined> {

@@ -73,6 +73,11 @@ export class Ring {
     this.#base = base;
   }
 
+  /** The place that has `count` entries after it; the base if there are fewer. */
+  back(count: number): Offset {
+    return this.#at(this.#end - 1 - count) ?? this.#base;
+  }
+
   /** Whether every entry after this place is here. */
   covers(offset: Offset): boolean {
     return this.#indexAfter(offset) !== undefined;

@@ -191,6 +191,28 @@ export function journalContract(name: string, open: (cleanup: Cleanup, maxlen: n
       }
     });
 
+    test('finds the place that has a number of entries after it, or the oldest', async () => {
+      const opened = await open(cleanup, 1000);
+      const { journal } = opened;
+      const start = placeOf(journal.head());
+      expect(placeOf(await journal.back(5))).toEqual(start);
+      const places = [start, ...(await appendAll(journal, messages(30)))];
+      await delivered(opened, 30);
+      for (const count of [0, 1, 29, 30]) expect(placeOf(await journal.back(count))).toEqual(places[30 - count]);
+      for (const count of [31, 1000, Infinity]) expect(placeOf(await journal.back(count))).toEqual(start);
+    });
+
+    test('reads everything that it keeps from the oldest place that it names', async () => {
+      const opened = await open(cleanup, 300);
+      const { journal } = opened;
+      await appendInStep(opened, messages(20_000));
+      const oldest = await journal.back(Infinity);
+      expect(await journal.resolve(oldest)).toEqual({ ok: true });
+      const prices = (await readAll(journal, oldest)).map(priceOf);
+      expect(prices.length).toBeGreaterThanOrEqual(300);
+      expect(prices).toEqual(range(20_001 - prices.length, 20_000));
+    });
+
     test('reads nothing after its head', async () => {
       const opened = await open(cleanup, 1000);
       await opened.journal.append(messages(3));

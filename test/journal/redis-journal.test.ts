@@ -77,6 +77,10 @@ describe('two pods', () => {
       expect((await readAll(late.journal, place)).map(priceOf)).toEqual(range(seq + 1, 6000));
     }
     for (const limit of [1, 10, 200]) expect(await late.journal.read(start, limit)).toHaveLength(limit);
+    for (const count of [0, 4999, 5000, 5001, 6000]) {
+      expect(placeOf(await late.journal.back(count))).toEqual({ ...start, seq: 6000 - count });
+    }
+    for (const count of [6001, Infinity]) expect(placeOf(await late.journal.back(count))).toEqual(start);
     expect(late.entries).toEqual([]);
   });
 

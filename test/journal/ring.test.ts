@@ -79,6 +79,9 @@ interface Answers {
   readonly knowsEpoch: boolean;
 }
 
+/** How far back from the head is looked. */
+const BACK = [0, 1, 5, Infinity];
+
 /** Does the same to a ring and to its model, and notes what each says: after every step, and of every place at the end. */
 function play(steps: readonly Step[], maxEntries: number, maxBytes: number): { ring: unknown[]; model: unknown[] } {
   let epochs = 0;
@@ -106,8 +109,10 @@ function play(steps: readonly Step[], maxEntries: number, maxBytes: number): { r
       model.push(next, maxEntries, maxBytes);
       places.push({ epoch, seq: seq - 1 }, { epoch, seq });
     }
-    said.ring.push([ring.size, place(ring.head), place(ring.base), ring.newest]);
-    said.model.push([model.entries.length, model.head, model.base, model.entries.at(-1)]);
+    said.ring.push([ring.size, place(ring.head), place(ring.base), ring.newest, BACK.map((n) => place(ring.back(n)))]);
+    const newestFirst = [model.base, ...model.entries.map(place)].toReversed();
+    const back = BACK.map((n) => newestFirst[n] ?? model.base);
+    said.model.push([model.entries.length, model.head, model.base, model.entries.at(-1), back]);
   }
   places.push({ ...model.head, seq: model.head.seq + 1 });
   for (const at of places) {
