@@ -16,7 +16,7 @@ import { newEpoch } from './memory-journal.js';
 import { type RawEntry, parseEntry } from './redis-entry.js';
 import { type JournalKeys, journalKeys } from './redis-keys.js';
 import { RedisReader } from './redis-reader.js';
-import { APPEND_SCRIPT, LEASE_SCRIPT, RELEASE_SCRIPT } from './redis-scripts.js';
+import { APPEND_SCRIPT, CLOCK_SCRIPT, LEASE_SCRIPT, RELEASE_SCRIPT } from './redis-scripts.js';
 import { Ring } from './ring.js';
 import { Script } from './script.js';
 
@@ -62,6 +62,7 @@ const APPEND_PATIENCE_MS = 2500;
 const AHEAD_PATIENCE_MS = 5000;
 
 const appendScript = new Script(APPEND_SCRIPT);
+const clockScript = new Script(CLOCK_SCRIPT);
 const leaseScript = new Script(LEASE_SCRIPT);
 const releaseScript = new Script(RELEASE_SCRIPT);
 
@@ -87,7 +88,7 @@ export class RedisJournal implements Journal {
   readonly #ring: Ring;
   readonly #keys: JournalKeys;
   readonly #options: RedisJournalOptions;
-  /** Difference between Redis's clock and this process's, in ms; unknown until first told. */
+  /** Redis's clock less this process's, in ms, at least; unknown until first told. */
   #clockOffset: number | undefined;
   readonly #waiting = new Set<() => void>();
 
@@ -187,8 +188,7 @@ export class RedisJournal implements Journal {
 
   async #append(messages: readonly NamedMessage[], token: string, batch: number): Promise<[string, string?, string?]> {
     const { meta, journal, statuses, lease, bridge } = this.#keys;
-    const deadline =
-      this.#clockOffset === undefined ? 0 : Math.round(Date.now() + this.#clockOffset + APPEND_PATIENCE_MS);
+    const deadline = Math.round(Date.now() + (await this.#knownClockOffset()) + APPEND_PATIENCE_MS);
     const floor = Math.max(this.reader.position, this.#ring.head.seq);
     const args: (string | number)[] = [newEpoch(), floor, this.#options.maxlen, deadline, token, batch];
     for (const { id, message } of messages) {
@@ -198,6 +198,16 @@ export class RedisJournal implements Journal {
     try {
       const keys = [meta, journal, statuses, lease, bridge];
       return (await appendScript.run(this.#options.commands, keys, args)) as [string, string?, string?];
+    } catch (error) {
+      throw new AppendError((error as Error).message, { cause: error });
+    }
+  }
+
+  async #knownClockOffset(): Promise<number> {
+    if (this.#clockOffset !== undefined) return this.#clockOffset;
+    try {
+      const now = await clockScript.run(this.#options.commands, [this.#keys.meta], []);
+      return (this.#clockOffset ??= Number(now) - Date.now());
     } catch (error) {
       throw new AppendError((error as Error).message, { cause: error });
     }

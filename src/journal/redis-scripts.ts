@@ -133,6 +133,12 @@ redis.call('HSET', KEYS[2], 'released', '0')
 return {'acquired', now}
 `;
 
+/** Time of Redis's clock in ms. KEYS one that is on the Redis meant. */
+export const CLOCK_SCRIPT = `
+local time = redis.call('TIME')
+return string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+`;
+
 /** Gives the lease back. KEYS lease, bridge. ARGV token, `1` when nothing is left to append, else `0`. */
 export const RELEASE_SCRIPT = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then

@@ -244,6 +244,21 @@ describe('Redis away', () => {
     expect(await redis.client(cleanup).xlen('{gateway}:journal')).toBe(2);
   });
 
+  test('not even the first append of a pod is carried out after it has failed', async () => {
+    const redis = await RedisServer.start(cleanup);
+    // Another pod, so that Redis knows the script and would carry it out at the first try.
+    const other = await JournalPod.start(cleanup, { url: redis.url });
+    const pod = await JournalPod.start(cleanup, { url: redis.url });
+    await other.journal.append([message(1)]);
+    await redis.kill('SIGSTOP');
+    await expect(pod.journal.append([message(666)])).rejects.toThrow(AppendError);
+    await redis.kill('SIGCONT');
+    await pod.linked();
+    await pod.journal.append([message(2)]);
+    await until('the entry after', () => pod.entries.some((entry) => priceOf(entry) === 2), { seen: () => pod });
+    expect(pod.entries.map(priceOf)).toEqual([1, 2]);
+  });
+
   test('an append fails at once while the link is down', async () => {
     const redis = await RedisServer.start(cleanup);
     const pod = await JournalPod.start(cleanup, { url: redis.url });
