@@ -347,6 +347,31 @@ describe('Redis restarted', () => {
     ]);
   });
 
+  test('from an older snapshot: what is appended before the reader is back takes no offset of the lost tail', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const forwarder = await TcpForwarder.open(cleanup, redis.port);
+    const pod = await JournalPod.start(cleanup, { url: redis.url, readerUrl: forwarder.url });
+    await pod.journal.append(messages(100));
+    await redis.client(cleanup).save();
+    await pod.journal.append(messages(30, 101));
+    await delivered(pod, 130);
+    const { epoch } = pod.journal.head();
+    forwarder.leadTo(0);
+    await until('the reader to be cut off', () => !pod.up);
+    await redis.restart();
+    await until('commands to be taken', async () => (await pod.commands.ping()) === 'PONG');
+    const places = await pod.journal.append(messages(10, 131));
+    expect(places.every((place) => place.epoch !== epoch)).toBe(true);
+    forwarder.leadTo(redis.port);
+    await pod.linked();
+    await pod.journal.append(messages(10, 141));
+    await delivered(pod, 150);
+    expect(pod.entries.map(priceOf)).toEqual(range(1, 150));
+    expect(pod.entries.slice(130, 140).map(placeOf)).toEqual(places);
+    expect(pod.gaps).toEqual([]);
+    expectOneEntryAnOffset(pod);
+  });
+
   test('a FLUSHALL is noticed while the link is up', async () => {
     const redis = await RedisServer.start(cleanup);
     const pod = await JournalPod.start(cleanup, { url: redis.url });
