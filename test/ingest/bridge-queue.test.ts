@@ -253,8 +253,8 @@ describe('an entry', () => {
     for (const text of ['a', 'a']) queue.heard(message(text), 0);
     const [first, second] = queue.first(2);
     if (first === undefined || second === undefined) throw new Error('unreachable');
-    queue.seen(entryOf(first), 0);
-    expect(queue.first(9)).toEqual([second]);
+    queue.seen(entryOf(second), 0);
+    expect(queue.first(9)).toEqual([first]);
   });
 });
 
