@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { TemplatedApp } from 'uWebSockets.js';
 import { publishGuard } from './admin/access.js';
 import { type NotReadyReason, healthRoutes } from './admin/health.js';
+import { historyRoute } from './admin/history.js';
 import { serveRoutes } from './admin/http.js';
 import { Metrics } from './admin/metrics.js';
 import { type Publisher, publishRoutes } from './admin/publish.js';
@@ -233,15 +234,17 @@ export class App {
   #buildAdmin(): TemplatedApp {
     const { maxSignalBytes, apiKeys } = this.#config;
     const app = this.#uws.App();
+    const guard = publishGuard(apiKeys);
     const publisher: Publisher = { publish: (messages) => this.#publish(messages) };
     serveRoutes(
       app,
       [
         ...healthRoutes({ reasons: () => this.#notReady() }),
         this.#metrics.route(),
-        ...publishRoutes(publisher, publishGuard(apiKeys), maxSignalBytes, (event, reason, detail, item) =>
+        ...publishRoutes(publisher, guard, maxSignalBytes, (event, reason, detail, item) =>
           this.#rejections.note('http', event, reason, detail, item),
         ),
+        historyRoute(this.#journal, () => this.#redis?.linked !== false, guard),
       ],
       this.#log,
     );

@@ -15,6 +15,11 @@ export const PROBLEMS = {
   message_too_large: { status: 413, title: 'A message is too large' },
   invalid_signal: { status: 422, title: 'A signal does not have the shape of a signal' },
   invalid_status: { status: 422, title: 'A status does not have the shape of a status' },
+  invalid_offset: { status: 400, title: 'The offset is not an offset' },
+  invalid_limit: { status: 400, title: 'The limit is not a number in range' },
+  offset_expired: { status: 410, title: 'The entries after the offset are no longer kept' },
+  offset_epoch: { status: 410, title: 'The offset is of a journal that is no longer there' },
+  journal_unavailable: { status: 503, title: 'The journal can not be read right now' },
   publish_unavailable: { status: 503, title: 'Nothing can be published right now' },
   internal: { status: 500, title: 'The gateway failed to answer' },
 } as const satisfies Record<string, { status: number; title: string }>;

@@ -6,6 +6,8 @@ import { PROBLEMS, Problem, messageOf } from '../errors.js';
 export interface AdminRequest {
   readonly method: string;
   readonly path: string;
+  /** What follows the `?`, decoded. */
+  readonly query: URLSearchParams;
   header(name: string): string;
   /** The caller's address as bytes, 4 or 16 of them. */
   readonly remoteAddress: Uint8Array;
@@ -43,6 +45,7 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
+  410: 'Gone',
   413: 'Content Too Large',
   415: 'Unsupported Media Type',
   422: 'Unprocessable Content',
@@ -165,6 +168,7 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], log: Lo
     const request = {
       method: req.getMethod().toUpperCase(),
       path: req.getUrl(),
+      query: new URLSearchParams(req.getQuery()),
       header: (name: string): string => headers.get(name) ?? '',
       remoteAddress: new Uint8Array(res.getRemoteAddress().slice(0)),
     };

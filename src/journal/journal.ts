@@ -50,6 +50,13 @@ export interface Journal {
   head(): Offset;
 
   /**
+   * The place that has `count` entries after it, up to {@link head}; the oldest that can be had if it keeps fewer.
+   *
+   * @param count - `Infinity` for the oldest
+   */
+  back(count: number): Offset | Promise<Offset>;
+
+  /**
    * Whether every entry after an offset can still be read. Waits, up to a limit, for an offset that another pod has
    * seen and this one has not yet.
    */

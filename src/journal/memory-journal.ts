@@ -37,6 +37,10 @@ export class MemoryJournal implements Journal {
     return this.#ring.head;
   }
 
+  back(count: number): Offset {
+    return this.#ring.back(count);
+  }
+
   resolve(offset: Offset): Promise<Resolution> {
     if (this.#ring.covers(offset)) return Promise.resolve({ ok: true });
     const isOlder = offset.epoch === this.#epoch && offset.seq < this.#ring.head.seq;

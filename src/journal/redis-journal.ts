@@ -16,7 +16,7 @@ import { newEpoch } from './memory-journal.js';
 import { type RawEntry, parseEntry } from './redis-entry.js';
 import { type JournalKeys, journalKeys } from './redis-keys.js';
 import { RedisReader } from './redis-reader.js';
-import { APPEND_SCRIPT, LEASE_SCRIPT, RELEASE_SCRIPT } from './redis-scripts.js';
+import { APPEND_SCRIPT, CLOCK_SCRIPT, LEASE_SCRIPT, RELEASE_SCRIPT } from './redis-scripts.js';
 import { Ring } from './ring.js';
 import { Script } from './script.js';
 
@@ -77,6 +77,7 @@ const CLAIM_TTL_MS = 5000;
 const AHEAD_PATIENCE_MS = 5000;
 
 const appendScript = new Script(APPEND_SCRIPT);
+const clockScript = new Script(CLOCK_SCRIPT);
 const leaseScript = new Script(LEASE_SCRIPT);
 const releaseScript = new Script(RELEASE_SCRIPT);
 
@@ -102,7 +103,7 @@ export class RedisJournal implements Journal {
   readonly #ring: Ring;
   readonly #keys: JournalKeys;
   readonly #options: RedisJournalOptions;
-  /** Difference between Redis's clock and this process's, in ms; unknown until first told. */
+  /** Redis's clock less this process's, in ms, at least; unknown until first told. */
   #clockOffset: number | undefined;
   readonly #waiting = new Set<() => void>();
 
@@ -174,6 +175,10 @@ export class RedisJournal implements Journal {
     return this.#ring.head;
   }
 
+  back(count: number): Offset | Promise<Offset> {
+    return count <= this.#ring.size ? this.#ring.back(count) : this.#backInRedis(count);
+  }
+
   async resolve(offset: Offset): Promise<Resolution> {
     if (this.#ring.covers(offset)) return { ok: true };
     const { epoch, seq } = this.#ring.head;
@@ -193,8 +198,7 @@ export class RedisJournal implements Journal {
 
   async #append(messages: readonly NamedMessage[], token: string, batch: number): Promise<[string, string?, string?]> {
     const { meta, journal, statuses, lease, bridge } = this.#keys;
-    const deadline =
-      this.#clockOffset === undefined ? 0 : Math.round(Date.now() + this.#clockOffset + APPEND_PATIENCE_MS);
+    const deadline = Math.round(Date.now() + (await this.#knownClockOffset()) + APPEND_PATIENCE_MS);
     const floor = Math.max(this.reader.position, this.#ring.head.seq);
     const args: (string | number)[] = [newEpoch(), floor, this.#options.maxlen, deadline, token, batch];
     for (const { id, message } of messages) {
@@ -204,6 +208,16 @@ export class RedisJournal implements Journal {
     try {
       const keys = [meta, journal, statuses, lease, bridge];
       return (await appendScript.run(this.#options.commands, keys, args)) as [string, string?, string?];
+    } catch (error) {
+      throw new AppendError((error as Error).message, { cause: error });
+    }
+  }
+
+  async #knownClockOffset(): Promise<number> {
+    if (this.#clockOffset !== undefined) return this.#clockOffset;
+    try {
+      const now = await clockScript.run(this.#options.commands, [this.#keys.meta], []);
+      return (this.#clockOffset ??= Number(now) - Date.now());
     } catch (error) {
       throw new AppendError((error as Error).message, { cause: error });
     }
@@ -241,6 +255,22 @@ export class RedisJournal implements Journal {
     return { ok: false, reason: isOlder && isKnown ? 'expired' : 'epoch' };
   }
 
+  async #backInRedis(count: number): Promise<Offset> {
+    const { commands } = this.#options;
+    const { journal } = this.#keys;
+    const { head } = this.#ring;
+    // Entries that the reader has not read yet do not count.
+    const raw = (
+      Number.isFinite(count)
+        ? await commands.xrevrange(journal, `${head.seq}-0`, '-', 'COUNT', count + 1)
+        : await commands.xrange(journal, '-', '+', 'COUNT', 1)
+    ) as RawEntry[];
+    const last = raw.at(-1);
+    if (last === undefined) return head;
+    const { epoch, seq } = parseEntry(last);
+    return raw.length > count ? { epoch, seq } : { epoch, seq: seq - 1 };
+  }
+
   async #readRedis(after: Offset, limit: number): Promise<readonly JournalEntry[] | undefined> {
     const raw = (await this.#options.commands.xrange(
       this.#keys.journal,
@@ -256,10 +286,12 @@ export class RedisJournal implements Journal {
     else if (first.seq !== after.seq + 1) return undefined;
     // What this pod's reader has not read yet reaches the client live.
     const { head } = this.#ring;
-    return entries.filter(
-      (entry) =>
-        entry.seq <= head.seq &&
-        (entry.epoch === head.epoch || this.#ring.knowsEpoch(entry.epoch) || entry.seq <= this.#ring.base.seq),
-    );
+    return entries
+      .slice(0, limit)
+      .filter(
+        (entry) =>
+          entry.seq <= head.seq &&
+          (entry.epoch === head.epoch || this.#ring.knowsEpoch(entry.epoch) || entry.seq <= this.#ring.base.seq),
+      );
   }
 }

@@ -1,6 +1,9 @@
 /** The keys of one gateway's journal; all in one hash slot. */
 export interface JournalKeys {
-  /** Hash: `epoch`, `seq` of the newest entry, `replid` of the Redis that the epoch was last seen on. */
+  /**
+   * Hash: `epoch`, `seq` of the newest entry, `replid` of the Redis that the epoch was last seen on, `origin`: the `seq`
+   * after which the journal began when there was none.
+   */
   readonly meta: string;
   /** Stream of entries, ids `<seq>-0`. */
   readonly journal: string;

@@ -246,11 +246,11 @@ export class RedisReader {
 
   async #junction(redis: ReaderConnection, current: Offset): Promise<Junction> {
     const { newest, head } = this.#ring;
-    // Nothing was read yet: there is nothing to compare, and nothing to lose before the base.
-    if (newest === undefined) return { after: current.epoch === head.epoch ? head.seq : 0 };
+    // Nothing was read yet: there is nothing to compare.
+    if (newest === undefined && current.epoch === head.epoch) return { after: head.seq };
     const { journal } = this.#keys;
     const [same] = (await redis.xrange(journal, `${head.seq}-0`, `${head.seq}-0`)) as RawEntry[];
-    if (same !== undefined && parseEntry(same).id === newest.id) return { after: newest.seq };
+    if (same !== undefined && parseEntry(same).id === newest?.id) return { after: newest.seq };
 
     const [oldest] = (await redis.xrange(journal, '-', '+', 'COUNT', 1)) as RawEntry[];
     // Nothing there at all: whatever comes is above the number that Redis has just named.
@@ -259,8 +259,14 @@ export class RedisReader {
     if (same === undefined && first?.epoch === head.epoch && first.seq > head.seq) {
       return { after: first.seq - 1, gap: { epoch: first.epoch, seq: first.seq - 1 } };
     }
-    const after = await this.#lastCommon(redis, newest);
-    if (current.epoch !== head.epoch) return { after };
+    const after = await this.#lastCommon(redis, head);
+    if (current.epoch !== head.epoch) {
+      if (after > 0 || first === undefined) return { after };
+      // Nothing in common: all that is there is new, but it may not be all that there was.
+      const origin = Number((await redis.hget(this.#keys.meta, 'origin')) ?? 0);
+      const before = { epoch: first.epoch, seq: first.seq - 1 };
+      return before.seq > origin ? { after: before.seq, gap: before } : { after: before.seq };
+    }
     // The epoch is the old one and yet its tail is not what it was: a restart without a failover lost it.
     const [forked] = (await forkScript.run(
       redis,
@@ -271,7 +277,7 @@ export class RedisReader {
   }
 
   /** Position of the newest entry that Redis has and this pod has too; 0 if there is none. */
-  async #lastCommon(redis: ReaderConnection, newest: JournalEntry): Promise<number> {
+  async #lastCommon(redis: ReaderConnection, newest: Offset): Promise<number> {
     const { base } = this.#ring;
     let end = '+';
     for (;;) {

@@ -8,10 +8,12 @@
  * An epoch is due when there is none (a new journal, or Redis lost its data), and when this Redis was a replica that has
  * been promoted: then the old primary may have had entries that are lost, and their offsets must not be used again. A
  * promoted replica has its former primary's replication id as `master_replid2` (Redis documentation, "Replication ID
- * explained"); a primary that was restarted with its append-only file has none there, and its epoch goes on.
+ * explained"); a primary that was restarted has none there, and its epoch goes on, unless what it kept on disk ends
+ * before the newest entry that the caller has seen.
  *
  * A new epoch starts above `floor`, the newest `seq` that the caller has seen, so that readers that wait for what comes
- * after it are reached.
+ * after it are reached. Where the journal began is kept as `origin`, so that a reader that finds nothing it knows can
+ * tell whether the oldest entry is the first one.
  */
 const OPEN = `
 local NO_REPLID = string.rep('0', 40)
@@ -27,9 +29,10 @@ local function open(meta, journal, fresh, floor)
     seq = last and tonumber(string.match(last[1], '^%d+')) or 0
     if floor > seq then seq = floor end
     epoch = fresh
+    redis.call('HSET', meta, 'origin', last and '0' or text(seq))
   elseif known[3] == replid then
     return epoch, seq
-  elseif former ~= NO_REPLID then
+  elseif former ~= NO_REPLID or floor > seq then
     if floor > seq then seq = floor end
     epoch = fresh
   end
@@ -144,6 +147,12 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 redis.call('HSET', KEYS[2], 'released', '0', 'run', run)
 redis.call('DEL', KEYS[3])
 return {'acquired', now}
+`;
+
+/** Time of Redis's clock in ms. KEYS one that is on the Redis meant. */
+export const CLOCK_SCRIPT = `
+local time = redis.call('TIME')
+return string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 `;
 
 /** Gives the lease back. KEYS lease, bridge. ARGV token, `1` when nothing is left to append, else `0`. */

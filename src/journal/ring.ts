@@ -73,6 +73,11 @@ export class Ring {
     this.#base = base;
   }
 
+  /** The place that has `count` entries after it; the base if there are fewer. */
+  back(count: number): Offset {
+    return this.#at(this.#end - 1 - count) ?? this.#base;
+  }
+
   /** Whether every entry after this place is here. */
   covers(offset: Offset): boolean {
     return this.#indexAfter(offset) !== undefined;
@@ -119,7 +124,9 @@ export class Ring {
   #indexAfter(offset: Offset): number | undefined {
     if (offset.epoch === this.#base.epoch && offset.seq === this.#base.seq) return this.#start;
     const n = this.#find(offset);
-    return n === undefined ? undefined : n + 1;
+    if (n !== undefined) return n + 1;
+    // The place before the first entry of an epoch, where a pod is that found the journal empty.
+    return this.#find({ epoch: offset.epoch, seq: offset.seq + 1 });
   }
 
   #dropOldest(): void {

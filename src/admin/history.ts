@@ -1,0 +1,107 @@
+import { type Offset, formatOffset, parseOffset } from '../contract/offset.js';
+import { Problem, messageOf } from '../errors.js';
+import type { AdminRequest, AdminResponse, Route } from './http.js';
+
+/** An entry as the history shows it. */
+export interface HistoryEntry extends Offset {
+  readonly event: string;
+  /** The payload as it was published, JSON text. */
+  readonly json: string;
+}
+
+/** Where the history comes from. */
+export interface HistorySource {
+  /** As in `Journal.back`. */
+  back(count: number): Offset | Promise<Offset>;
+  /** As in `Journal.resolve`. */
+  resolve(
+    offset: Offset,
+  ): Promise<{ readonly ok: true } | { readonly ok: false; readonly reason: 'expired' | 'epoch' }>;
+  /** As in `Journal.read`. */
+  read(
+    after: Offset,
+    limit: number,
+  ): readonly HistoryEntry[] | Promise<readonly HistoryEntry[] | undefined> | undefined;
+}
+
+const DEFAULT_LIMIT = 100;
+/** Most entries in one answer. */
+const MAX_LIMIT = 1000;
+
+function readLimit(text: string | null): number {
+  if (text === null) return DEFAULT_LIMIT;
+  const limit = /^\d{1,9}$/.test(text) ? Number(text) : 0;
+  if (limit >= 1 && limit <= MAX_LIMIT) return limit;
+  throw new Problem(
+    'invalid_limit',
+    `"limit" takes a whole number from 1 to ${MAX_LIMIT}; got "${text.slice(0, 64)}".`,
+  );
+}
+
+function readAfter(text: string | null): Offset | undefined {
+  if (text === null) return undefined;
+  const offset = parseOffset(text);
+  if (offset !== undefined) return offset;
+  throw new Problem(
+    'invalid_offset',
+    `"after" takes an offset as the gateway gives it, "<epoch>:<seq>"; got "${text.slice(0, 64)}".`,
+  );
+}
+
+async function lost(source: HistorySource, reason: 'expired' | 'epoch', after: Offset): Promise<Problem> {
+  const oldest = formatOffset(await source.back(Infinity));
+  const detail =
+    reason === 'expired'
+      ? `Entries after ${formatOffset(after)} are no longer kept.`
+      : `The journal of ${formatOffset(after)} is no longer there.`;
+  return new Problem(`offset_${reason}`, `${detail} The oldest that can be had come after ${oldest}.`, {
+    members: { oldest },
+  });
+}
+
+async function page(source: HistorySource, { query }: AdminRequest): Promise<AdminResponse> {
+  const limit = readLimit(query.get('limit'));
+  const asked = readAfter(query.get('after'));
+  const after = asked ?? (await source.back(limit));
+  const resolution = await source.resolve(after);
+  if (!resolution.ok) throw await lost(source, resolution.reason, after);
+  const entries = await source.read(after, limit);
+  if (entries === undefined) throw await lost(source, 'expired', after);
+  // The payload goes out as it came: parsing and serialising again would change numbers that a double can not hold.
+  const list = entries.map(
+    (entry) => `{"offset":"${formatOffset(entry)}","event":"${entry.event}","data":${entry.json}}`,
+  );
+  return { status: 200, body: `{"entries":[${list.join(',')}],"next":"${formatOffset(entries.at(-1) ?? after)}"}` };
+}
+
+function away(why: string): Problem {
+  return new Problem('journal_unavailable', `The journal can not be read (${why}). Try again.`, {
+    headers: { 'Retry-After': '1' },
+  });
+}
+
+/**
+ * `GET /v1/signals?after=<offset>&limit=<n>`: what the journal has after an offset, oldest first; without `after` the
+ * newest entries. `next` is the offset to ask with for what follows.
+ *
+ * @param isAvailable - whether the journal is in reach; what is in memory alone may be out of date
+ */
+export function historyRoute(
+  source: HistorySource,
+  isAvailable: () => boolean,
+  guard: (request: AdminRequest) => void,
+): Route {
+  return {
+    method: 'GET',
+    path: '/v1/signals',
+    guard,
+    handle: async (request) => {
+      if (!isAvailable()) throw away('the link to Redis is down');
+      try {
+        return await page(source, request);
+      } catch (error) {
+        throw error instanceof Problem ? error : away(messageOf(error));
+      }
+    },
+  };
+}

@@ -1,0 +1,72 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { formatOffset, parseOffset } from '../../src/contract/offset.js';
+import { newEpoch } from '../../src/journal/memory-journal.js';
+
+const epoch = fc.stringMatching(/^[\w-]{1,40}$/);
+const seq = fc.oneof(fc.nat(), fc.maxSafeInteger().map(Math.abs));
+
+test('every offset is read back as it was written', () => {
+  fc.assert(
+    fc.property(epoch, seq, (name, number) => {
+      const offset = { epoch: name, seq: number };
+      expect(parseOffset(formatOffset(offset))).toEqual(offset);
+    }),
+  );
+});
+
+test('the offsets of a new epoch are read back as they were written', () => {
+  for (let i = 0; i < 100; i++) {
+    const offset = { epoch: newEpoch(), seq: i };
+    expect(parseOffset(formatOffset(offset))).toEqual(offset);
+  }
+});
+
+test('whatever is taken for an offset is exactly what that offset is written as', () => {
+  const nearly = fc
+    .tuple(fc.string({ maxLength: 50 }), fc.constantFrom(':', '', '::', ' :', ': '), fc.string({ maxLength: 20 }))
+    .map((parts) => parts.join(''));
+  const digits = fc.tuple(epoch, fc.stringMatching(/^[-+ 0-9.e]{0,20}$/)).map((parts) => parts.join(':'));
+  fc.assert(
+    fc.property(fc.oneof(nearly, digits, fc.string()), (text) => {
+      const offset = parseOffset(text);
+      expect(offset === undefined ? text : formatOffset(offset)).toBe(text);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test.each([
+  ['nothing', ''],
+  ['no epoch', ':1'],
+  ['no number', 'abc:'],
+  ['no colon', 'abc1'],
+  ['a leading zero', 'abc:01'],
+  ['a sign', 'abc:+1'],
+  ['a negative number', 'abc:-1'],
+  ['a fraction', 'abc:1.5'],
+  ['an exponent', 'abc:1e3'],
+  ['white space', ' abc:1'],
+  ['a line break', 'abc:1\n'],
+  ['a foreign character', 'ab/c:1'],
+  ['another alphabet', 'äbc:1'],
+  ['digits of another alphabet', 'abc:١'],
+  ['a number that a double can not hold', 'abc:9007199254740992'],
+  ['a number that is far too long', `abc:${'9'.repeat(40)}`],
+  ['an epoch that is too long', `${'a'.repeat(41)}:1`],
+])('an offset with %s is refused', (_, text) => {
+  expect(parseOffset(text)).toBeUndefined();
+});
+
+test('what is not a string is refused', () => {
+  fc.assert(
+    fc.property(
+      fc.anything().filter((value) => typeof value !== 'string'),
+      (value) => {
+        expect(parseOffset(value)).toBeUndefined();
+      },
+    ),
+  );
+  expect(parseOffset(['abc:1'])).toBeUndefined();
+  expect(parseOffset({ toString: () => 'abc:1' })).toBeUndefined();
+});

@@ -1,0 +1,299 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import type { FeedMessage } from '../../src/contract/decode.js';
+import type { Offset } from '../../src/contract/offset.js';
+import type { Journal, JournalEntry } from '../../src/journal/journal.js';
+import { Cleanup } from '../support/processes.js';
+import { signal } from '../support/signals.js';
+import { until } from '../support/until.js';
+
+/** A journal with what its listener got. */
+export interface OpenJournal {
+  readonly journal: Journal;
+  readonly entries: readonly JournalEntry[];
+  readonly gaps: readonly unknown[];
+}
+
+/** A signal with a price of its own, as it goes into a journal. */
+export function message(price: number): FeedMessage {
+  return { event: 'new_signal', json: JSON.stringify(signal(price)), symbol: 'BTC/USDT', timeframe: '1m' };
+}
+
+/** Messages with consecutive prices. */
+export function messages(count: number, from = 1): FeedMessage[] {
+  return Array.from({ length: count }, (_, i) => message(from + i));
+}
+
+/** The price in the payload of an entry or a message. */
+export function priceOf({ json }: { readonly json: string }): number {
+  return (JSON.parse(json) as { price: number }).price;
+}
+
+/** Numbers from one to another, both included. */
+export function range(from: number, to: number): number[] {
+  return Array.from({ length: to - from + 1 }, (_, i) => from + i);
+}
+
+/** The place of an entry alone. */
+export function placeOf({ epoch, seq }: Offset): Offset {
+  return { epoch, seq };
+}
+
+/** Appends messages in batches. */
+export async function appendAll(journal: Journal, all: readonly FeedMessage[], batch = 500): Promise<Offset[]> {
+  const places: Offset[] = [];
+  for (let i = 0; i < all.length; i += batch) places.push(...(await journal.append(all.slice(i, i + batch))));
+  return places;
+}
+
+/** Reads everything after a place, page by page, as a replay does. */
+export async function readAll(journal: Journal, after: Offset, page = 200): Promise<JournalEntry[]> {
+  const all: JournalEntry[] = [];
+  let cursor = after;
+  for (;;) {
+    const entries = await journal.read(cursor, page);
+    if (entries === undefined) throw new Error(`what comes after ${JSON.stringify(cursor)} is lost`);
+    const last = entries.at(-1);
+    if (last === undefined) return all;
+    all.push(...entries);
+    cursor = placeOf(last);
+  }
+}
+
+/** Waits until the listener has been given this many entries. */
+export async function delivered(open: OpenJournal, count: number): Promise<void> {
+  await until(`${count} entries`, () => open.entries.length >= count, {
+    seen: () => ({ entries: open.entries.length, head: open.journal.head() }),
+  });
+}
+
+/** Appends messages no faster than the listener gets them, so that a short journal is not trimmed before it is read. */
+async function appendInStep(open: OpenJournal, all: readonly FeedMessage[]): Promise<Offset[]> {
+  const places: Offset[] = [];
+  for (let i = 0; i < all.length; i += 250) {
+    places.push(...(await open.journal.append(all.slice(i, i + 250))));
+    const last = places.at(-1)?.seq ?? 0;
+    await until('the batch to be delivered', () => open.journal.head().seq >= last, { seen: () => open.gaps });
+  }
+  return places;
+}
+
+/**
+ * What every implementation of `Journal` holds to.
+ *
+ * @param open - opens a fresh journal that keeps about `maxlen` entries
+ */
+export function journalContract(name: string, open: (cleanup: Cleanup, maxlen: number) => Promise<OpenJournal>): void {
+  describe(`as any journal, ${name}`, () => {
+    const cleanup = new Cleanup();
+    afterEach(() => cleanup.run());
+
+    test('names a place before anything is in it, and everything comes after that place', async () => {
+      const opened = await open(cleanup, 1000);
+      const { journal } = opened;
+      const start = journal.head();
+      expect(await journal.resolve(start)).toEqual({ ok: true });
+      expect(await journal.read(start, 10)).toEqual([]);
+      await journal.append(messages(3));
+      await delivered(opened, 3);
+      expect(await journal.resolve(start)).toEqual({ ok: true });
+      expect((await readAll(journal, start)).map(priceOf)).toEqual([1, 2, 3]);
+    });
+
+    test('gives each message the next number, in one epoch', async () => {
+      const { journal } = await open(cleanup, 1000);
+      const start = journal.head();
+      const places: Offset[] = [];
+      for (const one of messages(20)) places.push(...(await journal.append([one])));
+      expect(places).toEqual(range(start.seq + 1, start.seq + 20).map((seq) => ({ epoch: start.epoch, seq })));
+    });
+
+    test('keeps every field of a message, and its text to the letter', async () => {
+      const opened = await open(cleanup, 1000);
+      const start = opened.journal.head();
+      const json = ' {"price": 1.50, "big": 12345678901234567890, "text": "€ \\u00e9 \\n 😀", "symbol": "X" } ';
+      const all: FeedMessage[] = [
+        { event: 'new_signal', json, symbol: 'ETH/USDT', timeframe: '5m' },
+        { event: 'status_update', json: '{"service":"a b:c"}', service: 'a b:c' },
+      ];
+      await opened.journal.append(all);
+      await delivered(opened, 2);
+      expect(opened.entries).toEqual(
+        all.map((one, i) => ({
+          ...one,
+          epoch: start.epoch,
+          seq: start.seq + 1 + i,
+          id: expect.any(String) as unknown,
+        })),
+      );
+    });
+
+    test('appends each batch whole and in order while others append', async () => {
+      const opened = await open(cleanup, 10_000);
+      const { journal } = opened;
+      const batches = range(0, 39).map((b) => messages(1 + (b % 7) * 3, b * 1000));
+      const places = await Promise.all(batches.map((batch) => journal.append(batch)));
+      const count = batches.flat().length;
+      await delivered(opened, count);
+      const bySeq = new Map(opened.entries.map((entry) => [entry.seq, priceOf(entry)]));
+      for (const [b, batch] of batches.entries()) {
+        const first = places[b]?.[0]?.seq ?? Number.NaN;
+        expect(places[b]?.map(({ seq }) => seq)).toEqual(range(first, first + batch.length - 1));
+        expect(batch.map((_, i) => bySeq.get(first + i))).toEqual(batch.map(priceOf));
+      }
+      expect(bySeq.size).toBe(count);
+    });
+
+    test('gives the listener every entry once, in order', async () => {
+      const opened = await open(cleanup, 10_000);
+      const { journal, entries } = opened;
+      const start = journal.head();
+      await Promise.all(range(1, 100).map((n) => journal.append(messages(5, n * 10))));
+      await delivered(opened, 500);
+      await journal.append([message(9999)]);
+      await until('the last entry', () => entries.some((entry) => priceOf(entry) === 9999));
+      expect(entries.map(placeOf)).toEqual(
+        range(start.seq + 1, start.seq + 501).map((seq) => ({ epoch: start.epoch, seq })),
+      );
+      expect(new Set(entries.map(({ id }) => id)).size).toBe(501);
+      expect(opened.gaps).toEqual([]);
+    });
+
+    test('has its head at the entry that the listener was given last', async () => {
+      const opened = await open(cleanup, 1000);
+      for (const n of range(1, 5)) {
+        await opened.journal.append(messages(n));
+        await delivered(opened, (n * (n + 1)) / 2);
+        const last = opened.entries.at(-1);
+        expect(placeOf(opened.journal.head())).toEqual(last && placeOf(last));
+      }
+    });
+
+    test('resolves every place that it keeps, and reads from there to the head', async () => {
+      const opened = await open(cleanup, 1000);
+      const { journal } = opened;
+      const start = journal.head();
+      const places = [start, ...(await appendAll(journal, messages(60), 7))];
+      await delivered(opened, 60);
+      for (const [index, place] of places.entries()) {
+        expect(await journal.resolve(place)).toEqual({ ok: true });
+        expect((await readAll(journal, place, 13)).map(priceOf)).toEqual(range(index + 1, 60));
+      }
+    });
+
+    test('reads no more than it is asked for', async () => {
+      const opened = await open(cleanup, 1000);
+      const { journal } = opened;
+      const start = journal.head();
+      await journal.append(messages(30));
+      await delivered(opened, 30);
+      for (const limit of [1, 2, 29, 30, 31]) {
+        expect((await journal.read(start, limit))?.map(priceOf)).toEqual(range(1, Math.min(limit, 30)));
+      }
+    });
+
+    test('finds the place that has a number of entries after it, or the oldest', async () => {
+      const opened = await open(cleanup, 1000);
+      const { journal } = opened;
+      const start = placeOf(journal.head());
+      expect(placeOf(await journal.back(5))).toEqual(start);
+      const places = [start, ...(await appendAll(journal, messages(30)))];
+      await delivered(opened, 30);
+      for (const count of [0, 1, 29, 30]) expect(placeOf(await journal.back(count))).toEqual(places[30 - count]);
+      for (const count of [31, 1000, Infinity]) expect(placeOf(await journal.back(count))).toEqual(start);
+    });
+
+    test('reads everything that it keeps from the oldest place that it names', async () => {
+      const opened = await open(cleanup, 300);
+      const { journal } = opened;
+      await appendInStep(opened, messages(20_000));
+      const oldest = await journal.back(Infinity);
+      expect(await journal.resolve(oldest)).toEqual({ ok: true });
+      const prices = (await readAll(journal, oldest)).map(priceOf);
+      expect(prices.length).toBeGreaterThanOrEqual(300);
+      expect(prices).toEqual(range(20_001 - prices.length, 20_000));
+    });
+
+    test('reads nothing after its head', async () => {
+      const opened = await open(cleanup, 1000);
+      await opened.journal.append(messages(3));
+      await delivered(opened, 3);
+      expect(await opened.journal.read(opened.journal.head(), 10)).toEqual([]);
+    });
+
+    test('never reads beyond the head, and never past an entry, while others append', async () => {
+      const opened = await open(cleanup, 100_000);
+      const { journal } = opened;
+      const total = 4000;
+      let cursor = journal.head();
+      const got: number[] = [];
+      const appending = appendAll(journal, messages(total), 20);
+      await until(
+        'everything to be read',
+        async () => {
+          const entries = (await journal.read(cursor, 50)) ?? [];
+          const head = journal.head();
+          for (const entry of entries) {
+            if (entry.seq > head.seq) throw new Error(`read ${entry.seq} with the head at ${head.seq}`);
+            got.push(priceOf(entry));
+            cursor = placeOf(entry);
+          }
+          // The pause of `until` between two looks would make the reading late.
+          for (let more = (await journal.read(cursor, 50)) ?? []; more.length > 0;) {
+            got.push(...more.map(priceOf));
+            cursor = placeOf(more.at(-1) ?? cursor);
+            more = (await journal.read(cursor, 50)) ?? [];
+          }
+          return got.length >= total;
+        },
+        { limit: 30_000, seen: () => got.length },
+      );
+      await appending;
+      expect(got).toEqual(range(1, total));
+    });
+
+    test('says that a place is too old when what follows it is no longer kept', async () => {
+      const opened = await open(cleanup, 300);
+      const { journal } = opened;
+      const start = journal.head();
+      const places = [start, ...(await appendInStep(opened, messages(20_000)))];
+      for (const index of [0, 1, 500]) {
+        expect(await journal.resolve(places[index] ?? start)).toEqual({ ok: false, reason: 'expired' });
+      }
+      for (const index of [19_700, 19_900, 20_000]) {
+        const place = places[index] ?? start;
+        expect(await journal.resolve(place)).toEqual({ ok: true });
+        expect((await readAll(journal, place)).map(priceOf)).toEqual(range(index + 1, 20_000));
+      }
+    });
+
+    test('says of a place that is lost after it was resolved that it is lost', async () => {
+      const opened = await open(cleanup, 300);
+      const { journal } = opened;
+      const start = journal.head();
+      await journal.append(messages(10));
+      await delivered(opened, 10);
+      expect(await journal.resolve(start)).toEqual({ ok: true });
+      await appendInStep(opened, messages(20_000, 11));
+      expect(await journal.read(start, 10)).toBeUndefined();
+    });
+
+    test('says of a place of another journal that its epoch is not this one', async () => {
+      const opened = await open(cleanup, 1000);
+      const { journal } = opened;
+      await journal.append(messages(10));
+      await delivered(opened, 10);
+      for (const seq of [0, 1, 10, 11, 1_000_000]) {
+        expect(await journal.resolve({ epoch: 'another', seq })).toEqual({ ok: false, reason: 'epoch' });
+      }
+    });
+
+    test('says of a place that was never reached that it is none of its own', async () => {
+      const opened = await open(cleanup, 1000);
+      const { journal } = opened;
+      await journal.append(messages(10));
+      await delivered(opened, 10);
+      const { epoch, seq } = journal.head();
+      expect(await journal.resolve({ epoch, seq: seq + 1 })).toEqual({ ok: false, reason: 'epoch' });
+    });
+  });
+}

@@ -1,0 +1,506 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { formatOffset } from '../../src/contract/offset.js';
+import { AppendError, type JournalEntry } from '../../src/journal/journal.js';
+import { type NamedMessage, bridgedId } from '../../src/journal/redis-journal.js';
+import {
+  appendAll,
+  delivered,
+  journalContract,
+  message,
+  messages,
+  placeOf,
+  priceOf,
+  range,
+  readAll,
+} from '../contracts/journal.js';
+import { JournalPod } from '../support/journal-pod.js';
+import { Cleanup, HOST } from '../support/processes.js';
+import { RedisServer } from '../support/redis.js';
+import { TcpForwarder } from '../support/tcp-forwarder.js';
+import { until } from '../support/until.js';
+
+journalContract('the one in Redis', async (cleanup, maxlen) => {
+  const redis = await RedisServer.start(cleanup);
+  return JournalPod.start(cleanup, { url: redis.url, maxlen });
+});
+
+const cleanup = new Cleanup();
+afterEach(() => cleanup.run());
+
+const DURABLE = ['--appendonly', 'yes', '--appendfsync', 'always'];
+
+/** Entries as offset and price, which is all that two pods have to agree on. */
+function named(entries: readonly JournalEntry[]): string[] {
+  return entries.map((entry) => `${formatOffset(entry)} ${priceOf(entry)}`);
+}
+
+/** Messages as the bridge names them. */
+function bridged(prices: readonly number[]): NamedMessage[] {
+  return prices.map((price) => ({ id: bridgedId(), message: message(price) }));
+}
+
+/** Whether no offset names two entries in what pods were given. */
+function expectOneEntryAnOffset(...pods: readonly JournalPod[]): void {
+  const prices = new Map<string, number>();
+  const two: string[] = [];
+  for (const entry of pods.flatMap(({ entries }) => entries)) {
+    const offset = formatOffset(entry);
+    if ((prices.get(offset) ?? priceOf(entry)) !== priceOf(entry)) two.push(offset);
+    prices.set(offset, priceOf(entry));
+  }
+  expect(two).toEqual([]);
+}
+
+describe('two pods', () => {
+  test('agree on every entry and its place while both append', async () => {
+    const { url } = await RedisServer.start(cleanup);
+    const [one, two] = await Promise.all([1, 2].map(() => JournalPod.start(cleanup, { url })));
+    if (one === undefined || two === undefined) throw new Error('unreachable');
+    await Promise.all(
+      range(1, 100).flatMap((n) => [one.journal.append(messages(3, n * 10)), two.journal.append(messages(2, -n * 10))]),
+    );
+    await Promise.all([delivered(one, 500), delivered(two, 500)]);
+    expect(named(two.entries)).toEqual(named(one.entries));
+    expect(one.entries.map(({ seq }) => seq)).toEqual(range(1, 500));
+  });
+
+  test('give a client of the one what it missed from the other, though that came later', async () => {
+    const { url } = await RedisServer.start(cleanup);
+    const one = await JournalPod.start(cleanup, { url });
+    const start = placeOf(one.journal.head());
+    await appendAll(one.journal, messages(6000));
+    // It fetches no more than the newest 5,000 when it starts; the others come from Redis.
+    const late = await JournalPod.start(cleanup, { url });
+    for (const seq of [0, 1, 999, 1000, 1001, 5999, 6000]) {
+      const place = { ...start, seq };
+      expect(await late.journal.resolve(place)).toEqual({ ok: true });
+      expect((await readAll(late.journal, place)).map(priceOf)).toEqual(range(seq + 1, 6000));
+    }
+    for (const limit of [1, 10, 200]) expect(await late.journal.read(start, limit)).toHaveLength(limit);
+    for (const count of [0, 4999, 5000, 5001, 6000]) {
+      expect(placeOf(await late.journal.back(count))).toEqual({ ...start, seq: 6000 - count });
+    }
+    for (const count of [6001, Infinity]) expect(placeOf(await late.journal.back(count))).toEqual(start);
+    expect(late.entries).toEqual([]);
+  });
+
+  test('resolve an offset that the other has seen and this one has not, once its reader gets there', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const forwarder = await TcpForwarder.open(cleanup, redis.port);
+    const fast = await JournalPod.start(cleanup, { url: redis.url });
+    const held = await JournalPod.start(cleanup, { url: redis.url, readerUrl: forwarder.url });
+    await fast.journal.append(messages(10));
+    await delivered(held, 10);
+    forwarder.hold();
+    const ahead = (await fast.journal.append(messages(200, 11))).at(-1) ?? fast.journal.head();
+    await delivered(fast, 210);
+    let resolved = false;
+    const resolution = held.journal.resolve(ahead).finally(() => (resolved = true));
+    // A round trip to Redis: were it not waiting, it would have an answer by now.
+    await held.commands.ping();
+    expect(resolved).toBe(false);
+    expect(held.entries).toHaveLength(10);
+    forwarder.release();
+    expect(await resolution).toEqual({ ok: true });
+    expect(await held.journal.read(ahead, 10)).toEqual([]);
+    expect(held.entries.map(priceOf)).toEqual(range(1, 210));
+  });
+
+  test('resolve an offset of a new epoch that this one has not read yet', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const forwarder = await TcpForwarder.open(cleanup, redis.port);
+    const held = await JournalPod.start(cleanup, { url: redis.url, readerUrl: forwarder.url });
+    await held.journal.append(messages(10));
+    await delivered(held, 10);
+    forwarder.hold();
+    await redis.client(cleanup).flushall();
+    const fast = await JournalPod.start(cleanup, { url: redis.url });
+    const start = placeOf(fast.journal.head());
+    await fast.journal.append(messages(5, 11));
+    await delivered(fast, 5);
+    const resolutions = [start, fast.journal.head()].map((place) => held.journal.resolve(place));
+    forwarder.release();
+    expect(await Promise.all(resolutions)).toEqual([{ ok: true }, { ok: true }]);
+    expect((await readAll(held.journal, start)).map(priceOf)).toEqual(range(11, 15));
+    expect(held.entries.map(priceOf)).toEqual(range(1, 15));
+    expectOneEntryAnOffset(held, fast);
+  });
+});
+
+describe('scripts', () => {
+  test('go on after Redis has forgotten them, and append once', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const pod = await JournalPod.start(cleanup, { url: redis.url });
+    const admin = redis.client(cleanup);
+    for (const n of range(1, 5)) {
+      await pod.journal.append([message(n)]);
+      await admin.script('FLUSH');
+    }
+    await delivered(pod, 5);
+    expect(pod.entries.map(priceOf)).toEqual(range(1, 5));
+    expect(pod.entries.map(({ seq }) => seq)).toEqual(range(1, 5));
+    await admin.script('FLUSH');
+    expect(await pod.journal.lease('token', 3000, true)).toBe('acquired');
+  });
+});
+
+async function openOne(): Promise<{ pod: JournalPod; redis: RedisServer }> {
+  const redis = await RedisServer.start(cleanup);
+  return { redis, pod: await JournalPod.start(cleanup, { url: redis.url }) };
+}
+
+describe('a fenced append', () => {
+  test('is carried out for the holder of the lease', async () => {
+    const { pod } = await openOne();
+    await pod.journal.lease('mine', 10_000, true);
+    expect(await pod.journal.appendFenced(bridged([1, 2]), { token: 'mine', batch: 1 })).toBe('appended');
+    await delivered(pod, 2);
+    expect(pod.entries.map(priceOf)).toEqual([1, 2]);
+  });
+
+  test('is refused when another has taken the lease over, and when nobody holds it', async () => {
+    const { pod } = await openOne();
+    const stale = { token: 'stale', batch: 1 };
+    expect(await pod.journal.appendFenced(bridged([1]), stale)).toBe('fenced');
+    await pod.journal.lease('stale', 10_000, true);
+    await pod.journal.release('stale', true);
+    expect(await pod.journal.lease('new', 10_000, false)).toBe('acquired');
+    expect(await pod.journal.appendFenced(bridged([2]), stale)).toBe('fenced');
+    expect(await pod.journal.appendFenced(bridged([3]), { token: 'new', batch: 1 })).toBe('appended');
+    await delivered(pod, 1);
+    expect(pod.entries.map(priceOf)).toEqual([3]);
+  });
+
+  test('is carried out once however often the same batch is sent', async () => {
+    const { pod, redis } = await openOne();
+    await pod.journal.lease('mine', 10_000, true);
+    const batch = bridged([1, 2, 3]);
+    const answers = await Promise.all(
+      range(1, 5).map(() => pod.journal.appendFenced(batch, { token: 'mine', batch: 1 })),
+    );
+    expect(answers).toEqual(range(1, 5).map(() => 'appended'));
+    expect(await pod.journal.appendFenced(bridged([4]), { token: 'mine', batch: 2 })).toBe('appended');
+    expect(await pod.journal.appendFenced(batch, { token: 'mine', batch: 1 })).toBe('appended');
+    await delivered(pod, 4);
+    expect(pod.entries.map(priceOf)).toEqual([1, 2, 3, 4]);
+    expect(await redis.client(cleanup).xlen('{gateway}:journal')).toBe(4);
+  });
+
+  test('counts the batches of each holder on their own', async () => {
+    const { pod } = await openOne();
+    await pod.journal.lease('first', 10_000, true);
+    await pod.journal.appendFenced(bridged([1]), { token: 'first', batch: 7 });
+    await pod.journal.release('first', true);
+    await pod.journal.lease('second', 10_000, true);
+    expect(await pod.journal.appendFenced(bridged([2]), { token: 'second', batch: 1 })).toBe('appended');
+    await delivered(pod, 2);
+    expect(pod.entries.map(priceOf)).toEqual([1, 2]);
+  });
+});
+
+describe('the lease', () => {
+  test('has one holder, who keeps it; a pod that is new waits for it unless it was released with nothing left', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const { journal } = await JournalPod.start(cleanup, { url: redis.url });
+    expect(await journal.lease('a', 10_000, false)).toBe('acquired');
+    expect(await journal.lease('a', 10_000, false)).toBe('held');
+    expect(await journal.lease('b', 10_000, true)).toBe('other');
+    await journal.release('b', true);
+    expect(await journal.lease('a', 10_000, false)).toBe('held');
+    await journal.release('a', false);
+    expect(await journal.lease('b', 10_000, false)).toBe('wait');
+    expect(await journal.lease('c', 10_000, true)).toBe('acquired');
+    await journal.release('c', true);
+    expect(await journal.lease('b', 10_000, false)).toBe('acquired');
+  });
+
+  test('is free again when its holder has said nothing for the time to live', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const { journal } = await JournalPod.start(cleanup, { url: redis.url });
+    await journal.lease('a', 200, true);
+    await until('the lease to be free', async () => (await journal.lease('b', 10_000, true)) === 'acquired');
+    expect(await journal.appendFenced(bridged([1]), { token: 'a', batch: 1 })).toBe('fenced');
+  });
+});
+
+describe('Redis away', () => {
+  test('an append that has no answer in time fails, and is never carried out', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const pod = await JournalPod.start(cleanup, { url: redis.url });
+    await pod.journal.lease('mine', 60_000, true);
+    await pod.journal.append([message(1)]);
+    await redis.kill('SIGSTOP');
+    const refused = await Promise.allSettled([
+      pod.journal.append([message(666)]),
+      pod.journal.append(messages(3, 667)),
+      pod.journal.appendFenced(bridged([670]), { token: 'mine', batch: 1 }),
+    ]);
+    expect(refused.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+    await redis.kill('SIGCONT');
+    await pod.linked();
+    await pod.journal.append([message(2)]);
+    await until('the entry after', () => pod.entries.some((entry) => priceOf(entry) === 2), { seen: () => pod });
+    expect(pod.entries.map(priceOf)).toEqual([1, 2]);
+    expect(await redis.client(cleanup).xlen('{gateway}:journal')).toBe(2);
+  });
+
+  test('not even the first append of a pod is carried out after it has failed', async () => {
+    const redis = await RedisServer.start(cleanup);
+    // Another pod, so that Redis knows the script and would carry it out at the first try.
+    const other = await JournalPod.start(cleanup, { url: redis.url });
+    const pod = await JournalPod.start(cleanup, { url: redis.url });
+    await other.journal.append([message(1)]);
+    await redis.kill('SIGSTOP');
+    await expect(pod.journal.append([message(666)])).rejects.toThrow(AppendError);
+    await redis.kill('SIGCONT');
+    await pod.linked();
+    await pod.journal.append([message(2)]);
+    await until('the entry after', () => pod.entries.some((entry) => priceOf(entry) === 2), { seen: () => pod });
+    expect(pod.entries.map(priceOf)).toEqual([1, 2]);
+  });
+
+  test('an append fails at once while the link is down', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const pod = await JournalPod.start(cleanup, { url: redis.url });
+    await redis.kill();
+    await until('the link to be down', () => !pod.up);
+    const began = Date.now();
+    await expect(pod.journal.append([message(666)])).rejects.toThrow(AppendError);
+    expect(Date.now() - began).toBeLessThan(1000);
+    await redis.restart();
+    await pod.linked();
+    await pod.journal.append([message(1)]);
+    await delivered(pod, 1);
+    expect(pod.entries.map(priceOf)).toEqual([1]);
+  });
+});
+
+describe('Redis restarted', () => {
+  test('with its append-only file: the epoch goes on, nothing is lost and nothing comes twice', async () => {
+    const redis = await RedisServer.start(cleanup, DURABLE);
+    const pod = await JournalPod.start(cleanup, { url: redis.url });
+    const { epoch } = pod.journal.head();
+    let price = 0;
+    for (const restart of [1, 2]) {
+      await appendAll(pod.journal, messages(100, price + 1), 10);
+      price += 100;
+      // Killed before the reader can be known to have everything.
+      await redis.restart();
+      await pod.linked();
+      await pod.journal.append([message(++price)]);
+      await delivered(pod, restart * 101);
+    }
+    expect(pod.entries.map(placeOf)).toEqual(range(1, 202).map((seq) => ({ epoch, seq })));
+    expect(pod.entries.map(priceOf)).toEqual(range(1, 202));
+    expect(pod.gaps).toEqual([]);
+    const fresh = await JournalPod.start(cleanup, { url: redis.url });
+    expect((await readAll(fresh.journal, { epoch, seq: 0 })).map(priceOf)).toEqual(range(1, 202));
+  });
+
+  test('empty: there is a new epoch, a living pod loses nothing and delivers what is new', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const [pod, other] = await Promise.all([1, 2].map(() => JournalPod.start(cleanup, { url: redis.url })));
+    if (pod === undefined || other === undefined) throw new Error('unreachable');
+    const { epoch } = pod.journal.head();
+    await pod.journal.append(messages(100));
+    await Promise.all([delivered(pod, 100), delivered(other, 100)]);
+    await redis.restart();
+    await Promise.all([pod.linked(), other.linked()]);
+    await other.journal.append(messages(50, 101));
+    await Promise.all([delivered(pod, 150), delivered(other, 150)]);
+
+    expect(named(other.entries)).toEqual(named(pod.entries));
+    expect(pod.entries.map(priceOf)).toEqual(range(1, 150));
+    const epochs = new Set(pod.entries.map((entry) => entry.epoch));
+    expect(epochs.size).toBe(2);
+    expect(pod.gaps).toEqual([]);
+    // A client of the old epoch that comes to a living pod has its whole way.
+    expect(await pod.journal.resolve({ epoch, seq: 40 })).toEqual({ ok: true });
+    expect((await readAll(pod.journal, { epoch, seq: 40 })).map(priceOf)).toEqual(range(41, 150));
+    // To a fresh one it can not be told what it missed.
+    const fresh = await JournalPod.start(cleanup, { url: redis.url });
+    expect(await fresh.journal.resolve({ epoch, seq: 40 })).toEqual({ ok: false, reason: 'epoch' });
+    const [first] = pod.entries.slice(100);
+    if (first === undefined) throw new Error('unreachable');
+    expect((await readAll(fresh.journal, placeOf(first))).map(priceOf)).toEqual(range(102, 150));
+  });
+
+  test('from an older snapshot: the lost tail is noticed, and its offsets name nothing else', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const pod = await JournalPod.start(cleanup, { url: redis.url });
+    await pod.journal.append(messages(100));
+    await redis.client(cleanup).save();
+    await pod.journal.append(messages(30, 101));
+    await delivered(pod, 130);
+    const lost = placeOf(pod.journal.head());
+    await redis.restart();
+    await pod.linked();
+    await pod.journal.append(messages(40, 131));
+    await delivered(pod, 170);
+    expect(pod.entries.map(priceOf)).toEqual(range(1, 170));
+    expect(pod.gaps).toEqual([]);
+    const fresh = await JournalPod.start(cleanup, { url: redis.url });
+    expect(await fresh.journal.resolve(lost)).toEqual({ ok: false, reason: 'epoch' });
+    expect((await readAll(fresh.journal, { ...lost, seq: 0 })).map(priceOf)).toEqual([
+      ...range(1, 100),
+      ...range(131, 170),
+    ]);
+  });
+
+  test('from an older snapshot: what is appended before the reader is back takes no offset of the lost tail', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const forwarder = await TcpForwarder.open(cleanup, redis.port);
+    const pod = await JournalPod.start(cleanup, { url: redis.url, readerUrl: forwarder.url });
+    await pod.journal.append(messages(100));
+    await redis.client(cleanup).save();
+    await pod.journal.append(messages(30, 101));
+    await delivered(pod, 130);
+    const { epoch } = pod.journal.head();
+    forwarder.leadTo(0);
+    await until('the reader to be cut off', () => !pod.up);
+    await redis.restart();
+    await until('commands to be taken', async () => (await pod.commands.ping()) === 'PONG');
+    const places = await pod.journal.append(messages(10, 131));
+    expect(places.every((place) => place.epoch !== epoch)).toBe(true);
+    forwarder.leadTo(redis.port);
+    await pod.linked();
+    await pod.journal.append(messages(10, 141));
+    await delivered(pod, 150);
+    expect(pod.entries.map(priceOf)).toEqual(range(1, 150));
+    expect(pod.entries.slice(130, 140).map(placeOf)).toEqual(places);
+    expect(pod.gaps).toEqual([]);
+    expectOneEntryAnOffset(pod);
+  });
+
+  test('a FLUSHALL is noticed while the link is up', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const pod = await JournalPod.start(cleanup, { url: redis.url });
+    const { epoch } = pod.journal.head();
+    await pod.journal.append(messages(10));
+    await delivered(pod, 10);
+    await redis.client(cleanup).flushall();
+    // A pod that has never seen the old journal starts the new one at its beginning.
+    const fresh = await JournalPod.start(cleanup, { url: redis.url });
+    await fresh.journal.append(messages(5, 11));
+    await delivered(pod, 15);
+    expect(pod.entries.map(priceOf)).toEqual(range(1, 15));
+    expect(pod.entries.at(-1)?.epoch).not.toBe(epoch);
+    expect(named(fresh.entries)).toEqual(named(pod.entries.slice(10)));
+    expect(pod.up).toBe(true);
+    expect(pod.gaps).toEqual([]);
+  });
+});
+
+describe('a reader that is late', () => {
+  test('is told of what was trimmed before it came, and goes on', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const forwarder = await TcpForwarder.open(cleanup, redis.port);
+    const options = { url: redis.url, maxlen: 100 };
+    const writer = await JournalPod.start(cleanup, options);
+    const late = await JournalPod.start(cleanup, { ...options, readerUrl: forwarder.url });
+    await writer.journal.append(messages(10));
+    await delivered(late, 10);
+    const before = placeOf(late.journal.head());
+    forwarder.leadTo(0);
+    await until('the reader to be cut off', () => !late.up);
+    await appendAll(writer.journal, messages(2000, 11), 100);
+    forwarder.leadTo(redis.port);
+    await late.linked();
+    await writer.journal.append([message(2011)]);
+    await until('the newest entry', () => late.entries.some((entry) => priceOf(entry) === 2011), { seen: () => late });
+
+    const got = late.entries.map(({ seq }) => seq);
+    const resumed = got[10] ?? 0;
+    expect(resumed).toBeGreaterThan(1000);
+    expect(got).toEqual([...range(1, 10), ...range(resumed, 2011)]);
+    expect(late.gaps).toEqual([{ reason: 'expired', requested: before, resumed: { ...before, seq: resumed - 1 } }]);
+    // A client that was where the reader had been is told too.
+    expect(await late.journal.resolve(before)).toEqual({ ok: false, reason: 'expired' });
+  });
+
+  test('is told of what was trimmed even when there is a new epoch since', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const forwarder = await TcpForwarder.open(cleanup, redis.port);
+    const options = { url: redis.url, maxlen: 100 };
+    const late = await JournalPod.start(cleanup, { ...options, readerUrl: forwarder.url });
+    await late.journal.append(messages(10));
+    await delivered(late, 10);
+    forwarder.leadTo(0);
+    await until('the reader to be cut off', () => !late.up);
+    await redis.client(cleanup).flushall();
+    const writer = await JournalPod.start(cleanup, options);
+    await appendAll(writer.journal, messages(2000, 11), 100);
+    forwarder.leadTo(redis.port);
+    await late.linked();
+    await writer.journal.append([message(2011)]);
+    await until('the newest entry', () => late.entries.some((entry) => priceOf(entry) === 2011), { seen: () => late });
+
+    const got = late.entries.map(priceOf);
+    const resumed = got[10] ?? 0;
+    expect(resumed).toBeGreaterThan(1000);
+    expect(got).toEqual([...range(1, 10), ...range(resumed, 2011)]);
+    expect(late.gaps).toHaveLength(1);
+    const [first] = late.entries.slice(10);
+    expect(late.gaps[0]?.resumed).toEqual({ epoch: first?.epoch, seq: (first?.seq ?? 0) - 1 });
+  });
+});
+
+describe('a replica promoted without the newest 50 entries', () => {
+  test('starts a new epoch on every pod; nothing appended afterwards is skipped, no old offset names it', async () => {
+    const master = await RedisServer.start(cleanup, ['--repl-diskless-sync-delay', '0']);
+    const toMaster = await TcpForwarder.open(cleanup, master.port);
+    const replica = await RedisServer.start(cleanup, ['--replicaof', `${HOST} ${toMaster.port}`]);
+    const entrance = await TcpForwarder.open(cleanup, master.port);
+    const onReplica = replica.client(cleanup);
+    await until(
+      'the replica to follow',
+      async () => (await onReplica.info('replication')).includes('master_link_status:up'),
+      { limit: 30_000 },
+    );
+    const [pod, other] = await Promise.all([1, 2].map(() => JournalPod.start(cleanup, { url: entrance.url })));
+    if (pod === undefined || other === undefined) throw new Error('unreachable');
+    const { epoch } = pod.journal.head();
+    await pod.journal.append(messages(100));
+    await until('the replica to have 100 entries', async () => (await onReplica.xlen('{gateway}:journal')) === 100);
+
+    // Nothing reaches the replica any more: what is on its way to a stopped process would still be read by it later.
+    toMaster.hold();
+    await replica.kill('SIGSTOP');
+    await pod.journal.append(messages(50, 101));
+    await Promise.all([delivered(pod, 150), delivered(other, 150)]);
+    await master.kill();
+    toMaster.cut();
+    await replica.kill('SIGCONT');
+    await onReplica.replicaof('NO', 'ONE');
+    expect(await onReplica.xlen('{gateway}:journal')).toBe(100);
+    entrance.leadTo(replica.port);
+    await Promise.all([pod.linked(), other.linked()]);
+
+    await other.journal.append(messages(30, 151));
+    await pod.journal.append(messages(30, 181));
+    await Promise.all([delivered(pod, 210), delivered(other, 210)]);
+    expect(pod.entries.map(priceOf)).toEqual(range(1, 210));
+    expect(named(other.entries)).toEqual(named(pod.entries));
+    expect(pod.gaps).toEqual([]);
+    const after = pod.entries.slice(150);
+    expect(new Set(pod.entries.map((entry) => entry.epoch)).size).toBe(2);
+    expect(after.every((entry) => entry.epoch !== epoch)).toBe(true);
+
+    // A pod that has seen nothing of it agrees: the same entries have the same offsets.
+    const fresh = await JournalPod.start(cleanup, { url: entrance.url });
+    const seen = await readAll(fresh.journal, { epoch, seq: 0 });
+    expect(named(seen)).toEqual(named([...pod.entries.slice(0, 100), ...after]));
+    for (const seq of [101, 125, 150]) {
+      expect(await fresh.journal.resolve({ epoch, seq })).toEqual({ ok: false, reason: 'epoch' });
+      // A living pod still has what was lost, and what came after it.
+      expect(await pod.journal.resolve({ epoch, seq })).toEqual({ ok: true });
+      expect((await readAll(pod.journal, { epoch, seq })).map(priceOf)).toEqual(range(seq + 1, 210));
+    }
+    for (const entry of after) {
+      for (const one of [pod, other, fresh]) expect(await one.journal.resolve(placeOf(entry))).toEqual({ ok: true });
+    }
+    await fresh.journal.append([message(211)]);
+    await Promise.all([delivered(pod, 211), delivered(other, 211), delivered(fresh, 1)]);
+    expectOneEntryAnOffset(pod, other, fresh);
+  });
+});

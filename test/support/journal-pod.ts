@@ -1,0 +1,98 @@
+import { pino } from 'pino';
+import type { Offset } from '../../src/contract/offset.js';
+import type { GapReason, JournalEntry } from '../../src/journal/journal.js';
+import { RedisJournal } from '../../src/journal/redis-journal.js';
+import { type RedisCommands, RedisConnections } from '../../src/redis/connections.js';
+import { RedisLink } from '../../src/redis/link.js';
+import { parseRedisUrl } from '../../src/redis/url.js';
+import type { Cleanup } from './processes.js';
+import { until } from './until.js';
+
+/** A gap as the listener was told of it. */
+export interface SeenGap {
+  readonly reason: GapReason;
+  readonly requested: Offset;
+  readonly resumed: Offset;
+}
+
+/** How a {@link JournalPod} reaches Redis. */
+export interface JournalPodOptions {
+  readonly url: string;
+  /** Where the reader's own connection goes. @default url */
+  readonly readerUrl?: string;
+  /** @default 100_000 */
+  readonly maxlen?: number;
+}
+
+function place({ epoch, seq }: Offset): Offset {
+  return { epoch, seq };
+}
+
+function connections(url: string): RedisConnections {
+  const target = parseRedisUrl(url);
+  if (target === undefined) throw new Error(`${url} is not the URL of a Redis`);
+  return new RedisConnections(target, 'test');
+}
+
+/** The part of a pod that has to do with the journal: a journal in Redis with its reader, as the gateway runs them. */
+export class JournalPod {
+  readonly journal: RedisJournal;
+  /** What the listener got. */
+  readonly entries: JournalEntry[] = [];
+  readonly gaps: SeenGap[] = [];
+  readonly commands: RedisCommands;
+  /** Whether the reader has what was in the journal when its link was made. */
+  up = false;
+  readonly #link: RedisLink<RedisCommands>;
+
+  private constructor(cleanup: Cleanup, { url, readerUrl = url, maxlen = 100_000 }: JournalPodOptions) {
+    const log = pino({ level: 'silent' });
+    const forCommands = connections(url);
+    this.commands = forCommands.commands('commands', { queue: false });
+    this.commands.on('error', () => {});
+    this.journal = new RedisJournal({
+      commands: this.commands,
+      keyPrefix: 'gateway',
+      maxlen,
+      listener: {
+        onEntry: (entry) => this.entries.push(entry),
+        onGap: (reason, requested, resumed) =>
+          this.gaps.push({ reason, requested: place(requested), resumed: place(resumed) }),
+        onStatuses: () => {},
+      },
+      log,
+    });
+    const forReader = connections(readerUrl);
+    this.#link = new RedisLink<RedisCommands>({
+      purpose: 'journal',
+      connect: () => forReader.keyed('reader'),
+      session: (redis, up) => this.journal.reader.session(redis, up),
+      onLink: (up) => {
+        this.up = up;
+      },
+      log,
+    });
+    cleanup.add(this, async () => {
+      await this.#link.stop();
+      forCommands.close();
+    });
+  }
+
+  /** Starts it and waits until it reads and takes commands. */
+  static async start(cleanup: Cleanup, options: JournalPodOptions): Promise<JournalPod> {
+    const pod = new JournalPod(cleanup, options);
+    pod.#link.start();
+    await pod.linked();
+    return pod;
+  }
+
+  /** Waits until it reads and takes commands. */
+  async linked(): Promise<void> {
+    await until('the journal to be linked', async () => this.up && (await this.commands.ping()) === 'PONG');
+  }
+
+  /** What `until` prints of it. */
+  toJSON(): unknown {
+    return { up: this.up, entries: this.entries.length, head: this.journal.head(), gaps: this.gaps };
+  }
+}
