@@ -37,6 +37,7 @@ export class RedisParts {
   readonly #readerLink: RedisLink<RedisCommands>;
   readonly #subscriptionLink: RedisLink<Redis>;
   readonly #listener: RedisPartsListener;
+  readonly #commands: RedisCommands;
   #readerUp = false;
   #subscribed = false;
 
@@ -46,11 +47,14 @@ export class RedisParts {
     const connections = new RedisConnections(target, `signal-gateway:${pod}`);
     this.#connections = connections;
     const commands = connections.commands('commands', { queue: false });
+    this.#commands = commands;
     const adapterSubscriber = connections.commands('adapter', { queue: true });
     for (const connection of [commands, adapterSubscriber]) {
       // The links below watch Redis and report it; these would say the same once more.
       connection.on('error', (error: Error) => log.debug({ reason: messageOf(error) }, 'Redis connection error'));
     }
+    // It may be the last one to be back.
+    commands.on('ready', () => this.#linkChanged(true));
     this.adapter = redisAdapter(commands, adapterSubscriber, connections.isCluster, log);
 
     const { redisKeyPrefix, signalChannel, statusChannel } = config;
@@ -129,7 +133,7 @@ export class RedisParts {
 
   /** Whether everything that needs Redis is in force. */
   get linked(): boolean {
-    return this.#readerUp && this.#subscribed;
+    return this.#readerUp && this.#subscribed && this.#commands.status === 'ready';
   }
 
   start(): void {

@@ -140,7 +140,7 @@ describe('scripts', () => {
     expect(pod.entries.map(priceOf)).toEqual(range(1, 5));
     expect(pod.entries.map(({ seq }) => seq)).toEqual(range(1, 5));
     await admin.script('FLUSH');
-    expect(await pod.journal.lease('token', 3000, true)).toBe('acquired');
+    expect(await pod.journal.lease({ token: 'token', ttl: 3000, mayTakeOver: true, claims: false })).toBe('acquired');
   });
 });
 
@@ -152,7 +152,7 @@ async function openOne(): Promise<{ pod: JournalPod; redis: RedisServer }> {
 describe('a fenced append', () => {
   test('is carried out for the holder of the lease', async () => {
     const { pod } = await openOne();
-    await pod.journal.lease('mine', 10_000, true);
+    await pod.journal.lease({ token: 'mine', ttl: 10_000, mayTakeOver: true, claims: false });
     expect(await pod.journal.appendFenced(bridged([1, 2]), { token: 'mine', batch: 1 })).toBe('appended');
     await delivered(pod, 2);
     expect(pod.entries.map(priceOf)).toEqual([1, 2]);
@@ -162,9 +162,9 @@ describe('a fenced append', () => {
     const { pod } = await openOne();
     const stale = { token: 'stale', batch: 1 };
     expect(await pod.journal.appendFenced(bridged([1]), stale)).toBe('fenced');
-    await pod.journal.lease('stale', 10_000, true);
+    await pod.journal.lease({ token: 'stale', ttl: 10_000, mayTakeOver: true, claims: false });
     await pod.journal.release('stale', true);
-    expect(await pod.journal.lease('new', 10_000, false)).toBe('acquired');
+    expect(await pod.journal.lease({ token: 'new', ttl: 10_000, mayTakeOver: false, claims: false })).toBe('acquired');
     expect(await pod.journal.appendFenced(bridged([2]), stale)).toBe('fenced');
     expect(await pod.journal.appendFenced(bridged([3]), { token: 'new', batch: 1 })).toBe('appended');
     await delivered(pod, 1);
@@ -173,7 +173,7 @@ describe('a fenced append', () => {
 
   test('is carried out once however often the same batch is sent', async () => {
     const { pod, redis } = await openOne();
-    await pod.journal.lease('mine', 10_000, true);
+    await pod.journal.lease({ token: 'mine', ttl: 10_000, mayTakeOver: true, claims: false });
     const batch = bridged([1, 2, 3]);
     const answers = await Promise.all(
       range(1, 5).map(() => pod.journal.appendFenced(batch, { token: 'mine', batch: 1 })),
@@ -188,38 +188,73 @@ describe('a fenced append', () => {
 
   test('counts the batches of each holder on their own', async () => {
     const { pod } = await openOne();
-    await pod.journal.lease('first', 10_000, true);
+    await pod.journal.lease({ token: 'first', ttl: 10_000, mayTakeOver: true, claims: false });
     await pod.journal.appendFenced(bridged([1]), { token: 'first', batch: 7 });
     await pod.journal.release('first', true);
-    await pod.journal.lease('second', 10_000, true);
+    await pod.journal.lease({ token: 'second', ttl: 10_000, mayTakeOver: true, claims: false });
     expect(await pod.journal.appendFenced(bridged([2]), { token: 'second', batch: 1 })).toBe('appended');
     await delivered(pod, 2);
     expect(pod.entries.map(priceOf)).toEqual([1, 2]);
   });
 });
 
+function ask(pod: JournalPod | undefined, token: string, claims: boolean, mayTakeOver = false): unknown {
+  return pod?.journal.lease({ token, ttl: 10_000, mayTakeOver, claims });
+}
+
 describe('the lease', () => {
   test('has one holder, who keeps it; a pod that is new waits for it unless it was released with nothing left', async () => {
     const redis = await RedisServer.start(cleanup);
     const { journal } = await JournalPod.start(cleanup, { url: redis.url });
-    expect(await journal.lease('a', 10_000, false)).toBe('acquired');
-    expect(await journal.lease('a', 10_000, false)).toBe('held');
-    expect(await journal.lease('b', 10_000, true)).toBe('other');
+    expect(await journal.lease({ token: 'a', ttl: 10_000, mayTakeOver: false, claims: false })).toBe('acquired');
+    expect(await journal.lease({ token: 'a', ttl: 10_000, mayTakeOver: false, claims: false })).toBe('held');
+    expect(await journal.lease({ token: 'b', ttl: 10_000, mayTakeOver: true, claims: false })).toBe('other');
     await journal.release('b', true);
-    expect(await journal.lease('a', 10_000, false)).toBe('held');
+    expect(await journal.lease({ token: 'a', ttl: 10_000, mayTakeOver: false, claims: false })).toBe('held');
     await journal.release('a', false);
-    expect(await journal.lease('b', 10_000, false)).toBe('wait');
-    expect(await journal.lease('c', 10_000, true)).toBe('acquired');
+    expect(await journal.lease({ token: 'b', ttl: 10_000, mayTakeOver: false, claims: false })).toBe('wait');
+    expect(await journal.lease({ token: 'c', ttl: 10_000, mayTakeOver: true, claims: false })).toBe('acquired');
     await journal.release('c', true);
-    expect(await journal.lease('b', 10_000, false)).toBe('acquired');
+    expect(await journal.lease({ token: 'b', ttl: 10_000, mayTakeOver: false, claims: false })).toBe('acquired');
   });
 
   test('is free again when its holder has said nothing for the time to live', async () => {
     const redis = await RedisServer.start(cleanup);
     const { journal } = await JournalPod.start(cleanup, { url: redis.url });
-    await journal.lease('a', 200, true);
-    await until('the lease to be free', async () => (await journal.lease('b', 10_000, true)) === 'acquired');
+    await journal.lease({ token: 'a', ttl: 200, mayTakeOver: true, claims: false });
+    await until(
+      'the lease to be free',
+      async () => (await journal.lease({ token: 'b', ttl: 10_000, mayTakeOver: true, claims: false })) === 'acquired',
+    );
     expect(await journal.appendFenced(bridged([1]), { token: 'a', batch: 1 })).toBe('fenced');
+  });
+
+  test('goes to the pod that claims it, once its holder has let it go, and to nobody else', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const [first, second, third] = await Promise.all(
+      range(1, 3).map(() => JournalPod.start(cleanup, { url: redis.url })),
+    );
+    expect(await ask(first, 'a', false)).toBe('acquired');
+    expect(await ask(second, 'b', true)).toBe('other');
+    expect(await ask(third, 'c', true)).toBe('other');
+    expect(await ask(first, 'a', false)).toBe('yield');
+    await first?.journal.release('a', false);
+    expect(await ask(third, 'c', false, true)).toBe('wait');
+    expect(await ask(first, 'a', false, true)).toBe('wait');
+    expect(await ask(second, 'b', false)).toBe('acquired');
+    expect(await ask(second, 'b', false)).toBe('held');
+  });
+
+  test('is free for everybody when Redis itself was restarted meanwhile', async () => {
+    const redis = await RedisServer.start(cleanup, ['--appendonly', 'yes']);
+    const { journal } = await JournalPod.start(cleanup, { url: redis.url });
+    expect(await journal.lease({ token: 'a', ttl: 100, mayTakeOver: false, claims: false })).toBe('acquired');
+    await redis.restart();
+    await until('the lease to be had', async () => {
+      const answer = await journal.lease({ token: 'b', ttl: 10_000, mayTakeOver: false, claims: false });
+      if (answer === 'wait') throw new Error('the lease was kept for pods that have been there longer');
+      return answer === 'acquired';
+    });
   });
 });
 
@@ -227,7 +262,7 @@ describe('Redis away', () => {
   test('an append that has no answer in time fails, and is never carried out', async () => {
     const redis = await RedisServer.start(cleanup);
     const pod = await JournalPod.start(cleanup, { url: redis.url });
-    await pod.journal.lease('mine', 60_000, true);
+    await pod.journal.lease({ token: 'mine', ttl: 60_000, mayTakeOver: true, claims: false });
     await pod.journal.append([message(1)]);
     await redis.kill('SIGSTOP');
     const refused = await Promise.allSettled([

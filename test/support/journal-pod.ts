@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import type { Offset } from '../../src/contract/offset.js';
 import type { GapReason, JournalEntry } from '../../src/journal/journal.js';
@@ -53,6 +54,7 @@ export class JournalPod {
     this.journal = new RedisJournal({
       commands: this.commands,
       keyPrefix: 'gateway',
+      pod: randomUUID(),
       maxlen,
       listener: {
         onEntry: (entry) => this.entries.push(entry),
