@@ -133,13 +133,15 @@ export class BridgeQueue {
   }
 
   /**
-   * Whether a message waits that the holder of the lease has not heard: later ones are in the journal already.
+   * Whether a message waits that the holder of the lease can not have heard.
    *
-   * @param age - ms that it must have waited
+   * @param passedOver - ms that it must have waited while later ones are in the journal already
+   * @param forgotten - ms that it must have waited otherwise
    */
-  isPassedOver(now: number, age: number): boolean {
+  isLeftOut(now: number, passedOver: number, forgotten: number): boolean {
     const [oldest] = this.#items.values();
-    return oldest !== undefined && now - oldest.at > age && oldest.at < this.#newestMatched;
+    if (oldest === undefined) return false;
+    return now - oldest.at > (oldest.at < this.#newestMatched ? passedOver : forgotten);
   }
 
   /** The first messages that wait; they stay in the queue until {@link appended} or {@link seen}. */

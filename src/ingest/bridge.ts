@@ -59,6 +59,8 @@ const DEFER_MS = 1500;
 const NEWCOMER_DEFER_MS = 3000;
 /** A message that waits so long, while later ones are in the journal already, was not heard by the holder. */
 const PASSED_OVER_MS = 3000;
+/** The same while nothing later is there: longer, since a holder may just be slow. */
+const FORGOTTEN_MS = 8000;
 const CANARY_PATIENCE_MS = 3000;
 const BATCH = 500;
 const RETRY_MS = 100;
@@ -189,7 +191,7 @@ export class Bridge {
       token,
       ttl: LEASE_TTL_MS,
       mayTakeOver: isSeasoned || isPatient,
-      claims: !this.#holding && this.#queue.isPassedOver(now, PASSED_OVER_MS),
+      claims: !this.#holding && this.#queue.isLeftOut(now, PASSED_OVER_MS, FORGOTTEN_MS),
     });
     if (answer === 'other') this.#sawHolder = true;
     this.#otherHolds = answer === 'other';

@@ -24,7 +24,10 @@ export function nativeSocket(connection: Connection): WebSocket<unknown> | undef
   return transport.name === 'websocket' ? transport.socket : undefined;
 }
 
-/** Sends packets in order, in one write where the transport can. */
+/**
+ * Sends packets in order, in one write where the transport can. The caller sees to it that there is room for them: one
+ * that has none would be dropped.
+ */
 export function sendAll(connection: Connection, packets: readonly string[]): void {
   const native = nativeSocket(connection);
   if (native === undefined) {

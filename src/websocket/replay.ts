@@ -12,19 +12,20 @@ export interface ReplaySource<E extends Replayable> {
 
 /** Who gets them. */
 export interface ReplayTarget<E extends Replayable> {
-  /** Whether the client is still there. */
+  /** Whether the client is still there and has not been cut. */
   isOpen(): boolean;
-  send(entries: readonly E[]): void;
-  /** Bytes that wait for the client to read them. */
-  buffered(): number;
+  /**
+   * Sends entries, in order, as far as the client has room.
+   *
+   * @returns how many were sent; 0 while it has to read first
+   */
+  send(entries: readonly E[]): number;
 }
 
 /** How a replay ended: caught up, or at a place after which entries are lost, or the client went away. */
 export type ReplayEnd = 'live' | 'gone' | { readonly lostAfter: Offset };
 
 const BATCH = 200;
-/** Bytes in flight at most: a slow client paces its own replay instead of filling this process. */
-const WINDOW = 128 * 1024;
 const POLL_MS = 10;
 /** Batches sent in one turn of the loop, so that thousands of replays share it. */
 const BATCHES_A_TURN = 4;
@@ -62,9 +63,11 @@ export async function replay<E extends Replayable>(
       await sleep(POLL_MS);
       continue;
     }
-    target.send(entries);
-    cursor = { epoch: last.epoch, seq: last.seq };
-    while (target.buffered() > WINDOW && target.isOpen()) await sleep(POLL_MS);
-    if (++batches % BATCHES_A_TURN === 0) await nextTurn();
+    // A slow client paces its own replay: what had no room is read again when it has.
+    const count = target.send(entries);
+    const sent = entries[count - 1];
+    if (sent !== undefined) cursor = { epoch: sent.epoch, seq: sent.seq };
+    if (count === 0) await sleep(POLL_MS);
+    else if (count < entries.length || ++batches % BATCHES_A_TURN === 0) await nextTurn();
   }
 }

@@ -73,6 +73,9 @@ export interface WebSocketManagerOptions extends EngineOptions {
 /** Why a connection ended, where Socket.IO's own reason says less than is known. */
 const SLOW_CLIENT = 'slow client';
 
+/** Bytes of a replay in flight at most: a slow client must not fill this process. */
+const REPLAY_WINDOW = 128 * 1024;
+
 /** Longest offset of a client that is repeated to it. */
 const ECHO_LENGTH = 64;
 
@@ -218,19 +221,30 @@ export class WebSocketManager {
   }
 
   async #resume(socket: FeedSocket, from: Offset): Promise<void> {
-    const { feed, events, log } = this.#options;
+    const { feed, events, log, maxBackpressure } = this.#options;
     const connection = socket.conn;
     const rooms = new Set(roomsOfClient(socket.data.topics ?? new Set()));
     const target = {
-      isOpen: () => socket.connected && connection.readyState === 'open',
-      buffered: () => bufferedBytes(connection),
+      isOpen: () => socket.connected && connection.readyState === 'open' && !this.#engine.wasSlow(connection),
       send: (entries: readonly JournalEntry[]) => {
-        const wanted = entries.filter((entry) => roomsOfEntry(entry).some((room) => rooms.has(room)));
-        sendAll(
-          connection,
-          wanted.map((entry) => feed.encode(entry)),
-        );
-        events.replayed(wanted.length);
+        const buffered = bufferedBytes(connection);
+        // Half of the limit, so that what comes on top of it (a heartbeat, a broadcast) does not cut the client.
+        let room = Math.min(REPLAY_WINDOW, maxBackpressure / 2) - buffered;
+        const packets: string[] = [];
+        let taken = 0;
+        for (const entry of entries) {
+          if (roomsOfEntry(entry).some((name) => rooms.has(name))) {
+            const packet = feed.encode(entry);
+            room -= Buffer.byteLength(packet);
+            // A packet larger than the window goes alone.
+            if (room < 0 && (packets.length > 0 || buffered > 0)) break;
+            packets.push(packet);
+          }
+          taken++;
+        }
+        sendAll(connection, packets);
+        events.replayed(packets.length);
+        return taken;
       },
     };
     try {

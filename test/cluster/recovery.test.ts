@@ -278,3 +278,25 @@ test('a client whose symbols are quiet is told where the journal is, and does no
   expect(client.reconnects).toEqual([true]);
   expect(client.gaps).toEqual([]);
 });
+
+test('a replay larger than MAX_BACKPRESSURE is paced by the client and does not cut it', async () => {
+  const pod = await Pod.start(cleanup, { MAX_BACKPRESSURE: '16384' });
+  const doors = await Promise.all([1, 2].map(() => FrontDoor.open(cleanup, [pod])));
+  const clients = ['websocket', 'polling'].map(
+    (transport, i) =>
+      new CheckedClient(cleanup, doors[i]?.url ?? '', {
+        transports: [transport],
+        reconnectionDelay: 3000,
+        reconnectionDelayMax: 3000,
+      }),
+  );
+  await connected(clients);
+  for (const client of clients) client.socket.io.engine.close();
+  await until('the clients to be away', async () => (await pod.metric('gateway_sessions')) === 0);
+  for (let n = 0; n < 1500; n += 500) await post(pod, n, n + 500, { filler: 'x'.repeat(4000) });
+  await until('the clients to have it all', () => clients.every((c) => c.got.size === 1500), {
+    limit: 40_000,
+    seen: () => clients,
+  });
+  expect(summary(clients)).toMatchObject({ ...PERFECT, reconnects: 2, recovered: 2 });
+});
