@@ -71,6 +71,9 @@ function problemResponse(problem: Problem): AdminResponse {
   };
 }
 
+/** How many times the limit of a body without a length is read, and thrown away, before its sender is cut. */
+const DISCARD_FACTOR = 4;
+
 /** One request under way: knows whether the client is still there, which uWebSockets.js demands before every write. */
 class Exchange {
   aborted = false;
@@ -88,7 +91,7 @@ class Exchange {
   /** Resolves with the body, or `undefined` when it is longer than `max` or the client went away. */
   read(max: number): Promise<Buffer | undefined> {
     return new Promise((resolve) => {
-      const chunks: Buffer[] = [];
+      let chunks: Buffer[] = [];
       let size = 0;
       this.#res.onAborted(() => {
         this.aborted = true;
@@ -97,7 +100,9 @@ class Exchange {
       this.#res.onData((chunk, isLast) => {
         size += chunk.byteLength;
         if (size > max) {
-          resolve(undefined);
+          chunks = [];
+          // Read to its end, within reason: a client that is still writing would not get to see the answer.
+          if (isLast || size > max * DISCARD_FACTOR) resolve(undefined);
           return;
         }
         // The chunk is only lent for the time of this call.
