@@ -95,7 +95,7 @@ async function ceiling(redis: RedisServer, seconds: number, cleanup: Cleanup): P
     keyPrefix: 'gateway',
     pod: 'bench',
     maxlen: 100_000,
-    listener: { onEntry: nothing, onGap: nothing, onStatuses: nothing },
+    listener: { onEntry: nothing, onGap: nothing, onJoined: nothing },
     log: pino({ level: 'silent' }),
   });
   const read = async (): Promise<number> => {

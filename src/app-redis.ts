@@ -72,7 +72,11 @@ export class RedisParts {
           this.bridge.skipped();
           listener.onGap(reason, requested, resumed);
         },
-        onStatuses: (statuses) => listener.onStatuses(statuses),
+        onJoined: (former, head, statuses) => {
+          listener.onStatuses(statuses);
+          // Whoever was served before this pod knew the journal was nowhere in it, and is told where it is now.
+          listener.onGap('epoch', former, head);
+        },
       },
       log,
     });

@@ -258,7 +258,7 @@ export class App {
       return offsets.map(formatOffset);
     } catch (error) {
       if (!(error instanceof AppendError)) throw error;
-      throw new Problem('publish_unavailable', `Redis did not take the messages (${error.message}). Try again.`, {
+      throw new Problem('publish_unavailable', `Redis did not confirm the messages (${error.message}). Try again.`, {
         headers: { 'Retry-After': '1' },
       });
     }

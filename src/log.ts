@@ -8,8 +8,11 @@ export function podName(): string {
   return `${hostname()}-${process.pid}`;
 }
 
+/** Errors of ioredis carry the command that failed, which may be the one with the password. */
+const SECRETS = { paths: ['err.command', 'err.previousErrors', 'err.lastNodeError'], remove: true };
+
 /** JSON lines on standard output; colours and short lines when that is a terminal. Every line names the pod. */
 export function createLogger(level: Config['logLevel'], pod: string): Logger {
-  const options = { level, base: { pod }, timestamp: pino.stdTimeFunctions.isoTime };
+  const options = { level, base: { pod }, timestamp: pino.stdTimeFunctions.isoTime, redact: SECRETS };
   return process.stdout.isTTY ? pino(options, pretty({ sync: true, ignore: 'pod' })) : pino(options);
 }

@@ -10,6 +10,14 @@ export interface Offset {
   readonly seq: number;
 }
 
+/**
+ * Whether entries are missing between two that follow each other. Within an epoch numbers are contiguous; a new epoch
+ * starts just above the newest number that anybody has seen, so a jump there names what was lost with the old one.
+ */
+export function isHole(before: Offset, after: Offset): boolean {
+  return after.seq > before.seq + 1;
+}
+
 /** Longest offset taken from a client, in characters. */
 const MAX_OFFSET_LENGTH = 64;
 

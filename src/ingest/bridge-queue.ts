@@ -39,6 +39,9 @@ const DEFAULT_LIMITS: BridgeQueueLimits = {
   seenFor: 10_000,
 };
 
+/** How long a message may take from a node of a cluster to another. */
+const ON_ITS_WAY_MS = 1000;
+
 function keyOf(event: string, json: string): string {
   return `${event} ${json}`;
 }
@@ -127,9 +130,9 @@ export class BridgeQueue {
     this.#size = 0;
   }
 
-  /** Forgets entries whose messages this pod can not hear any more. */
-  forgetSeen(): void {
-    this.#ahead.clear();
+  /** Forgets entries whose messages this pod can not hear any more; one seen a moment ago may still be on its way here. */
+  forgetSeen(now: number): void {
+    this.#forgetAhead(now, ON_ITS_WAY_MS);
   }
 
   /**
@@ -177,12 +180,16 @@ export class BridgeQueue {
       this.#remove(item);
       dropped++;
     }
+    this.#forgetAhead(now, this.#limits.seenFor);
+    return dropped;
+  }
+
+  #forgetAhead(now: number, age: number): void {
     for (const [key, times] of this.#ahead) {
-      const young = times.filter((at) => now - at <= this.#limits.seenFor);
+      const young = times.filter((at) => now - at <= age);
       if (young.length === 0) this.#ahead.delete(key);
       else if (young.length < times.length) this.#ahead.set(key, young);
     }
-    return dropped;
   }
 
   #remove(item: Item): void {

@@ -1,22 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { FeedMessage } from '../contract/decode.js';
+import type { LeaseAnswer, LeaseRequest } from '../contract/lease.js';
 import { messageOf } from '../errors.js';
 import { BridgeQueue, type QueuedMessage, type SeenEntry } from './bridge-queue.js';
-
-/** What the answer to a request for the lease can be. */
-export type LeaseAnswer = 'held' | 'acquired' | 'other' | 'wait' | 'yield';
-
-/** Who asks for the lease, and how. */
-export interface LeaseRequest {
-  readonly token: string;
-  /** ms until it is free again unless it is kept. */
-  readonly ttl: number;
-  /** Whether it may be taken from a holder that ended without releasing it. */
-  readonly mayTakeOver: boolean;
-  /** Whether this pod has heard what the holder has not. */
-  readonly claims: boolean;
-}
 
 /** What the bridge needs of the journal. */
 export interface BridgedJournal {
@@ -29,6 +17,8 @@ export interface BridgedJournal {
     messages: readonly QueuedMessage[],
     fence: { token: string; batch: number },
   ): Promise<'appended' | 'fenced' | 'late'>;
+  /** Entries in the journal that this pod has not read yet, when last looked at. */
+  lag(): number;
   /** Resolves when this pod has read all that is in the journal now, or is no longer wanted to. */
   caughtUp(isWanted: () => boolean): Promise<void>;
 }
@@ -81,8 +71,9 @@ export class Bridge {
   #holding = false;
   /** Number of the newest batch; never used twice, under no token. */
   #batch = 0;
-  #pumping = false;
+  #pumping: Promise<void> | undefined;
   #otherHolds = false;
+  #wasLeftOut = false;
   #upSince: number | undefined;
   #freeSince: number | undefined;
   /** Since this subscription began, another pod was seen to hold the lease. */
@@ -137,7 +128,7 @@ export class Bridge {
 
   /** Notes that the subscription was made anew: nothing that was published before it is going to be heard. */
   resubscribed(): void {
-    this.#queue.forgetSeen();
+    this.#queue.forgetSeen(Date.now());
   }
 
   /** Takes a good message from Pub/Sub. */
@@ -179,9 +170,15 @@ export class Bridge {
 
   async #lease(): Promise<void> {
     const now = Date.now();
-    const dropped = this.#holding ? 0 : this.#queue.expire(now);
-    if (dropped > 0) this.#options.onDropped(dropped, 'expired');
     if (this.#upSince === undefined) return;
+    // Only what this pod would have seen by now can be missing.
+    const isCurrent = this.#options.journal.lag() === 0;
+    const dropped = this.#holding || !isCurrent ? 0 : this.#queue.expire(now);
+    if (dropped > 0) this.#options.onDropped(dropped, 'expired');
+    const isLeftOut = !this.#holding && isCurrent && this.#queue.isLeftOut(now, PASSED_OVER_MS, FORGOTTEN_MS);
+    // Twice in a row: after a pause of this process the timer may come before what waits on its sockets.
+    const claims = isLeftOut && this.#wasLeftOut;
+    this.#wasLeftOut = isLeftOut;
 
     const token = this.#token ?? randomBytes(9).toString('base64url');
     const isSeasoned = now - this.#upSince >= SEASONED_MS;
@@ -191,7 +188,7 @@ export class Bridge {
       token,
       ttl: LEASE_TTL_MS,
       mayTakeOver: isSeasoned || isPatient,
-      claims: !this.#holding && this.#queue.isLeftOut(now, PASSED_OVER_MS, FORGOTTEN_MS),
+      claims,
     });
     if (answer === 'other') this.#sawHolder = true;
     this.#otherHolds = answer === 'other';
@@ -244,15 +241,16 @@ export class Bridge {
     await this.#options.publishCanary(this.#canary.text);
   }
 
-  /** Appends what waits, one batch at a time, while this pod holds the lease. */
-  async #pump(): Promise<void> {
-    if (this.#pumping) return;
-    this.#pumping = true;
-    try {
-      while (this.#holding && this.#queue.length > 0) await this.#appendBatch(this.#queue.first(BATCH));
-    } finally {
-      this.#pumping = false;
-    }
+  /** Appends what waits, one batch at a time, while this pod holds the lease. Resolves when nothing is left to append. */
+  #pump(): Promise<void> {
+    this.#pumping ??= this.#appendAll().finally(() => {
+      this.#pumping = undefined;
+    });
+    return this.#pumping;
+  }
+
+  async #appendAll(): Promise<void> {
+    while (this.#holding && this.#queue.length > 0) await this.#appendBatch(this.#queue.first(BATCH));
   }
 
   async #appendBatch(messages: readonly QueuedMessage[]): Promise<void> {
@@ -263,7 +261,10 @@ export class Bridge {
     while (this.#holding && this.#token === token) {
       try {
         const result = await this.#options.journal.appendFenced(messages, { token, batch });
-        if (result === 'late') continue;
+        if (result === 'late') {
+          await sleep(RETRY_MS);
+          continue;
+        }
         if (result === 'fenced') {
           if (this.#token === token) this.#lost('the lease went to another pod');
           return;
@@ -273,9 +274,7 @@ export class Bridge {
         return;
       } catch (error) {
         this.#options.log.debug({ reason: messageOf(error) }, 'an append of the bridge had no answer; trying again');
-        await new Promise((resolve) => {
-          setTimeout(resolve, RETRY_MS);
-        });
+        await sleep(RETRY_MS);
       }
     }
   }

@@ -3,19 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { FeedMessage } from '../contract/decode.js';
+import type { LeaseAnswer, LeaseRequest } from '../contract/lease.js';
 import type { Offset } from '../contract/offset.js';
-import {
-  AppendError,
-  type Journal,
-  type JournalEntry,
-  type JournalListener,
-  type Resolution,
-  type StatusEntry,
-} from './journal.js';
+import { AppendError, type Journal, type JournalEntry, type Resolution } from './journal.js';
 import { newEpoch } from './memory-journal.js';
 import { type RawEntry, parseEntry } from './redis-entry.js';
 import { type JournalKeys, journalKeys } from './redis-keys.js';
-import { RedisReader } from './redis-reader.js';
+import { type ReaderListener, RedisReader } from './redis-reader.js';
 import { APPEND_SCRIPT, CLOCK_SCRIPT, LEASE_SCRIPT, RELEASE_SCRIPT } from './redis-scripts.js';
 import { Ring } from './ring.js';
 import { Script } from './script.js';
@@ -34,20 +28,6 @@ export interface Fence {
   readonly batch: number;
 }
 
-/** What the answer to a request for the lease can be. */
-export type LeaseAnswer = 'held' | 'acquired' | 'other' | 'wait' | 'yield';
-
-/** Who asks for the lease, and how. */
-export interface LeaseRequest {
-  readonly token: string;
-  /** ms until it is free again unless it is kept. */
-  readonly ttl: number;
-  /** Whether it may be taken from a holder that ended without releasing it. */
-  readonly mayTakeOver: boolean;
-  /** Whether this pod has heard what the holder has not. */
-  readonly claims: boolean;
-}
-
 /** What came of a fenced append. */
 export type FencedResult = 'appended' | 'fenced' | 'late';
 
@@ -60,7 +40,7 @@ export interface RedisJournalOptions {
   readonly pod: string;
   /** Entries kept in Redis, about. */
   readonly maxlen: number;
-  readonly listener: JournalListener & { onStatuses(statuses: readonly StatusEntry[]): void };
+  readonly listener: ReaderListener;
   readonly log: Logger;
 }
 
@@ -75,6 +55,8 @@ const APPEND_PATIENCE_MS = 2500;
 const CLAIM_TTL_MS = 5000;
 /** How long a client whose offset is ahead of this pod is held. */
 const AHEAD_PATIENCE_MS = 5000;
+/** Clients held at most; each is looked at for every entry. */
+const MAX_WAITING = 10_000;
 
 const appendScript = new Script(APPEND_SCRIPT);
 const clockScript = new Script(CLOCK_SCRIPT);
@@ -123,7 +105,10 @@ export class RedisJournal implements Journal {
           for (const wake of this.#waiting) wake();
         },
         onGap: (reason, requested, resumed) => listener.onGap(reason, requested, resumed),
-        onStatuses: (statuses) => listener.onStatuses(statuses),
+        onJoined: (former, head, statuses) => {
+          listener.onJoined(former, head, statuses);
+          for (const wake of this.#waiting) wake();
+        },
       },
       options.log,
     );
@@ -165,6 +150,11 @@ export class RedisJournal implements Journal {
     await releaseScript.run(this.#options.commands, [lease, bridge], [token, clean ? '1' : '0']);
   }
 
+  /** Entries in the journal that this pod has not read yet, when last looked at. */
+  lag(): number {
+    return this.reader.lag;
+  }
+
   /** Resolves when this pod has read all that is in the journal now, or is no longer wanted to. */
   async caughtUp(isWanted: () => boolean): Promise<void> {
     const seq = Number((await this.#options.commands.hget(this.#keys.meta, 'seq')) ?? 0);
@@ -186,9 +176,8 @@ export class RedisJournal implements Journal {
       offset.epoch === epoch
         ? offset.seq > seq
         : !this.#ring.knowsEpoch(offset.epoch) && (await this.#isCurrent(offset.epoch));
-    if (isAhead) {
-      return (await this.#reach(offset)) ? { ok: true } : { ok: false, reason: 'epoch' };
-    }
+    // Not reached in time: Redis knows whether the entry exists. If it does, the replay waits for the reader.
+    if (isAhead && (await this.#reach(offset))) return { ok: true };
     return this.#resolveInRedis(offset);
   }
 
@@ -238,6 +227,10 @@ export class RedisJournal implements Journal {
       const look = (): void => {
         if (this.#ring.covers(offset)) done(true);
       };
+      if (this.#waiting.size >= MAX_WAITING) {
+        resolve(false);
+        return;
+      }
       const timer = setTimeout(done, AHEAD_PATIENCE_MS, false);
       this.#waiting.add(look);
     });

@@ -1,7 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { within } from '../deadline.js';
-import { type Offset, formatOffset } from '../contract/offset.js';
+import { type Offset, formatOffset, isHole } from '../contract/offset.js';
 import type { JournalEntry, JournalListener, StatusEntry } from './journal.js';
 import { newEpoch } from './memory-journal.js';
 import { type RawEntry, parseEntry, parseStatuses } from './redis-entry.js';
@@ -15,8 +15,12 @@ export type ReaderConnection = Redis | Cluster;
 
 /** Whom the reader tells. */
 export interface ReaderListener extends JournalListener {
-  /** Told the newest statuses when the reader joins a journal. */
-  onStatuses(statuses: readonly StatusEntry[]): void;
+  /**
+   * Told once, when the reader has found its place in the journal.
+   *
+   * @param former - the place that this pod named before it knew any
+   */
+  onJoined(former: Offset, head: Offset, statuses: readonly StatusEntry[]): void;
 }
 
 const openScript = new Script(OPEN_SCRIPT);
@@ -37,6 +41,8 @@ interface Junction {
   readonly after: number;
   /** Entries of this epoch above this position are another history and are read under a new name. */
   readonly rename?: { readonly dead: string; readonly above: number; readonly as: string };
+  /** The epoch in force, where it is another than was named before. */
+  readonly epoch?: string;
   /** Entries before this place are lost to the reader. */
   readonly gap?: Offset;
 }
@@ -170,6 +176,8 @@ export class RedisReader {
       const { head } = this.#ring;
       if (entry.epoch !== head.epoch) {
         if (!this.#accepted.has(entry.epoch)) return entry.epoch;
+        // Numbers that a new epoch leaves out were seen by somebody: entries that went down with the old one.
+        if (isHole(head, entry)) this.#listener.onGap('epoch', head, { epoch: entry.epoch, seq: entry.seq - 1 });
       } else if (entry.seq !== head.seq + 1) {
         // The journal is shorter than this reader is late: what is missing has been trimmed.
         if (entry.seq <= head.seq) throw new Error(`entry ${formatOffset(entry)} came after ${formatOffset(head)}`);
@@ -222,8 +230,9 @@ export class RedisReader {
     }
     this.#position = junction.after;
     this.#rename = junction.rename ?? this.#rename;
-    this.#epoch = junction.rename?.as ?? epoch;
+    this.#epoch = junction.epoch ?? epoch;
     this.#accepted.add(this.#epoch);
+    if (junction.rename !== undefined) this.#accepted.add(junction.rename.as);
     if (junction.gap !== undefined) this.#skipTo(junction.gap);
     await this.#passNumbersWithoutEntries(redis, this.#redisHead);
   }
@@ -235,13 +244,14 @@ export class RedisReader {
     );
     const entries = newest.toReversed();
     const [first] = entries;
+    const former = this.#ring.head;
     this.#ring.reset(first === undefined ? head : { epoch: first.epoch, seq: first.seq - 1 });
     for (const entry of entries) this.#ring.push(entry);
     this.#position = entries.at(-1)?.seq ?? head.seq;
     this.#epoch = head.epoch;
     this.#accepted.add(head.epoch);
     this.#joined = true;
-    this.#listener.onStatuses(parseStatuses(await redis.hgetall(this.#keys.statuses)));
+    this.#listener.onJoined(former, this.#ring.head, parseStatuses(await redis.hgetall(this.#keys.statuses)));
   }
 
   async #junction(redis: ReaderConnection, current: Offset): Promise<Junction> {
@@ -260,8 +270,11 @@ export class RedisReader {
       return { after: first.seq - 1, gap: { epoch: first.epoch, seq: first.seq - 1 } };
     }
     const after = await this.#lastCommon(redis, head);
+    // What another history has under numbers of this one is read under a name of this pod's own: a name that others use
+    // would promise that they have the same entries there.
+    const rename = { dead: head.epoch, above: after, as: newEpoch() };
     if (current.epoch !== head.epoch) {
-      if (after > 0 || first === undefined) return { after };
+      if (after > 0 || first === undefined) return { after, rename };
       // Nothing in common: all that is there is new, but it may not be all that there was.
       const origin = Number((await redis.hget(this.#keys.meta, 'origin')) ?? 0);
       const before = { epoch: first.epoch, seq: first.seq - 1 };
@@ -273,7 +286,7 @@ export class RedisReader {
       [this.#keys.meta, journal],
       [newEpoch(), head.seq, current.epoch],
     )) as [string, string];
-    return { after, rename: { dead: head.epoch, above: after, as: forked } };
+    return { after, rename, epoch: forked };
   }
 
   /** Position of the newest entry that Redis has and this pod has too; 0 if there is none. */
@@ -283,7 +296,7 @@ export class RedisReader {
     for (;;) {
       const page = (await redis.xrevrange(this.#keys.journal, end, '-', 'COUNT', SCAN_COUNT)) as RawEntry[];
       for (const raw of page) {
-        const entry = parseEntry(raw);
+        const entry = this.#renamed(parseEntry(raw));
         if (this.#ring.get(entry)?.id === entry.id) return entry.seq;
         // Older than the ring: read in order before the break, or the pod would not have come to where it was.
         if (entry.epoch === base.epoch && entry.seq <= base.seq && entry.seq < newest.seq) return entry.seq;

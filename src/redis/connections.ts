@@ -99,6 +99,8 @@ export class RedisConnections {
       // A command that was under way when the link broke may have been carried out: sending it again could do it twice.
       autoResendUnfulfilledCommands: false,
       socketTimeout: SILENCE_LIMIT_MS,
+      // A primary that was demoted and keeps its connections: the next connection goes to the new one.
+      reconnectOnError: (error) => error.message.startsWith('READONLY'),
       ...(options.queue ? {} : { commandTimeout: COMMAND_TIMEOUT_MS }),
     };
     const target = this.#target;

@@ -23,6 +23,11 @@ export interface AdmissionOptions {
   readonly onRefused: (refusal: Refusal) => void;
 }
 
+/** As Engine.IO decides it: the last `sid` counts, and an empty one is none. */
+function namesSession(query: string): boolean {
+  return query.includes('sid') && Boolean(new URLSearchParams(query).getAll('sid').at(-1));
+}
+
 /** Decides about every request for the Socket.IO path before any work is done for it. */
 export class Admission {
   /** Set when the pod takes no new clients any more. */
@@ -40,7 +45,7 @@ export class Admission {
    */
   admit(res: HttpResponse, req: HttpRequest): boolean {
     const origin = req.getHeader('origin');
-    const refusal = this.#refusal(origin, req.getQuery('sid') !== undefined);
+    const refusal = this.#refusal(origin, namesSession(req.getQuery()));
     if (refusal === undefined) return true;
     const { status, retryAfter, message } = ANSWERS[refusal];
     res.cork(() => {

@@ -50,6 +50,17 @@ export function bufferedBytes(connection: Connection): number {
   return size;
 }
 
+/** Socket.IO CONNECT packets taken on one connection; a client sends one for each namespace, and there is one. */
+const MAX_CONNECTS = 4;
+
+/** Cuts a client that asks for more and more sockets on one connection: each would cost a greeting and a session. */
+function limitConnects(connection: Connection): void {
+  let connects = 0;
+  connection.on('data', (data: unknown) => {
+    if (typeof data === 'string' && data.startsWith('0') && ++connects > MAX_CONNECTS) connection.close(true);
+  });
+}
+
 const SOCKET_PATH = '/socket.io/';
 
 /** uWebSockets.js takes 8 to 960 seconds, or 0 for never. */
@@ -87,6 +98,8 @@ export class FeedEngine {
       httpCompression: false,
     };
     this.server = new uServer(engineOptions);
+    // Registered before Socket.IO's own listener, so that a flood is cut before it is worked on.
+    this.server.on('connection', (connection: Connection) => limitConnects(connection));
     // The browser reads these on polling responses; a WebSocket handshake has no use for them.
     this.server.on(
       'headers',

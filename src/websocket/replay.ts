@@ -17,9 +17,10 @@ export interface ReplayTarget<E extends Replayable> {
   /**
    * Sends entries, in order, as far as the client has room.
    *
+   * @param after - the place that the client is at
    * @returns how many were sent; 0 while it has to read first
    */
-  send(entries: readonly E[]): number;
+  send(entries: readonly E[], after: Offset): number;
 }
 
 /** How a replay ended: caught up, or at a place after which entries are lost, or the client went away. */
@@ -43,31 +44,35 @@ export async function replay<E extends Replayable>(
   goLive: () => void,
 ): Promise<ReplayEnd> {
   let cursor = from;
+  let rest: readonly E[] = [];
   let batches = 0;
   for (;;) {
     if (!target.isOpen()) return 'gone';
-    const answer = source.read(cursor, BATCH);
-    const isInMemory = answer === undefined || Array.isArray(answer);
-    // Not awaited when it is at hand: going live must happen before anything else does.
-    const entries = isInMemory
-      ? (answer as readonly E[] | undefined)
-      : await (answer as Promise<readonly E[] | undefined>);
-    if (!target.isOpen()) return 'gone';
-    if (entries === undefined) return { lostAfter: cursor };
-    const last = entries.at(-1);
-    if (last === undefined) {
-      if (isInMemory) {
-        goLive();
-        return 'live';
+    if (rest.length === 0) {
+      const answer = source.read(cursor, BATCH);
+      const isInMemory = answer === undefined || Array.isArray(answer);
+      // Not awaited when it is at hand: going live must happen before anything else does.
+      const entries = isInMemory
+        ? (answer as readonly E[] | undefined)
+        : await (answer as Promise<readonly E[] | undefined>);
+      if (!target.isOpen()) return 'gone';
+      if (entries === undefined) return { lostAfter: cursor };
+      if (entries.length === 0) {
+        if (isInMemory) {
+          goLive();
+          return 'live';
+        }
+        await sleep(POLL_MS);
+        continue;
       }
-      await sleep(POLL_MS);
-      continue;
+      rest = entries;
     }
-    // A slow client paces its own replay: what had no room is read again when it has.
-    const count = target.send(entries);
-    const sent = entries[count - 1];
+    // A slow client paces its own replay: what has no room waits here until it has.
+    const count = target.send(rest, cursor);
+    const sent = rest[count - 1];
     if (sent !== undefined) cursor = { epoch: sent.epoch, seq: sent.seq };
+    rest = rest.slice(count);
     if (count === 0) await sleep(POLL_MS);
-    else if (count < entries.length || ++batches % BATCHES_A_TURN === 0) await nextTurn();
+    else if (rest.length > 0 || ++batches % BATCHES_A_TURN === 0) await nextTurn();
   }
 }

@@ -3,7 +3,7 @@ import { type DefaultEventsMap, type ExtendedError, Server, type Socket } from '
 import { Adapter } from 'socket.io-adapter';
 import type { TemplatedApp } from 'uWebSockets.js';
 import type { Gap, ServerToClientEvents, Welcome } from '../contract/events.js';
-import { type Offset, formatOffset } from '../contract/offset.js';
+import { type Offset, formatOffset, isHole } from '../contract/offset.js';
 import { isFeedRoom, parseTopics, roomsOfClient, roomsOfEntry } from '../contract/topics.js';
 import type { GapReason, JournalEntry, Resolution } from '../journal/journal.js';
 import type { AdapterFactory } from './adapter.js';
@@ -79,6 +79,15 @@ const REPLAY_WINDOW = 128 * 1024;
 /** Longest offset of a client that is repeated to it. */
 const ECHO_LENGTH = 64;
 
+function gapPacket(gap: Gap): string {
+  return `2["gap",${JSON.stringify(gap)}]`;
+}
+
+/** The place before an entry. */
+function before({ epoch, seq }: Offset): Offset {
+  return { epoch, seq: seq - 1 };
+}
+
 /** An error that a client gets as `connect_error` with `data.code`; it does not come again by itself. */
 function refusal(code: string, message: string): ExtendedError {
   return Object.assign(new Error(message), { data: { code } });
@@ -98,6 +107,8 @@ export class WebSocketManager {
   readonly #recovery: Recovery;
   readonly #options: WebSocketManagerOptions;
   readonly #welcome: Welcome;
+  /** Connections that have a socket. */
+  readonly #occupied = new WeakSet<object>();
 
   /** Attaches Socket.IO to the app; it serves as soon as the app listens. */
   constructor(app: TemplatedApp, options: WebSocketManagerOptions) {
@@ -170,9 +181,15 @@ export class WebSocketManager {
       next();
       return;
     }
+    // A second socket on one connection would get everything twice over the same link.
+    if (this.#occupied.has(socket.conn)) {
+      next(refusal('already_connected', 'this connection has a socket already'));
+      return;
+    }
     const parsed = parseTopics((socket.handshake.auth as Record<string, unknown>)['topics']);
     if (parsed.ok) {
       socket.data.topics = parsed.topics;
+      this.#occupied.add(socket.conn);
       next();
     } else {
       next(refusal(parsed.code, parsed.message));
@@ -186,6 +203,7 @@ export class WebSocketManager {
     log.info({ sid: socket.id, transport: connection.transport.name, recovered: socket.recovered }, 'client connected');
     socket.on('disconnect', (reason) => {
       const cause = this.#engine.wasSlow(connection) ? SLOW_CLIENT : reason;
+      this.#occupied.delete(connection);
       events.disconnected(cause);
       log.info({ sid: socket.id, reason: cause }, 'client disconnected');
     });
@@ -211,8 +229,7 @@ export class WebSocketManager {
   }
 
   #tellGap(socket: FeedSocket, reason: GapReason, requested: string, resumed: string): void {
-    const gap: Gap = { reason, requested, resumed };
-    socket.conn.write(`2["gap",${JSON.stringify(gap)}]`);
+    socket.conn.write(gapPacket({ reason, requested, resumed }));
   }
 
   /** From here on the client gets what is published. */
@@ -226,19 +243,26 @@ export class WebSocketManager {
     const rooms = new Set(roomsOfClient(socket.data.topics ?? new Set()));
     const target = {
       isOpen: () => socket.connected && connection.readyState === 'open' && !this.#engine.wasSlow(connection),
-      send: (entries: readonly JournalEntry[]) => {
+      send: (entries: readonly JournalEntry[], after: Offset) => {
+        let previous = after;
         const buffered = bufferedBytes(connection);
         // Half of the limit, so that what comes on top of it (a heartbeat, a broadcast) does not cut the client.
         let room = Math.min(REPLAY_WINDOW, maxBackpressure / 2) - buffered;
         const packets: string[] = [];
         let taken = 0;
         for (const entry of entries) {
-          if (roomsOfEntry(entry).some((name) => rooms.has(name))) {
-            const packet = feed.encode(entry);
-            room -= Buffer.byteLength(packet);
+          const isWanted = roomsOfEntry(entry).some((name) => rooms.has(name));
+          const hole = isHole(previous, entry)
+            ? gapPacket({ reason: 'epoch', requested: formatOffset(previous), resumed: formatOffset(before(entry)) })
+            : '';
+          previous = entry;
+          if (isWanted || hole !== '') {
+            const packet = isWanted ? feed.encode(entry) : '';
+            room -= Buffer.byteLength(packet) + hole.length;
             // A packet larger than the window goes alone.
             if (room < 0 && (packets.length > 0 || buffered > 0)) break;
-            packets.push(packet);
+            if (hole !== '') packets.push(hole);
+            if (isWanted) packets.push(packet);
           }
           taken++;
         }

@@ -102,7 +102,11 @@ test(
     const before = join(COMMON);
     const inside = join(COMMON + LOST);
     await until('the one before to be complete', () => before.got.size === AFTER + 10, { seen: () => before });
-    expect(before.gaps).toEqual([]);
+    // It has never seen what was lost, and is told so; from there on it is complete.
+    expect(before.gaps).toEqual([
+      { reason: 'epoch', requested: `${old?.epoch}:${COMMON}`, resumed: `${now}:${COMMON + LOST}` },
+    ]);
+    expect(before.faultCount).toBe(0);
     await until('the one inside to be told', () => inside.gaps.length === 1, { seen: () => inside });
     expect(inside.gaps[0]).toMatchObject({ reason: 'epoch', requested: `${old?.epoch}:${COMMON + LOST}` });
   },

@@ -353,7 +353,7 @@ describe('what is too old', () => {
   test('is forgotten at once: entries of messages that a new subscription can not hear any more', () => {
     const queue = new BridgeQueue(newId);
     queue.seen(foreign('a'), 0);
-    queue.forgetSeen();
+    queue.forgetSeen(Number.MAX_SAFE_INTEGER);
     queue.heard(message('a'), 0);
     expect(texts(queue.first(9))).toEqual(['a']);
   });

@@ -60,7 +60,7 @@ export class JournalPod {
         onEntry: (entry) => this.entries.push(entry),
         onGap: (reason, requested, resumed) =>
           this.gaps.push({ reason, requested: place(requested), resumed: place(resumed) }),
-        onStatuses: () => {},
+        onJoined: () => {},
       },
       log,
     });
