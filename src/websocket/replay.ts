@@ -28,6 +28,7 @@ export type ReplayEnd = 'live' | 'gone' | { readonly lostAfter: Offset };
 
 const BATCH = 200;
 const POLL_MS = 10;
+const READER_POLL_MS = 100;
 /** Batches sent in one turn of the loop, so that thousands of replays share it. */
 const BATCHES_A_TURN = 4;
 
@@ -62,7 +63,8 @@ export async function replay<E extends Replayable>(
           goLive();
           return 'live';
         }
-        await sleep(POLL_MS);
+        // The client is ahead of this pod, which has to read first.
+        await sleep(READER_POLL_MS);
         continue;
       }
       rest = entries;
