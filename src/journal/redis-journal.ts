@@ -51,6 +51,8 @@ const RING_CHARACTERS = 64 * 1024 * 1024;
 const PRELOAD = 5000;
 /** How long an append may wait to be carried out; after that Redis refuses it. */
 const APPEND_PATIENCE_MS = 2500;
+/** How often appends look whether a new epoch is due. */
+const LOOK_EVERY_MS = 100;
 /** A claim that is not answered by then is void. */
 const CLAIM_TTL_MS = 5000;
 /** How long a client whose offset is ahead of this pod is held. */
@@ -87,6 +89,8 @@ export class RedisJournal implements Journal {
   readonly #options: RedisJournalOptions;
   /** Redis's clock less this process's, in ms, at least; unknown until first told. */
   #clockOffset: number | undefined;
+  /** When an append last looked whether a new epoch is due, ms. */
+  #lookedAt = 0;
   readonly #waiting = new Set<() => void>();
 
   constructor(options: RedisJournalOptions) {
@@ -94,6 +98,9 @@ export class RedisJournal implements Journal {
     this.#keys = journalKeys(options.keyPrefix);
     // Until Redis has been reached the pod is nowhere; the name says so to nobody but itself.
     this.#ring = new Ring({ epoch: newEpoch(), seq: 0 }, Math.min(RING_ENTRIES, options.maxlen), RING_CHARACTERS);
+    options.commands.on('ready', () => {
+      this.#lookedAt = 0;
+    });
     const { listener } = options;
     this.reader = new RedisReader(
       this.#keys,
@@ -186,20 +193,40 @@ export class RedisJournal implements Journal {
   }
 
   async #append(messages: readonly NamedMessage[], token: string, batch: number): Promise<[string, string?, string?]> {
-    const { meta, journal, statuses, lease, bridge } = this.#keys;
+    const { meta, journal, statuses, lease } = this.#keys;
     const deadline = Math.round(Date.now() + (await this.#knownClockOffset()) + APPEND_PATIENCE_MS);
     const floor = Math.max(this.reader.position, this.#ring.head.seq);
-    const args: (string | number)[] = [newEpoch(), floor, this.#options.maxlen, deadline, token, batch];
+    const args: (string | number)[] = [
+      newEpoch(),
+      floor,
+      this.#options.maxlen,
+      deadline,
+      token,
+      batch,
+      this.#mustLook() ? '1' : '0',
+    ];
     for (const { id, message } of messages) {
       const { event, json, symbol = '', timeframe = '', service = '' } = message;
       args.push(event, json, symbol, timeframe, service, id);
     }
     try {
-      const keys = [meta, journal, statuses, lease, bridge];
+      const keys = [meta, journal, statuses, lease];
       return (await appendScript.run(this.#options.commands, keys, args)) as [string, string?, string?];
     } catch (error) {
+      this.#lookedAt = 0;
       throw new AppendError((error as Error).message, { cause: error });
     }
+  }
+
+  /**
+   * Whether an append has to look if Redis was promoted or restarted. Both take longer than the interval, and break the
+   * connection, so that the first append after them looks.
+   */
+  #mustLook(): boolean {
+    const now = Date.now();
+    if (now - this.#lookedAt < LOOK_EVERY_MS) return false;
+    this.#lookedAt = now;
+    return true;
   }
 
   async #knownClockOffset(): Promise<number> {

@@ -2,7 +2,7 @@
 export interface JournalKeys {
   /**
    * Hash: `epoch`, `seq` of the newest entry, `replid` of the Redis that the epoch was last seen on, `origin`: the `seq`
-   * after which the journal began when there was none.
+   * after which the journal began when there was none, `token` and number of the newest `batch` of a lease holder.
    */
   readonly meta: string;
   /** Stream of entries, ids `<seq>-0`. */
@@ -12,8 +12,7 @@ export interface JournalKeys {
   /** String with a time to live: the token of the pod that bridges Pub/Sub. */
   readonly lease: string;
   /**
-   * Hash: `token` and number of the newest `batch` of a lease holder; `released` after an orderly end; `run` of the Redis
-   * on which the lease was taken.
+   * Hash: whether the lease was `released` after an orderly end; `run` of the Redis on which it was taken.
    */
   readonly bridge: string;
   /** String with a time to live: the pod that has heard what the holder has not, and asks for the lease. */

@@ -75,28 +75,24 @@ const MAX_STATUSES = 1000;
 /**
  * Appends a batch.
  *
- * KEYS meta, journal, statuses, lease, bridge. ARGV fresh epoch, floor, maxlen, deadline (ms of Redis's clock, 0 for
- * none), lease token (empty for none), number of the batch under that token, and for every message: event, json, symbol,
- * timeframe, service, id.
+ * KEYS meta, journal, statuses, lease. ARGV fresh epoch, floor, maxlen, deadline (ms of Redis's clock), lease token (empty
+ * for none), number of the batch under that token, whether to look if a new epoch is due (`1` or `0`: it costs as much
+ * as all the rest), and for every message: event, json, symbol, timeframe, service, id.
  *
  * @returns `OK`, epoch, seq of the first; or `LATE`: the deadline has passed; `FENCED`: the token is not the holder's;
  *   `DONE`: this batch was appended before
  */
 export const APPEND_SCRIPT = `${OPEN}
-local deadline = tonumber(ARGV[4])
-if deadline > 0 then
-  local now = redis.call('TIME')
-  if now[1] * 1000 + now[2] / 1000 > deadline then return {'LATE'} end
-end
+local now = redis.call('TIME')
+if now[1] * 1000 + now[2] / 1000 > tonumber(ARGV[4]) then return {'LATE'} end
 local token = ARGV[5]
-if token ~= '' then
-  if redis.call('GET', KEYS[4]) ~= token then return {'FENCED'} end
-  local done = redis.call('HMGET', KEYS[5], 'token', 'batch')
-  if done[1] == token and tonumber(done[2]) >= tonumber(ARGV[6]) then return {'DONE'} end
-end
-local epoch, seq = open(KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]))
+if token ~= '' and redis.call('GET', KEYS[4]) ~= token then return {'FENCED'} end
+local known = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'token', 'batch')
+if token ~= '' and known[3] == token and tonumber(known[4]) >= tonumber(ARGV[6]) then return {'DONE'} end
+local epoch, seq = known[1], tonumber(known[2] or 0)
+if not epoch or ARGV[7] == '1' then epoch, seq = open(KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2])) end
 local first = seq + 1
-for i = 7, #ARGV, 6 do
+for i = 8, #ARGV, 6 do
   seq = seq + 1
   local id = text(seq)
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], id .. '-0', 'event', ARGV[i], 'json', ARGV[i + 1], 'symbol', ARGV[i + 2],
@@ -106,8 +102,8 @@ for i = 7, #ARGV, 6 do
     redis.call('HSET', KEYS[3], service, epoch .. ':' .. id .. ' ' .. ARGV[i + 1])
   end
 end
-redis.call('HSET', KEYS[1], 'seq', text(seq))
-if token ~= '' then redis.call('HSET', KEYS[5], 'token', token, 'batch', ARGV[6]) end
+if token == '' then redis.call('HSET', KEYS[1], 'seq', text(seq))
+else redis.call('HSET', KEYS[1], 'seq', text(seq), 'token', token, 'batch', ARGV[6]) end
 return {'OK', epoch, text(first)}
 `;
 
