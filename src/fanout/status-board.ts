@@ -23,11 +23,6 @@ export class StatusBoard {
     if (oldest !== undefined) this.#newest.delete(oldest);
   }
 
-  /** The newest packet of one service. */
-  get(service: string): string | undefined {
-    return this.#newest.get(service);
-  }
-
   /** The packets to send to a client that has just come, the longest unchanged first. */
   packets(): IterableIterator<string> {
     return this.#newest.values();
