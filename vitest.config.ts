@@ -4,8 +4,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/redis-binary.ts'],
-    // Tests start real processes (Redis, pods): few at a time, or two cores drown in them.
-    maxWorkers: 2,
+    // Tests start real processes (Redis, pods) that fill two cores by themselves: one file at a time.
+    maxWorkers: 1,
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },
