@@ -196,6 +196,9 @@ export class RedisJournal implements Journal {
     const { meta, journal, statuses, lease } = this.#keys;
     const deadline = Math.round(Date.now() + (await this.#knownClockOffset()) + APPEND_PATIENCE_MS);
     const floor = Math.max(this.reader.position, this.#ring.head.seq);
+    // A promotion or a restart takes longer than the interval and breaks the connection: the first append after it looks.
+    const now = Date.now();
+    const looks = now - this.#lookedAt >= LOOK_EVERY_MS;
     const args: (string | number)[] = [
       newEpoch(),
       floor,
@@ -203,7 +206,7 @@ export class RedisJournal implements Journal {
       deadline,
       token,
       batch,
-      this.#mustLook() ? '1' : '0',
+      looks ? '1' : '0',
     ];
     for (const { id, message } of messages) {
       const { event, json, symbol = '', timeframe = '', service = '' } = message;
@@ -211,22 +214,14 @@ export class RedisJournal implements Journal {
     }
     try {
       const keys = [meta, journal, statuses, lease];
-      return (await appendScript.run(this.#options.commands, keys, args)) as [string, string?, string?];
+      const answer = (await appendScript.run(this.#options.commands, keys, args)) as [string, string?, string?];
+      // Whatever refused the batch did so before it looked.
+      if (looks && answer[0] === 'OK') this.#lookedAt = now;
+      return answer;
     } catch (error) {
       this.#lookedAt = 0;
       throw new AppendError((error as Error).message, { cause: error });
     }
-  }
-
-  /**
-   * Whether an append has to look if Redis was promoted or restarted. Both take longer than the interval, and break the
-   * connection, so that the first append after them looks.
-   */
-  #mustLook(): boolean {
-    const now = Date.now();
-    if (now - this.#lookedAt < LOOK_EVERY_MS) return false;
-    this.#lookedAt = now;
-    return true;
   }
 
   async #knownClockOffset(): Promise<number> {

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { afterEach, expect, test } from 'vitest';
-import { FeedClient, Pod } from '../support/pod.js';
+import { FeedClient, Pod, everyoneHas, everyoneIsTold } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
 import { RedisServer } from '../support/redis.js';
 import { signal } from '../support/signals.js';
@@ -26,22 +26,6 @@ async function feed(): Promise<{ redis: RedisServer; pods: Pod[]; clients: FeedC
 
 async function publish(producer: Redis, from: number, to: number): Promise<void> {
   for (let price = from; price <= to; price++) await producer.publish('new_signal', JSON.stringify(signal(price)));
-}
-
-async function everyoneHas(clients: readonly FeedClient[], price: number): Promise<void> {
-  await until(
-    `signal ${price} at every client`,
-    () => clients.every(({ signals }) => (signals.at(-1)?.[0] as { price?: number } | undefined)?.price === price),
-    { seen: () => clients },
-  );
-}
-
-async function everyoneIsTold(clients: readonly FeedClient[], state: 'degraded' | 'active'): Promise<void> {
-  await until(
-    `every client to be told "${state}"`,
-    () => clients.every(({ gatewayStates }) => gatewayStates.at(-1) === state),
-    { seen: () => clients, limit: 30_000 },
-  );
 }
 
 function expectPrices(client: FeedClient, from: number, to: number): void {

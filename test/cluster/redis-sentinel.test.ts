@@ -2,7 +2,7 @@ import { Emitter } from '@socket.io/redis-emitter';
 import type { Redis } from 'ioredis';
 import { afterEach, expect, test } from 'vitest';
 import type { Signal } from '../../src/contract/events.js';
-import { FeedClient, Pod } from '../support/pod.js';
+import { FeedClient, Pod, everyoneHas, everyoneIsTold } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
 import { RedisSentinel } from '../support/redis-sentinel.js';
 import { signal, status } from '../support/signals.js';
@@ -37,22 +37,6 @@ async function feed(downAfter = 1000): Promise<Feed> {
 /** Publishes; resolves with the number of pods that Redis sent it to, -1 when Redis did not take it. */
 async function publish(producer: Redis, one: Signal): Promise<number> {
   return producer.publish('new_signal', JSON.stringify(one)).catch(() => -1);
-}
-
-async function everyoneHas(clients: readonly FeedClient[], price: number): Promise<void> {
-  await until(
-    `signal ${price} at every client`,
-    () => clients.every(({ signals }) => (signals.at(-1)?.[0] as { price?: number } | undefined)?.price === price),
-    { seen: () => clients },
-  );
-}
-
-async function everyoneIsTold(clients: readonly FeedClient[], state: 'degraded' | 'active'): Promise<void> {
-  await until(
-    `every client to be told "${state}"`,
-    () => clients.every(({ gatewayStates }) => gatewayStates.at(-1) === state),
-    { seen: () => clients, limit: 60_000 },
-  );
 }
 
 /** Waits until the old master is no longer the one and the pods are with the new one. */

@@ -171,3 +171,21 @@ export class FeedClient {
     };
   }
 }
+
+/** Waits until a signal is the newest one of every client. */
+export async function everyoneHas(clients: readonly FeedClient[], price: number): Promise<void> {
+  await until(
+    `signal ${price} at every client`,
+    () => clients.every(({ signals }) => (signals.at(-1)?.[0] as { price?: number } | undefined)?.price === price),
+    { seen: () => clients },
+  );
+}
+
+/** Waits until every client was told last that the gateway's link to Redis is so. */
+export async function everyoneIsTold(clients: readonly FeedClient[], state: 'degraded' | 'active'): Promise<void> {
+  await until(
+    `every client to be told "${state}"`,
+    () => clients.every(({ gatewayStates }) => gatewayStates.at(-1) === state),
+    { seen: () => clients, limit: 60_000 },
+  );
+}
