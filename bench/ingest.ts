@@ -52,13 +52,13 @@ function micros(histogram: Histogram): Record<string, number> {
 
 /** What the journal adds to the way of a signal from `PUBLISH` to one client, against a straight emit, signal by signal in turn. */
 async function latency(redis: RedisServer, seconds: number, cleanup: Cleanup): Promise<boolean> {
-  const env = { REDIS_URL: redis.url };
+  const from = { redisUrl: redis.url };
   const rows: { name: string; channel: string; client: TimedClient }[] = [];
   for (const [name, channel] of [
     ['straight', 'straight'],
     ['gateway', 'new_signal'],
   ] as const) {
-    const server = cleanup.add(await RunningServer.start(name, env), (self) => self.stop());
+    const server = cleanup.add(await RunningServer.start(name, from), (self) => self.stop());
     const client = cleanup.add(new TimedClient(server.port), (self) => self.close());
     await client.connected();
     rows.push({ name, channel, client });
@@ -88,7 +88,7 @@ function nothing(): void {}
 
 /** How many appends a second one pod reads back, while this process appends as fast as Redis takes them. */
 async function ceiling(redis: RedisServer, seconds: number, cleanup: Cleanup): Promise<void> {
-  const server = cleanup.add(await RunningServer.start('gateway', { REDIS_URL: redis.url }), (self) => self.stop());
+  const server = cleanup.add(await RunningServer.start('gateway', { redisUrl: redis.url }), (self) => self.stop());
   const commands = cleanup.add(new Redis(redis.url), (self) => self.disconnect());
   const journal = new RedisJournal({
     commands,

@@ -9,7 +9,8 @@ import { type Histogram, decodeFromCompressedBase64 } from 'hdr-histogram-js';
 import type { ClientsMessage, ClientsTask } from './load/clients.js';
 import { ingestScenario } from './ingest.js';
 import { nowMicros, signalText } from './load/message.js';
-import { RunningServer, type ServerName } from './load/servers.js';
+import { RunningServer } from './load/servers.js';
+import type { ServerName } from './scenario.js';
 
 const CLIENTS = fileURLToPath(new URL('load/clients.ts', import.meta.url));
 const CONNECT_LIMIT_MS = 60_000;
