@@ -35,71 +35,69 @@ async function connect(server: RunningServer, topics?: readonly string[]): Promi
 
 const rows = ROWS.map((name) => {
   const missing = unavailable(name);
-  return { title: missing === undefined ? name : `${name} (skipped: ${missing})`, name, missing };
+  return [missing === undefined ? name : `${name} (skipped: ${missing})`, { name, missing }] as const;
 });
 
-for (const { title, name, missing } of rows) {
-  describe(`${title}`, () => {
-    test.skipIf(missing)('delivers what is published in Redis to a stock client, in order', async () => {
-      const redis = await RedisServer.start(cleanup);
-      const server = await start(name, redis);
-      const client = await connect(server);
-      const producer = redis.client(cleanup);
-      const sent = Array.from({ length: SIGNALS }, (_, price) => signal(price));
-      for (const one of sent) await producer.publish('new_signal', JSON.stringify(one));
-      await until('the signals', () => client.signals.length >= SIGNALS, { seen: () => client });
-      expect(client.signals).toEqual(sent.map((one) => [one, expect.stringMatching(OFFSET)]));
-      expect(client.other).toEqual([]);
-      expect(client.disconnects).toEqual([]);
-      const welcome = [
-        { message: 'Successfully connected to Quantum Trader Pro real-time feed.' },
-        expect.stringMatching(OFFSET),
-      ];
-      expect(client.welcomes).toEqual(CONTROLS_OF_INGEST.includes(name) ? [] : [welcome]);
-    });
-
-    test.skipIf(missing)('tells its processor time and its memory', async () => {
-      const redis = await RedisServer.start(cleanup);
-      const server = await start(name, redis);
-      expect(server.cpuMillis()).toBeGreaterThan(0);
-      await server.resetProbe();
-      const { rss, heapUsed, loopDelayP999 } = await until('a delay to be measured', async () => {
-        const answer = await server.probe();
-        return name === 'python' || answer.loopDelayP999 !== undefined ? answer : undefined;
-      });
-      expect(rss).toBeGreaterThan(10e6);
-      expect(rss).toBeLessThan(500e6);
-      if (name === 'python') return;
-      expect(heapUsed).toBeGreaterThan(1e6);
-      expect(heapUsed).toBeLessThan(rss);
-      expect(loopDelayP999).toBeGreaterThanOrEqual(0);
-      expect(loopDelayP999).toBeLessThan(10_000);
-    });
-
-    test.skipIf(missing ?? CONTROLS_OF_INGEST.includes(name))(
-      'gives a client the topics it asked for and no others',
-      async () => {
-        const redis = await RedisServer.start(cleanup);
-        const server = await start(name, redis);
-        const picky = await connect(server, ['ETH/USDT', 'BTC/USDT@5m']);
-        const all = await connect(server);
-        const producer = redis.client(cleanup);
-        const sent = [
-          signal(1),
-          signal(2, { symbol: 'ETH/USDT' }),
-          signal(3, { timeframe: '5m' }),
-          signal(4, { symbol: 'ETH/USDT', timeframe: '5m' }),
-          signal(5, { symbol: 'SOL/USDT' }),
-        ];
-        for (const one of sent) await producer.publish('new_signal', JSON.stringify(one));
-        await until('the last signal', () => all.signals.length === sent.length, { seen: () => all });
-        await until('the wanted signals', () => picky.signals.length >= 3, { seen: () => picky });
-        expect(all.signals.map(([one]) => one)).toEqual(sent);
-        expect(picky.signals.map(([one]) => one)).toEqual(sent.slice(1, 4));
-      },
-    );
+describe.each(rows)('%s', (_title, { name, missing }) => {
+  test.skipIf(missing)('delivers what is published in Redis to a stock client, in order', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const server = await start(name, redis);
+    const client = await connect(server);
+    const producer = redis.client(cleanup);
+    const sent = Array.from({ length: SIGNALS }, (_, price) => signal(price));
+    for (const one of sent) await producer.publish('new_signal', JSON.stringify(one));
+    await until('the signals', () => client.signals.length >= SIGNALS, { seen: () => client });
+    expect(client.signals).toEqual(sent.map((one) => [one, expect.stringMatching(OFFSET)]));
+    expect(client.other).toEqual([]);
+    expect(client.disconnects).toEqual([]);
+    const welcome = [
+      { message: 'Successfully connected to Quantum Trader Pro real-time feed.' },
+      expect.stringMatching(OFFSET),
+    ];
+    expect(client.welcomes).toEqual(CONTROLS_OF_INGEST.includes(name) ? [] : [welcome]);
   });
-}
+
+  test.skipIf(missing)('tells its processor time and its memory', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const server = await start(name, redis);
+    expect(server.cpuMillis()).toBeGreaterThan(0);
+    await server.resetProbe();
+    const { rss, heapUsed, loopDelayP999 } = await until('a delay to be measured', async () => {
+      const answer = await server.probe();
+      return name === 'python' || answer.loopDelayP999 !== undefined ? answer : undefined;
+    });
+    expect(rss).toBeGreaterThan(10e6);
+    expect(rss).toBeLessThan(500e6);
+    if (name === 'python') return;
+    expect(heapUsed).toBeGreaterThan(1e6);
+    expect(heapUsed).toBeLessThan(rss);
+    expect(loopDelayP999).toBeGreaterThanOrEqual(0);
+    expect(loopDelayP999).toBeLessThan(10_000);
+  });
+
+  test.skipIf(missing ?? CONTROLS_OF_INGEST.includes(name))(
+    'gives a client the topics it asked for and no others',
+    async () => {
+      const redis = await RedisServer.start(cleanup);
+      const server = await start(name, redis);
+      const picky = await connect(server, ['ETH/USDT', 'BTC/USDT@5m']);
+      const all = await connect(server);
+      const producer = redis.client(cleanup);
+      const sent = [
+        signal(1),
+        signal(2, { symbol: 'ETH/USDT' }),
+        signal(3, { timeframe: '5m' }),
+        signal(4, { symbol: 'ETH/USDT', timeframe: '5m' }),
+        signal(5, { symbol: 'SOL/USDT' }),
+      ];
+      for (const one of sent) await producer.publish('new_signal', JSON.stringify(one));
+      await until('the last signal', () => all.signals.length === sent.length, { seen: () => all });
+      await until('the wanted signals', () => picky.signals.length >= 3, { seen: () => picky });
+      expect(all.signals.map(([one]) => one)).toEqual(sent);
+      expect(picky.signals.map(([one]) => one)).toEqual(sent.slice(1, 4));
+    },
+  );
+});
 
 function withoutEpoch(bytes: string): string {
   return bytes.replace(/[\w-]{8}(?=:1"\]$)/, 'epoch');
