@@ -58,7 +58,8 @@ async function latency(redis: RedisServer, seconds: number, cleanup: Cleanup): P
     ['straight', 'straight'],
     ['gateway', 'new_signal'],
   ] as const) {
-    const server = cleanup.add(await RunningServer.start(name, from), (self) => self.stop());
+    const env = { SIGNAL_CHANNEL: channel };
+    const server = cleanup.add(await RunningServer.start(name, { ...from, env }), (self) => self.stop());
     const client = cleanup.add(new TimedClient(server.port), (self) => self.close());
     await client.connected();
     rows.push({ name, channel, client });
