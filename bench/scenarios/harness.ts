@@ -35,12 +35,18 @@ export async function interleave<N extends string>(comparison: Comparison<N>): P
       try {
         row.runs.push(await measure(name, run));
       } catch (error) {
-        const [reason = ''] = (error as Error).message.split('\n');
-        row.failures.push(`Run ${run} failed: ${reason.replace(/\.$/, '')}.`);
+        row.failures.push(failureOf(run, error));
       }
     }
   }
   return [...measured].map(([name, row]) => rowOf(name, row.runs, row.failures));
+}
+
+/** A run that could not be finished, as a sentence for the marks of its row. */
+export function failureOf(run: number, error: unknown): string {
+  const [reason = ''] = String((error as Error).message).split('\n');
+  // What a worker process tells of an error starts like this.
+  return `Run ${run} failed: ${reason.replace(/^Error: /, '').replace(/[.:]$/, '')}.`;
 }
 
 /**
@@ -125,7 +131,8 @@ export async function someoneBridges(pods: readonly RunningServer[]): Promise<vo
 export interface Usage {
   /** Of each server, in the order given, in ms. */
   readonly serverMillis: readonly number[];
-  readonly redisMillis: number;
+  /** Unset where there is no Redis. */
+  readonly redisMillis?: number;
   /** Everything on the machine, as a share of its cores. */
   readonly machine: number;
   readonly seconds: number;
@@ -134,7 +141,7 @@ export interface Usage {
 /** The counters of the kernel at one moment. */
 interface Reading {
   readonly servers: readonly number[];
-  readonly redis: number;
+  readonly redis: number | undefined;
   readonly machine: MachineTime;
   /** `performance.now()`. */
   readonly at: number;
@@ -143,10 +150,11 @@ interface Reading {
 /** Measures who used how much of the processors, from when it is made. */
 export class UsageMeter {
   readonly #servers: readonly RunningServer[];
-  readonly #redisPid: number;
+  readonly #redisPid: number | undefined;
   readonly #begin: Reading;
 
-  constructor({ servers, redisPid: pid }: Pick<Bed, 'servers' | 'redisPid'>) {
+  /** @param processes - whose processor time to measure; a {@link Bed} will do */
+  constructor({ servers, redisPid: pid }: { readonly servers: readonly RunningServer[]; readonly redisPid?: number }) {
     this.#servers = servers;
     this.#redisPid = pid;
     this.#begin = this.#read();
@@ -157,7 +165,7 @@ export class UsageMeter {
     const [begin, now] = [this.#begin, this.#read()];
     return {
       serverMillis: now.servers.map((millis, i) => millis - (begin.servers[i] ?? 0)),
-      redisMillis: now.redis - begin.redis,
+      ...(now.redis === undefined ? {} : { redisMillis: now.redis - (begin.redis ?? 0) }),
       machine: (now.machine.busy - begin.machine.busy) / Math.max(1, now.machine.total - begin.machine.total),
       seconds: (now.at - begin.at) / 1000,
     };
@@ -166,7 +174,7 @@ export class UsageMeter {
   #read(): Reading {
     return {
       servers: this.#servers.map((server) => server.cpuMillis()),
-      redis: processMillis(this.#redisPid),
+      redis: this.#redisPid === undefined ? undefined : processMillis(this.#redisPid),
       machine: machineTime(),
       at: performance.now(),
     };
@@ -183,7 +191,7 @@ export function loadOf({ serverMillis, redisMillis, machine, seconds }: Usage, .
   return {
     server: cores(Math.max(0, ...serverMillis)),
     generator: cores(Math.max(0, ...generator)),
-    redis: cores(redisMillis),
+    ...(redisMillis === undefined ? {} : { redis: cores(redisMillis) }),
     machine,
   };
 }

@@ -27,6 +27,7 @@ const MAIN_FIGURES: readonly FigureName[] = [
   'deliveriesPerSecond',
   'sustainableRate',
   'connectsPerSecond',
+  'cpuPerConnect',
   'heapPerConnection',
   'rssPerConnection',
   'backSeconds',
