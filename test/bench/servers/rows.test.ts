@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { type ProgramName, RunningServer, unavailable } from '../../../bench/load/servers.js';
+import { type ProgramName, unavailable } from '../../../bench/load/programs.js';
+import { RunningServer } from '../../../bench/load/servers.js';
 import { someoneBridges } from '../../../bench/scenarios/harness.js';
 import { FeedClient } from '../../support/pod.js';
 import { Cleanup } from '../../support/processes.js';
