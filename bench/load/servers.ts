@@ -135,7 +135,9 @@ export class RunningServer {
       );
       child.on('message', onMessage);
       child.once('exit', onExit);
-      child.send(what);
+      child.send(what, (error) => {
+        if (error !== null) done(error);
+      });
     });
   }
 }
