@@ -11,8 +11,14 @@ export function podName(): string {
 /** Errors of ioredis carry the command that failed, which may be the one with the password. */
 const SECRETS = { paths: ['err.command', 'err.previousErrors', 'err.lastNodeError'], remove: true };
 
+/** Lines that nobody takes off standard output wait up to this size; beyond it they are dropped. */
+const MAX_WAITING_BYTES = 16 * 1024 * 1024;
+
 /** JSON lines on standard output; colours and short lines when that is a terminal. Every line names the pod. */
 export function createLogger(level: Config['logLevel'], pod: string): Logger {
   const options = { level, base: { pod }, timestamp: pino.stdTimeFunctions.isoTime, redact: SECRETS };
-  return process.stdout.isTTY ? pino(options, pretty({ sync: true, ignore: 'pod' })) : pino(options);
+  if (process.stdout.isTTY) return pino(options, pretty({ sync: true, ignore: 'pod' }));
+  // Written in the background, many lines at once when many come: a pipe whose reader is slow must not hold up the loop.
+  // What is left is written when the process exits.
+  return pino(options, pino.destination({ dest: 1, sync: false, maxLength: MAX_WAITING_BYTES }));
 }
