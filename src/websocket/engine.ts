@@ -1,6 +1,7 @@
 import { type Socket as Connection, uServer } from 'engine.io';
 import type { HttpRequest, HttpResponse, TemplatedApp, WebSocket, WebSocketBehavior } from 'uWebSockets.js';
 import type { Admission } from './admission.js';
+import { SOCKET_PATH } from './handshake.js';
 import { MAX_CONNECTS } from './lean-client.js';
 import { LeanConnection } from './lean-connection.js';
 import { LeanServer } from './lean-server.js';
@@ -71,8 +72,6 @@ function limitConnects(connection: Connection): void {
 /** What uWebSockets.js wants to be told of a request for a WebSocket. */
 const WEBSOCKET_HEADERS = ['sec-websocket-key', 'sec-websocket-protocol', 'sec-websocket-extensions'] as const;
 type Headers = [key: string, protocol: string, extensions: string];
-
-const SOCKET_PATH = '/socket.io/';
 
 /** uWebSockets.js takes 8 to 960 seconds, or 0 for never. */
 function idleTimeout({ pingInterval, pingTimeout }: EngineOptions): number {

@@ -10,6 +10,9 @@ export interface HandshakeRequest {
   readonly connection: object;
 }
 
+/** Where clients ask for everything. */
+export const SOCKET_PATH = '/socket.io/';
+
 /** Headers that middlewares may look at, until the client is connected. Reading one costs time on every connect. */
 const KEPT_HEADERS = ['authorization', 'cookie', 'host', 'origin', 'user-agent', 'x-forwarded-for'] as const;
 
@@ -42,12 +45,20 @@ export function readHandshake(req: HttpRequest): HandshakeRequest | undefined {
     if (value !== '') headers[name] = value;
   }
   if (headers['origin'] !== undefined && !HEADER_VALUE.test(headers['origin'])) return undefined;
-  return { method: 'GET', url: req.getUrl(), headers, _query: query, connection: NONE };
+  return { method: 'GET', url: SOCKET_PATH, headers, _query: query, connection: NONE };
 }
 
-/** The same request without the headers, which are most of it. */
+const USUAL_REQUEST: HandshakeRequest = Object.freeze({
+  method: 'GET',
+  url: SOCKET_PATH,
+  headers: NONE,
+  _query: USUAL_QUERY,
+  connection: NONE,
+});
+
+/** The same request without the headers, which are most of it; one for all clients that asked the usual. */
 export function withoutHeaders(request: HandshakeRequest): HandshakeRequest {
-  return { ...request, headers: NONE };
+  return request._query === USUAL_QUERY ? USUAL_REQUEST : { ...request, headers: NONE };
 }
 
 const ID_BYTES = 15;

@@ -58,6 +58,9 @@ export class LeanClients {
   readonly server: ServerInside;
   readonly #decoder: Decoder;
   #decoded: Packet | undefined;
+  /** Clients that have joined no namespace yet, oldest first, with the time at which they are given up. */
+  readonly #waiting = new Map<LeanClient, number>();
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(server: Server) {
     this.server = server as unknown as ServerInside;
@@ -68,7 +71,17 @@ export class LeanClients {
 
   /** Serves a connection that was just opened. */
   serve(connection: LeanConnection): void {
-    connection.receiver = new LeanClient(this, connection);
+    const client = new LeanClient(this, connection);
+    connection.receiver = client;
+    const limit = this.server._connectTimeout;
+    this.#waiting.set(client, performance.now() + limit);
+    // One timer for all of them, which looks often enough to be about right.
+    this.#timer ??= setInterval(() => this.#giveUp(), Math.min(limit / 4, 1000)).unref();
+  }
+
+  /** To be told when a client has joined a namespace or is gone. */
+  arrived(client: LeanClient): void {
+    this.#waiting.delete(client);
   }
 
   /**
@@ -88,6 +101,16 @@ export class LeanClients {
     decoder.on('decoded', onPacket);
     return decoder;
   }
+
+  #giveUp(): void {
+    const now = performance.now();
+    for (const [client, deadline] of this.#waiting) {
+      if (deadline > now) return;
+      client.conn.close();
+    }
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
 }
 
 /**
@@ -103,13 +126,11 @@ class LeanClient implements Receiver {
   #others: Map<string, ClientSocket> | undefined = undefined;
   /** While a packet with attachments is coming in. */
   #attachments: Decoder | undefined = undefined;
-  #timer: NodeJS.Timeout | undefined;
   #connects = 0;
 
   constructor(shared: LeanClients, connection: LeanConnection) {
     this.#shared = shared;
     this.conn = connection;
-    this.#timer = setTimeout(() => this.#close(), shared.server._connectTimeout);
   }
 
   get id(): string {
@@ -144,8 +165,7 @@ class LeanClient implements Receiver {
   }
 
   onClose(reason: string, description?: Error): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#shared.arrived(this);
     for (const socket of this.#sockets()) socket._onclose(reason, description);
     this.#first = undefined;
     this.#others = undefined;
@@ -172,7 +192,7 @@ class LeanClient implements Receiver {
   /** Called by a socket that is to be closed with its connection. */
   _disconnect(): void {
     for (const socket of this.#sockets()) socket.disconnect();
-    this.#close();
+    this.conn.close();
   }
 
   /** Called by a socket that has left its namespace. */
@@ -208,7 +228,7 @@ class LeanClient implements Receiver {
     } else if (socket !== undefined && packet.type !== CONNECT && packet.type !== CONNECT_ERROR) {
       process.nextTick(() => socket._onpacket(packet));
     } else {
-      this.#close();
+      this.conn.close();
     }
   }
 
@@ -229,17 +249,12 @@ class LeanClient implements Receiver {
     void this.server.of(name)._add(this, auth, (socket) => {
       if (this.#first === undefined) this.#first = socket;
       else (this.#others ??= new Map()).set(name, socket);
-      clearTimeout(this.#timer);
-      this.#timer = undefined;
+      this.#shared.arrived(this);
     });
   }
 
   #onError(error: unknown): void {
     for (const socket of this.#sockets()) socket._onerror(error);
-    this.conn.close();
-  }
-
-  #close(): void {
     this.conn.close();
   }
 }

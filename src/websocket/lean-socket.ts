@@ -16,10 +16,16 @@ type Acks = Map<number, (...args: unknown[]) => void>;
 
 /** Socket.IO's socket, with the private parts that are extended here. */
 interface SocketInside {
+  readonly id: string;
+  readonly pid: string;
+  readonly nsp: { readonly name: string };
   readonly conn: unknown;
+  connected: boolean;
   handshake: Handshake;
   recovered: boolean;
   buildHandshake(auth: object): Handshake;
+  join(room: string): unknown;
+  _onconnect(): void;
 }
 
 interface Handshake {
@@ -41,6 +47,10 @@ const SocketBase = Socket as unknown as new (
   session?: Session,
 ) => SocketInside;
 
+function newSession(): Session {
+  return { sid: sessionId(), pid: sessionId(), rooms: [], missedPackets: [], data: {} };
+}
+
 /** Shared by all sockets. */
 const NOTHING = Object.freeze({});
 
@@ -57,18 +67,45 @@ function timeText(now: number): string {
   return time;
 }
 
+/** Socket.IO's `handshake` of a client whose session began on a WebSocket. */
+class LeanHandshake implements Handshake {
+  headers: object;
+  auth: object;
+  readonly query: object;
+  readonly url: string;
+  readonly xdomain: boolean;
+  readonly secure = false;
+  readonly issued = Date.now();
+  readonly time = timeText(this.issued);
+  declare readonly address: string;
+  readonly #connection: LeanConnection;
+  // To find out the address takes as long as a write. A property of its own, since adapters copy the handshake.
+  static readonly #address: PropertyDescriptor & ThisType<LeanHandshake> = {
+    get() {
+      return this.#connection.remoteAddress;
+    },
+    enumerable: true,
+  };
+
+  constructor(connection: LeanConnection, auth: object) {
+    const { headers, url, _query } = connection.request;
+    this.#connection = connection;
+    this.headers = headers;
+    this.xdomain = headers['origin'] !== undefined;
+    this.url = url;
+    this.query = _query;
+    this.auth = auth;
+    Object.defineProperty(this, 'address', LeanHandshake.#address);
+  }
+}
+
 /** Socket.IO's socket, without the parts that most clients never use until they do. */
 class LeanSocket extends SocketBase {
   declare private lazyAcks: Acks | undefined;
 
   constructor(namespace: unknown, client: object, auth: object, session?: Session) {
     // Ids made here cost a fraction of those that the base class makes where it is given none.
-    super(
-      namespace,
-      client,
-      auth,
-      session ?? { sid: sessionId(), pid: sessionId(), rooms: [], missedPackets: [], data: {} },
-    );
+    super(namespace, client, auth, session ?? newSession());
     this.recovered = session !== undefined;
   }
 
@@ -81,20 +118,19 @@ class LeanSocket extends SocketBase {
 
   override buildHandshake(auth: object): Handshake {
     const { conn } = this;
-    if (!(conn instanceof LeanConnection)) return super.buildHandshake(auth);
-    const { request, remoteAddress } = conn;
-    const issued = Date.now();
-    return {
-      headers: request.headers,
-      time: timeText(issued),
-      address: remoteAddress,
-      xdomain: request.headers['origin'] !== undefined,
-      secure: false,
-      issued,
-      url: request.url,
-      query: request._query,
-      auth,
-    } as Handshake;
+    return conn instanceof LeanConnection ? new LeanHandshake(conn, auth) : super.buildHandshake(auth);
+  }
+
+  // As in socket.io, but that CONNECT is written here and does not go through the encoder.
+  override _onconnect(): void {
+    const { id: sid, pid, conn, nsp } = this;
+    if (!(conn instanceof LeanConnection) || nsp.name !== '/') {
+      super._onconnect();
+      return;
+    }
+    this.connected = true;
+    void this.join(sid);
+    conn.write(`0${JSON.stringify({ sid, pid })}`);
   }
 
   /** Lets go of what only middlewares and connection handlers use. */
