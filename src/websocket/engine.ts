@@ -1,6 +1,10 @@
 import { type Socket as Connection, uServer } from 'engine.io';
 import type { HttpRequest, HttpResponse, TemplatedApp, WebSocket, WebSocketBehavior } from 'uWebSockets.js';
 import type { Admission } from './admission.js';
+import { SOCKET_PATH } from './handshake.js';
+import { MAX_CONNECTS } from './lean-client.js';
+import { LeanConnection } from './lean-connection.js';
+import { LeanServer } from './lean-server.js';
 import type { OriginPolicy } from './origin.js';
 
 /** How the Engine.IO server is set up. */
@@ -17,8 +21,15 @@ interface SocketHolder {
   readonly transport: { readonly name: string; readonly socket?: WebSocket<unknown> };
 }
 
+/** A connection that is one of ours, which Socket.IO takes for one of engine.io's. */
+function leanOf(connection: object): LeanConnection | undefined {
+  return connection instanceof LeanConnection ? connection : undefined;
+}
+
 /** The uWebSockets.js socket of a connection, or `undefined` while it is on long-polling or no longer open. */
 export function nativeSocket(connection: Connection): WebSocket<unknown> | undefined {
+  const lean = leanOf(connection);
+  if (lean !== undefined) return lean.native;
   if (connection.readyState !== 'open') return undefined;
   const { transport } = connection as unknown as SocketHolder;
   return transport.name === 'websocket' ? transport.socket : undefined;
@@ -50,9 +61,6 @@ export function bufferedBytes(connection: Connection): number {
   return size;
 }
 
-/** Socket.IO CONNECT packets taken on one connection; a client sends one for each namespace, and there is one. */
-const MAX_CONNECTS = 4;
-
 /** Cuts a client that asks for more and more sockets on one connection: each would cost a greeting and a session. */
 function limitConnects(connection: Connection): void {
   let connects = 0;
@@ -61,7 +69,9 @@ function limitConnects(connection: Connection): void {
   });
 }
 
-const SOCKET_PATH = '/socket.io/';
+/** What uWebSockets.js wants to be told of a request for a WebSocket. */
+const WEBSOCKET_HEADERS = ['sec-websocket-key', 'sec-websocket-protocol', 'sec-websocket-extensions'] as const;
+type Headers = [key: string, protocol: string, extensions: string];
 
 /** uWebSockets.js takes 8 to 960 seconds, or 0 for never. */
 function idleTimeout({ pingInterval, pingTimeout }: EngineOptions): number {
@@ -69,25 +79,43 @@ function idleTimeout({ pingInterval, pingTimeout }: EngineOptions): number {
   return heartbeat > 960 ? 0 : Math.max(heartbeat, 16);
 }
 
-/** A WebSocket's user data as engine.io sets it. */
-interface UserData {
-  readonly transport: object;
+/** A WebSocket's user data: as engine.io sets it, or a connection of ours. */
+type UserData = { readonly transport: object } | { readonly connection: LeanConnection };
+
+/** engine.io's server, which closes our connections too. */
+class EngineServer extends uServer {
+  lean: LeanServer | undefined = undefined;
+
+  override close(): this {
+    this.lean?.close();
+    return super.close();
+  }
 }
 
 /**
  * An Engine.IO server on an app of uWebSockets.js.
  *
+ * Sessions that begin on a WebSocket are {@link LeanConnection}s; long-polling, and what upgrades from it, is left to
+ * engine.io. Both are counted in `server.clientsCount`.
+ *
  * Socket.IO's own `attachApp` is not used: it replaces methods of the global `Adapter.prototype`, sets no limit on what
  * is buffered for a slow reader, and needs a middleware for CORS.
  */
 export class FeedEngine {
-  readonly server: uServer;
+  readonly server: EngineServer;
   /** Transports whose client was cut because it did not read. */
   readonly #slow = new WeakSet<object>();
   /** Sockets to be closed before anything else is sent. */
   readonly #toCut = new Set<WebSocket<UserData>>();
 
-  constructor(app: TemplatedApp, options: EngineOptions, admission: Admission, origins: OriginPolicy) {
+  /** @param onLean - serves a connection whose session began on a WebSocket; others are events of `server` */
+  constructor(
+    app: TemplatedApp,
+    options: EngineOptions,
+    admission: Admission,
+    origins: OriginPolicy,
+    onLean: (connection: LeanConnection) => void,
+  ) {
     const engineOptions = {
       transports: [...options.transports],
       pingInterval: options.pingInterval,
@@ -97,7 +125,11 @@ export class FeedEngine {
       // uWebSockets.js answers with an exception.
       httpCompression: false,
     };
-    this.server = new uServer(engineOptions);
+    this.server = new EngineServer(engineOptions);
+    if (options.transports.includes('websocket')) {
+      const count = (change: number): unknown => (this.server.clientsCount += change);
+      this.server.lean = new LeanServer(options, count, onLean);
+    }
     // Registered before Socket.IO's own listener, so that a flood is cut before it is worked on.
     this.server.on('connection', (connection: Connection) => limitConnects(connection));
     // The browser reads these on polling responses; a WebSocket handshake has no use for them.
@@ -124,12 +156,14 @@ export class FeedEngine {
 
   /** Whether a connection was cut because more than the limit was waiting for it. */
   wasSlow(connection: Connection): boolean {
-    return this.#slow.has((connection as unknown as SocketHolder).transport);
+    return leanOf(connection)?.isSlow ?? this.#slow.has((connection as unknown as SocketHolder).transport);
   }
 
   /** Marks a connection as cut for being slow. */
   markSlow(connection: Connection): void {
-    this.#slow.add((connection as unknown as SocketHolder).transport);
+    const lean = leanOf(connection);
+    if (lean !== undefined) lean.isSlow = true;
+    else this.#slow.add((connection as unknown as SocketHolder).transport);
   }
 
   /** Closes the clients for which a message was dropped: what they have got is without a hole until then. */
@@ -168,7 +202,7 @@ export class FeedEngine {
     options: EngineOptions,
     admission: Admission,
   ): void {
-    const { upgrade } = behavior;
+    const { lean } = this.server;
     app.ws<UserData>(path, {
       ...behavior,
       idleTimeout: idleTimeout(options),
@@ -178,16 +212,48 @@ export class FeedEngine {
       // Without this, messages of a slow reader are dropped in silence and it stays connected.
       closeOnBackpressureLimit: true,
       upgrade: (res, req, context) => {
-        if (admission.admit(res, req)) void upgrade?.(res, req, context);
+        if (!admission.admit(res, req)) return;
+        const connection = lean?.accept(req);
+        if (connection === undefined) {
+          void behavior.upgrade?.(res, req, context);
+          return;
+        }
+        const [key, protocol, extensions] = WEBSOCKET_HEADERS.map((name) => req.getHeader(name)) as Headers;
+        res.upgrade<UserData>({ connection }, key, protocol, extensions, context);
+      },
+      open: (ws) => {
+        const data = ws.getUserData();
+        if ('connection' in data) lean?.open(data.connection, ws);
+        else void behavior.open?.(ws);
+      },
+      message: (ws, message, isBinary) => {
+        const data = ws.getUserData();
+        if ('connection' in data) data.connection.take(message, isBinary);
+        else void behavior.message?.(ws, message, isBinary);
+      },
+      close: (ws, code, message) => {
+        const data = ws.getUserData();
+        if ('connection' in data) data.connection.onNativeClosed();
+        else behavior.close?.(ws, code, message);
       },
       dropped: (ws) => {
-        const { transport } = ws.getUserData();
-        if (this.#slow.has(transport)) return;
-        this.#slow.add(transport);
+        if (!this.#isFirstDrop(ws.getUserData())) return;
         // Closing the socket inside this callback would end the process.
         this.#toCut.add(ws);
         setImmediate(() => this.cutSlow());
       },
     });
+  }
+
+  /** Notes that a message for this client was dropped. */
+  #isFirstDrop(data: UserData): boolean {
+    if ('connection' in data) {
+      if (data.connection.isSlow) return false;
+      data.connection.isSlow = true;
+      return true;
+    }
+    if (this.#slow.has(data.transport)) return false;
+    this.#slow.add(data.transport);
+    return true;
   }
 }

@@ -9,6 +9,8 @@ import type { GapReason, JournalEntry, Resolution } from '../journal/journal.js'
 import type { AdapterFactory } from './adapter.js';
 import { Admission, type Refusal } from './admission.js';
 import { type EngineOptions, FeedEngine, bufferedBytes, sendAll } from './engine.js';
+import { LeanClients } from './lean-client.js';
+import { useLeanSockets } from './lean-socket.js';
 import { OriginPolicy } from './origin.js';
 import { type RecoveredData, Recovery } from './recovery.js';
 import { replay } from './replay.js';
@@ -133,9 +135,11 @@ export class WebSocketManager {
       connections: () => this.connections,
       onRefused: (reason) => options.events.refused(reason),
     });
-    this.#engine = new FeedEngine(app, options, this.#admission, origins);
+    const clients = new LeanClients(this.sio);
+    this.#engine = new FeedEngine(app, options, this.#admission, origins, (connection) => clients.serve(connection));
     this.sio.bind(this.#engine.server);
     const root = this.sio.of('/');
+    useLeanSockets(root);
     this.#rooms = new Rooms(app, root.adapter, root.sockets, {
       isFeedRoom,
       maxBuffered: options.maxBackpressure,

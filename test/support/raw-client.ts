@@ -77,11 +77,16 @@ export class RawClient {
     });
   }
 
-  /** A masked WebSocket text frame of up to 125 bytes (RFC 6455, section 5.2); the mask is 0. */
-  static frame(text: string): Buffer {
-    const payload = Buffer.from(text);
-    if (payload.length > 125) throw new Error('only short frames are made here');
-    return Buffer.concat([Buffer.from([0x81, 0x80 | payload.length, 0, 0, 0, 0]), payload]);
+  /** A masked WebSocket frame (RFC 6455, section 5.2), of text unless it is given bytes; the mask is 0. */
+  static frame(data: string | Uint8Array): Buffer {
+    const payload = Buffer.from(data as string);
+    const opcode = typeof data === 'string' ? 0x81 : 0x82;
+    const head =
+      payload.length <= 125
+        ? [opcode, 0x80 | payload.length]
+        : [opcode, 0x80 | 126, payload.length >> 8, payload.length & 0xff];
+    if (payload.length > 0xffff) throw new Error('only frames of up to 64 KB are made here');
+    return Buffer.concat([Buffer.from([...head, 0, 0, 0, 0]), payload]);
   }
 
   /** Makes a session over long-polling and returns its id. */

@@ -1,0 +1,76 @@
+import { randomFillSync } from 'node:crypto';
+import type { HttpRequest } from 'uWebSockets.js';
+
+/** What is kept of the request that opened a connection, in the shape in which engine.io keeps it. */
+export interface HandshakeRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly _query: Readonly<Record<string, string>>;
+  readonly connection: object;
+}
+
+/** Where clients ask for everything. */
+export const SOCKET_PATH = '/socket.io/';
+
+/** Headers that middlewares may look at, until the client is connected. Reading one costs time on every connect. */
+const KEPT_HEADERS = ['authorization', 'cookie', 'host', 'origin', 'user-agent', 'x-forwarded-for'] as const;
+
+/** Shared by all connections: a stand-in for what is not kept. */
+const NONE: Readonly<Record<string, string>> = Object.freeze({});
+
+/** The query of the stock client when the page adds nothing to it. */
+const USUAL = 'EIO=4&transport=websocket';
+const USUAL_QUERY = Object.freeze({ EIO: '4', transport: 'websocket' });
+
+// engine.io refuses an origin with other characters (RFC 9110, field values).
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/**
+ * Reads a request for a WebSocket, if it is one that begins a session of Engine.IO v4 and asks for nothing unusual.
+ *
+ * @returns `undefined` for every other request; engine.io answers those: upgrades of a session, and what is refused
+ */
+export function readHandshake(req: HttpRequest): HandshakeRequest | undefined {
+  const text = req.getQuery();
+  let query: Record<string, string> = USUAL_QUERY;
+  if (text !== USUAL) {
+    query = Object.fromEntries(new URLSearchParams(text));
+    if (query['EIO'] !== '4' || query['transport'] !== 'websocket') return undefined;
+    if (query['sid'] || query['b64']) return undefined;
+  }
+  const headers: Record<string, string> = {};
+  for (const name of KEPT_HEADERS) {
+    const value = req.getHeader(name);
+    if (value !== '') headers[name] = value;
+  }
+  if (headers['origin'] !== undefined && !HEADER_VALUE.test(headers['origin'])) return undefined;
+  return { method: 'GET', url: SOCKET_PATH, headers, _query: query, connection: NONE };
+}
+
+const USUAL_REQUEST: HandshakeRequest = Object.freeze({
+  method: 'GET',
+  url: SOCKET_PATH,
+  headers: NONE,
+  _query: USUAL_QUERY,
+  connection: NONE,
+});
+
+/** The same request without the headers, which are most of it; one for all clients that asked the usual. */
+export function withoutHeaders(request: HandshakeRequest): HandshakeRequest {
+  return request._query === USUAL_QUERY ? USUAL_REQUEST : { ...request, headers: NONE };
+}
+
+const ID_BYTES = 15;
+const pool = Buffer.allocUnsafeSlow(ID_BYTES * 256);
+let used = pool.length;
+
+/** A session id that can not be guessed: 120 random bits, in the alphabet and the length of engine.io's. */
+export function sessionId(): string {
+  if (used === pool.length) {
+    randomFillSync(pool);
+    used = 0;
+  }
+  used += ID_BYTES;
+  return pool.toString('base64url', used - ID_BYTES, used);
+}

@@ -1,0 +1,121 @@
+/** A connection as the heartbeat sees it. The fields belong to the {@link Heartbeat}; nobody else writes them but as told. */
+export interface Beating {
+  /** Group of connections that are pinged together. */
+  bucket: number;
+  /** Place in the group. */
+  slot: number;
+  /** When it was pinged, in ticks; the connection MUST set it to 0 when the answer comes. */
+  pingedAt: number;
+  /** When anything else came after the ping, in ticks; the connection sets it, once per ping, to {@link Heartbeat.now}. */
+  heardAt: number;
+  /** Sends a ping. */
+  ping(): void;
+  /** Closes the connection, which has been silent for too long; MUST take it out of the heartbeat. */
+  timeOut(): void;
+}
+
+/** Groups that the connections are spread over, so that the pings of a pod are spread over the interval. */
+const BUCKETS = 64;
+
+/** Shortest tick in milliseconds. */
+const MIN_TICK_MS = 10;
+
+/**
+ * Engine.IO's heartbeat for all connections with one timer: each is pinged every `pingInterval` and given up when
+ * nothing has come from it for `pingTimeout` after that (Engine.IO protocol v4, "Heartbeat").
+ *
+ * Time is counted in turns of the timer. If the process was paused, the clock was too: answers that have arrived in the
+ * meantime are read before anybody is given up.
+ */
+export class Heartbeat {
+  readonly #buckets: Beating[][];
+  /** Connections that were heard of after their ping, by the tick at which they are looked at again. */
+  readonly #late = new Map<number, Beating[]>();
+  readonly #timeoutTicks: number;
+  readonly #tickMs: number;
+  // 0 stands for "not pinged".
+  #now = 1;
+  #timer: NodeJS.Timeout | undefined;
+
+  /**
+   * @param pingInterval - milliseconds between two pings of a connection; the first comes up to a 64th earlier
+   * @param pingTimeout - milliseconds that an answer may take
+   */
+  constructor(pingInterval: number, pingTimeout: number) {
+    const count = Math.min(BUCKETS, Math.max(1, Math.floor(pingInterval / MIN_TICK_MS)));
+    this.#buckets = Array.from({ length: count }, () => []);
+    this.#tickMs = pingInterval / count;
+    this.#timeoutTicks = Math.ceil(pingTimeout / this.#tickMs);
+  }
+
+  /** The clock, in ticks. */
+  get now(): number {
+    return this.#now;
+  }
+
+  /** Begins to ping a connection. */
+  add(connection: Beating): void {
+    // The bucket that was pinged last: its next turn is one interval away.
+    connection.bucket = this.#now % this.#buckets.length;
+    const bucket = this.#at(connection.bucket);
+    connection.slot = bucket.length;
+    bucket.push(connection);
+    this.#timer ??= setInterval(() => this.#advance(), this.#tickMs).unref();
+  }
+
+  /** Forgets a connection that was added. */
+  remove(connection: Beating): void {
+    const bucket = this.#at(connection.bucket);
+    const last = bucket.pop();
+    if (last === undefined || last === connection) return;
+    // The last one takes its place.
+    bucket[connection.slot] = last;
+    last.slot = connection.slot;
+  }
+
+  /** Every connection there is. */
+  all(): Beating[] {
+    return this.#buckets.flat();
+  }
+
+  /** Stops the timer; it starts again with the next connection that is added. */
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #at(bucket: number): Beating[] {
+    return this.#buckets[bucket] ?? [];
+  }
+
+  #advance(): void {
+    const now = ++this.#now;
+    const count = this.#buckets.length;
+    const late = this.#late.get(now) ?? [];
+    this.#late.delete(now);
+    for (const connection of late) this.#check(connection);
+    const pingedThen = now - this.#timeoutTicks;
+    // A copy: connections leave while it is gone through.
+    for (const connection of this.#at(((pingedThen % count) + count) % count).slice()) this.#check(connection);
+    for (const connection of this.#at(now % count)) {
+      // Like Engine.IO, no second ping before the first is answered.
+      if (connection.pingedAt !== 0) continue;
+      connection.pingedAt = now;
+      connection.heardAt = 0;
+      connection.ping();
+    }
+  }
+
+  #check(connection: Beating): void {
+    if (connection.pingedAt === 0) return;
+    // As in Engine.IO, another packet extends the wait once.
+    const deadline = Math.max(connection.pingedAt, connection.heardAt) + this.#timeoutTicks;
+    if (deadline <= this.#now) {
+      connection.timeOut();
+    } else if (connection.heardAt !== 0) {
+      const list = this.#late.get(deadline);
+      if (list === undefined) this.#late.set(deadline, [connection]);
+      else list.push(connection);
+    }
+  }
+}

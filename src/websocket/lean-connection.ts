@@ -1,0 +1,234 @@
+import { EventEmitter } from 'node:events';
+import type { WebSocket } from 'uWebSockets.js';
+import { type HandshakeRequest, sessionId, withoutHeaders } from './handshake.js';
+import type { Beating } from './heartbeat.js';
+
+/** What a connection tells the server that opened it. */
+export interface ConnectionOwner {
+  /** The heartbeat's clock, in ticks. */
+  readonly now: number;
+  /** It is closed: no more pings, not counted. */
+  closed(connection: LeanConnection): void;
+}
+
+/** Who gets the messages of a connection. */
+export interface Receiver {
+  onMessage(data: string | Buffer): void;
+  /** Called once. */
+  onClose(reason: string, description?: Error): void;
+}
+
+/** Options of a message that Socket.IO sends. */
+interface WriteOptions {
+  /** The message as it goes over the wire, where the caller has made it already. */
+  readonly wsPreEncoded?: string;
+}
+
+type Listener = (...args: unknown[]) => void;
+
+/** The first byte of a text packet (Engine.IO protocol v4). */
+const PONG = 0x33;
+
+/** Always writable: uWebSockets.js buffers, and cuts who does not read. */
+const TRANSPORT = Object.freeze({ name: 'websocket', writable: true });
+
+/**
+ * An Engine.IO v4 session that began on a WebSocket: in place of engine.io's socket and transport, which together keep
+ * several kilobytes for each client. It behaves as they do to Socket.IO and to handlers; one with no listeners keeps no
+ * list of them.
+ *
+ * Format: https://socket.io/docs/v4/engine-io-protocol/
+ */
+export class LeanConnection implements Beating {
+  readonly id = sessionId();
+  /** Without headers once the client is connected. */
+  request: HandshakeRequest;
+  /** Set by the server right after the connection is opened. */
+  receiver: Receiver | undefined = undefined;
+  /** Whether it was cut because too much was waiting for it. */
+  isSlow = false;
+  bucket = 0;
+  slot = 0;
+  pingedAt = 0;
+  heardAt = 0;
+  readonly #owner: ConnectionOwner;
+  #native: WebSocket<unknown> | undefined = undefined;
+  #address: string | undefined = undefined;
+  #events: EventEmitter | undefined = undefined;
+
+  constructor(owner: ConnectionOwner, request: HandshakeRequest) {
+    this.#owner = owner;
+    this.request = request;
+  }
+
+  get protocol(): 4 {
+    return 4;
+  }
+
+  get transport(): { readonly name: string; readonly writable: boolean } {
+    return TRANSPORT;
+  }
+
+  get readyState(): 'open' | 'closed' {
+    return this.#native === undefined ? 'closed' : 'open';
+  }
+
+  /** It began on the best transport there is. */
+  get upgraded(): boolean {
+    return false;
+  }
+
+  get upgrading(): boolean {
+    return false;
+  }
+
+  /** The uWebSockets.js socket while it is open; after that no method of it may be called. */
+  get native(): WebSocket<unknown> | undefined {
+    return this.#native;
+  }
+
+  /** The peer's IP address; empty if nobody asked before it went away. */
+  get remoteAddress(): string {
+    if (this.#address === undefined && this.#native !== undefined) {
+      this.#address = Buffer.from(this.#native.getRemoteAddressAsText()).toString();
+    }
+    return this.#address ?? '';
+  }
+
+  /** Begins the session on a WebSocket that was just opened. */
+  open(native: WebSocket<unknown>, openPacket: string): void {
+    this.#native = native;
+    native.send(openPacket);
+  }
+
+  /** Lets go of the headers, for which nobody has a use any more. */
+  forgetHeaders(): void {
+    this.request = withoutHeaders(this.request);
+  }
+
+  /** Sends a message; a string, or bytes. */
+  write(data: string | Uint8Array, options?: WriteOptions, callback?: (transport: unknown) => void): this {
+    const native = this.#native;
+    if (native === undefined) return this;
+    const events = this.#events;
+    events?.emit('packetCreate', { type: 'message', options, data });
+    if (typeof data === 'string') native.send(options?.wsPreEncoded ?? `4${data}`);
+    else native.send(data, true);
+    callback?.(TRANSPORT);
+    events?.emit('drain');
+    return this;
+  }
+
+  /** The same as {@link write}. */
+  send(data: string | Uint8Array, options?: WriteOptions, callback?: (transport: unknown) => void): this {
+    return this.write(data, options, callback);
+  }
+
+  /** Closes the connection after what was written. */
+  close(): void {
+    this.#end('forced close');
+  }
+
+  /** Sends a ping. */
+  ping(): void {
+    this.#native?.send('2');
+  }
+
+  /** Closes the connection of a client that did not answer a ping. */
+  timeOut(): void {
+    this.#end('ping timeout');
+  }
+
+  /** Takes a frame from the client. */
+  take(frame: ArrayBuffer, isBinary: boolean): void {
+    if (this.#native === undefined) return;
+    if (!isBinary && frame.byteLength === 1 && new Uint8Array(frame)[0] === PONG) {
+      this.pingedAt = 0;
+      this.#events?.emit('packet', { type: 'pong' });
+      this.#events?.emit('heartbeat');
+      return;
+    }
+    if (this.pingedAt !== 0 && this.heardAt === 0) this.heardAt = this.#owner.now;
+    // uWebSockets.js takes the frame's memory back when this returns.
+    if (isBinary) this.#deliver(Buffer.from(frame.slice(0)));
+    else this.#takeText(Buffer.from(frame).toString());
+  }
+
+  /** To be called when the WebSocket is gone, for whatever reason. */
+  onNativeClosed(): void {
+    this.#finish('transport close');
+  }
+
+  on(event: string, listener: Listener): this {
+    (this.#events ??= new EventEmitter()).on(event, listener);
+    return this;
+  }
+
+  once(event: string, listener: Listener): this {
+    (this.#events ??= new EventEmitter()).once(event, listener);
+    return this;
+  }
+
+  off(event: string, listener: Listener): this {
+    this.#events?.off(event, listener);
+    return this;
+  }
+
+  removeListener(event: string, listener: Listener): this {
+    return this.off(event, listener);
+  }
+
+  #takeText(text: string): void {
+    const data = text.slice(1);
+    switch (text.charAt(0)) {
+      case '4':
+        this.#deliver(data);
+        return;
+      case 'b':
+        this.#deliver(Buffer.from(data, 'base64'));
+        return;
+      case '3':
+        this.pingedAt = 0;
+        return;
+      case '1':
+        this.#end('transport close');
+        return;
+      case '2':
+        this.#end('transport error', new Error('invalid heartbeat direction'));
+        return;
+      case '0':
+      case '5':
+      case '6':
+        // Of no meaning on a transport that is open and final.
+        return;
+      default:
+        this.#end('parse error');
+    }
+  }
+
+  #deliver(data: string | Buffer): void {
+    const events = this.#events;
+    if (events !== undefined) {
+      events.emit('packet', { type: 'message', data });
+      events.emit('data', data);
+      events.emit('message', data);
+    }
+    if (this.#native !== undefined) this.receiver?.onMessage(data);
+  }
+
+  /** Closes from this side. */
+  #end(reason: string, description?: Error): void {
+    const native = this.#native;
+    if (native === undefined) return;
+    this.#finish(reason, description);
+    native.end();
+  }
+
+  #finish(reason: string, description?: Error): void {
+    if (this.#native === undefined) return;
+    this.#native = undefined;
+    this.#owner.closed(this);
+    this.receiver?.onClose(reason, description);
+    this.#events?.emit('close', reason, description);
+  }
+}

@@ -1,0 +1,173 @@
+import { type Namespace, Socket } from 'socket.io';
+import { sessionId } from './handshake.js';
+import { LeanConnection } from './lean-connection.js';
+
+/** A session that the adapter gave back. */
+interface Session {
+  readonly sid: string;
+  readonly pid: string;
+  readonly rooms: readonly string[];
+  readonly missedPackets: readonly unknown[];
+  readonly data: object;
+}
+
+/** Acknowledgement callbacks by packet id. */
+type Acks = Map<number, (...args: unknown[]) => void>;
+
+/** Socket.IO's socket, with the private parts that are extended here. */
+interface SocketInside {
+  readonly id: string;
+  readonly pid: string;
+  readonly nsp: { readonly name: string };
+  readonly conn: unknown;
+  connected: boolean;
+  handshake: Handshake;
+  recovered: boolean;
+  buildHandshake(auth: object): Handshake;
+  join(room: string): unknown;
+  _onconnect(): void;
+}
+
+interface Handshake {
+  headers: object;
+  auth: object;
+}
+
+/** A namespace's private parts that create and connect its sockets. */
+interface NamespaceInside {
+  readonly adapter: { restoreSession(pid: string, offset: string): Promise<Session | null> };
+  _createSocket(client: object, auth: Record<string, unknown>): Promise<SocketInside>;
+  _doConnect(socket: SocketInside, done?: (socket: SocketInside) => void): void;
+}
+
+const SocketBase = Socket as unknown as new (
+  namespace: unknown,
+  client: object,
+  auth: object,
+  session?: Session,
+) => SocketInside;
+
+function newSession(): Session {
+  return { sid: sessionId(), pid: sessionId(), rooms: [], missedPackets: [], data: {} };
+}
+
+/** Shared by all sockets. */
+const NOTHING = Object.freeze({});
+
+let timeAt = 0;
+let time = '';
+
+/** The time as text; the same string for everybody who comes within a second, since it is kept for each. */
+function timeText(now: number): string {
+  const second = Math.floor(now / 1000);
+  if (second !== timeAt) {
+    timeAt = second;
+    time = String(new Date(now));
+  }
+  return time;
+}
+
+/** Socket.IO's `handshake` of a client whose session began on a WebSocket. */
+class LeanHandshake implements Handshake {
+  headers: object;
+  auth: object;
+  readonly query: object;
+  readonly url: string;
+  readonly xdomain: boolean;
+  readonly secure = false;
+  readonly issued = Date.now();
+  readonly time = timeText(this.issued);
+  declare readonly address: string;
+  readonly #connection: LeanConnection;
+  // To find out the address takes as long as a write. A property of its own, since adapters copy the handshake.
+  static readonly #address: PropertyDescriptor & ThisType<LeanHandshake> = {
+    get() {
+      return this.#connection.remoteAddress;
+    },
+    enumerable: true,
+  };
+
+  constructor(connection: LeanConnection, auth: object) {
+    const { headers, url, _query } = connection.request;
+    this.#connection = connection;
+    this.headers = headers;
+    this.xdomain = headers['origin'] !== undefined;
+    this.url = url;
+    this.query = _query;
+    this.auth = auth;
+    Object.defineProperty(this, 'address', LeanHandshake.#address);
+  }
+}
+
+/** Socket.IO's socket, without the parts that most clients never use until they do. */
+class LeanSocket extends SocketBase {
+  declare private lazyAcks: Acks | undefined;
+
+  constructor(namespace: unknown, client: object, auth: object, session?: Session) {
+    // Ids made here cost a fraction of those that the base class makes where it is given none.
+    super(namespace, client, auth, session ?? newSession());
+    this.recovered = session !== undefined;
+  }
+
+  // The constructor of the base class assigns an empty map, which is not kept.
+  get acks(): Acks {
+    return (this.lazyAcks ??= new Map());
+  }
+
+  set acks(_empty: Acks) {}
+
+  override buildHandshake(auth: object): Handshake {
+    const { conn } = this;
+    return conn instanceof LeanConnection ? new LeanHandshake(conn, auth) : super.buildHandshake(auth);
+  }
+
+  // As in socket.io, but that CONNECT is written here and does not go through the encoder.
+  override _onconnect(): void {
+    const { id: sid, pid, conn, nsp } = this;
+    if (!(conn instanceof LeanConnection) || nsp.name !== '/') {
+      super._onconnect();
+      return;
+    }
+    this.connected = true;
+    void this.join(sid);
+    conn.write(`0${JSON.stringify({ sid, pid })}`);
+  }
+
+  /** Lets go of what only middlewares and connection handlers use. */
+  forgetHandshake(): void {
+    const { conn, handshake } = this;
+    if (!(conn instanceof LeanConnection)) return;
+    conn.forgetHeaders();
+    handshake.headers = NOTHING;
+    handshake.auth = NOTHING;
+  }
+}
+
+/**
+ * Has a namespace make sockets that keep little: of a client whose session began on a WebSocket, `handshake.headers`,
+ * `handshake.auth` and `request.headers` are there for middlewares and for connection handlers until those return, and
+ * are empty afterwards. What is sent in the meantime leaves in one write.
+ */
+export function useLeanSockets(namespace: Namespace): void {
+  const inside = namespace as unknown as NamespaceInside;
+  const doConnect = inside._doConnect.bind(namespace);
+  const own: Pick<NamespaceInside, '_createSocket' | '_doConnect'> = {
+    // As in socket.io, but for the class of the socket.
+    async _createSocket(client, auth) {
+      const { pid, offset } = auth;
+      if (typeof pid === 'string' && typeof offset === 'string') {
+        const session = await inside.adapter.restoreSession(pid, offset).catch(() => null);
+        if (session) return new LeanSocket(namespace, client, auth, session);
+      }
+      return new LeanSocket(namespace, client, auth);
+    },
+    _doConnect(socket, done) {
+      const { conn } = socket;
+      const native = conn instanceof LeanConnection ? conn.native : undefined;
+      if (native === undefined) doConnect(socket, done);
+      else native.cork(() => doConnect(socket, done));
+      (socket as LeanSocket).forgetHandshake();
+    },
+  };
+  Object.assign(namespace, own);
+}

@@ -1,0 +1,84 @@
+// A gateway as main.ts starts it, with handlers of its own for the tests of what Socket.IO can do for a standard client.
+import { App } from '../../dist/app.js';
+import { loadConfig } from '../../dist/config.js';
+import { createLogger, podName } from '../../dist/log.js';
+import { loadUws } from '../../dist/uws.js';
+
+const config = loadConfig(process.env);
+const pod = podName();
+const log = createLogger(config.logLevel, pod);
+const app = new App(config, loadUws(), log, pod);
+const { sio } = app;
+/** What sockets saw of their end: [id, event, reason or rooms]. */
+const ends = [];
+
+process.on('unhandledRejection', () => app.noteFault());
+
+function serve(socket) {
+  const seen = { ...socket.handshake, requestUserAgent: socket.request.headers['user-agent'] };
+  const outgoing = [];
+  socket.onAnyOutgoing((event) => outgoing.push(event));
+  socket.on('echo', (...args) => socket.emit('echo', ...args, 0));
+  socket.on('ack', (...args) => args.pop()(...args));
+  socket.on('ask', async (question, done) => {
+    try {
+      done(await socket.timeout(500).emitWithAck('question', question));
+    } catch (error) {
+      done(String(error));
+    }
+  });
+  socket.on('many', (count) => {
+    for (let i = 0; i < count; i++) socket.emit('one of many', i);
+  });
+  socket.on('join', async (room, done) => {
+    await socket.join(room);
+    done([...socket.rooms]);
+  });
+  socket.on('leave', async (room, done) => {
+    await socket.leave(room);
+    done([...socket.rooms]);
+  });
+  socket.on('to', (room, ...args) => socket.to(room).emit('sent', ...args, 0));
+  socket.on('broadcast', (...args) => socket.broadcast.emit('sent', ...args, 0));
+  socket.on('everybody', (...args) => socket.nsp.emit('sent', ...args, 0));
+  socket.on('except', (room, ...args) => socket.nsp.except(room).emit('sent', ...args, 0));
+  socket.on('volatile', (...args) => socket.volatile.emit('sent', ...args, 0));
+  socket.on('ask everybody', async (done) => done(await socket.nsp.timeout(2000).emitWithAck('question', 'all')));
+  socket.on('kick', (close) => socket.disconnect(close));
+  socket.on('kick all', (room) => socket.nsp.in(room).disconnectSockets(true));
+  socket.on('move all', (from, to, done) => {
+    socket.nsp.in(from).socketsJoin(to);
+    void socket.nsp
+      .in(to)
+      .fetchSockets()
+      .then((sockets) => done(sockets.map(({ id }) => id)));
+  });
+  socket.on('who am I', (done) => {
+    const { headers, auth } = socket.handshake;
+    const now = { headers: Object.keys(headers).length, auth: Object.keys(auth).length };
+    const transport = socket.conn.transport.name;
+    done({ id: socket.id, transport, protocol: socket.conn.protocol, peer: socket.conn.remoteAddress, seen, now });
+  });
+  socket.on('what was sent', (done) => done(outgoing));
+  socket.on('how did it end', (id, done) => done(ends.filter(([of]) => of === id).map(([, ...rest]) => rest)));
+  socket.use(([event], next) => next(event === 'forbidden' ? new Error('not this one') : undefined));
+  socket.on('error', (error) => socket.emit('told', error.message, 0));
+  socket.on('disconnecting', (reason) => ends.push([socket.id, 'disconnecting', reason, socket.rooms.has('a room')]));
+  socket.on('disconnect', (reason) => ends.push([socket.id, 'disconnect', reason, socket.rooms.size > 0]));
+}
+
+sio.use((socket, next) => {
+  if (socket.handshake.auth.refuse) next(Object.assign(new Error('refused'), { data: { why: 'you asked for it' } }));
+  // Later than the CONNECT packet's own turn of the loop.
+  else if (socket.handshake.auth.slow) setTimeout(next, 50);
+  else next();
+});
+sio.on('connection', serve);
+sio.of('/second').on('connection', serve);
+sio
+  .of('/guarded')
+  .use((socket, next) => next(socket.handshake.auth.token === 'right' ? undefined : new Error('wrong token')));
+sio.of('/guarded').on('connection', serve);
+sio.of(/^\/dynamic-\d+$/).on('connection', serve);
+
+await app.start();
