@@ -1,5 +1,5 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
-import { Gauge, type Registry, collectDefaultMetrics } from 'prom-client';
+import { Counter, Gauge, type Registry } from 'prom-client';
 
 /** What is running. */
 export interface Build {
@@ -20,7 +20,50 @@ function delay(histogram: IntervalHistogram, quantile: number): number {
   return Math.max(0, between - RESOLUTION_MS * 1e6) / NANOSECONDS;
 }
 
-/** Adds what is known of the process: its build, the delay of its event loop, and prom-client's own basics. */
+/**
+ * Adds the basics of a process, under the names that Prometheus's own clients use.
+ *
+ * Not prom-client's defaults: they list the open files at every scrape, which stops the loop for 44 ms with 10,000
+ * clients.
+ */
+function addBasics(registry: Registry): void {
+  const registers = [registry];
+  const cpu = new Counter({
+    name: 'process_cpu_seconds_total',
+    help: 'CPU time of the process, user and system, in seconds',
+    registers,
+    collect() {
+      const { user, system } = process.cpuUsage();
+      cpu.reset();
+      cpu.inc((user + system) / 1e6);
+    },
+  });
+  new Gauge({
+    name: 'process_start_time_seconds',
+    help: 'When the process started, in seconds since 1970',
+    registers,
+  }).set(performance.timeOrigin / 1000);
+  // The first to be asked, in the order they are made, asks for all three.
+  const resident = new Gauge({
+    name: 'process_resident_memory_bytes',
+    help: 'Resident memory of the process',
+    registers,
+    collect() {
+      const memory = process.memoryUsage();
+      resident.set(memory.rss);
+      heap.set(memory.heapUsed);
+      external.set(memory.external);
+    },
+  });
+  const heap = new Gauge({ name: 'nodejs_heap_size_used_bytes', help: 'Heap in use', registers });
+  const external = new Gauge({
+    name: 'nodejs_external_memory_bytes',
+    help: 'Memory of buffers and the like',
+    registers,
+  });
+}
+
+/** Adds what is known of the process: its build, the delay of its event loop, its CPU time and its memory. */
 export function addProcessMetrics(registry: Registry, { version, uws }: Build): void {
   new Gauge({
     name: 'gateway_build_info',
@@ -42,5 +85,5 @@ export function addProcessMetrics(registry: Registry, { version, uws }: Build): 
     },
   });
 
-  collectDefaultMetrics({ register: registry });
+  addBasics(registry);
 }
