@@ -64,9 +64,8 @@ export class RedisParts {
       pod,
       maxlen: config.journalMaxlen,
       listener: {
-        onEntry: (entry) => {
-          if (isBridged(entry)) this.bridge.seen(entry);
-          listener.onEntry(entry);
+        onEntry: (entry, since) => {
+          listener.onEntry(entry, isBridged(entry) ? this.bridge.seen(entry) : since);
         },
         onGap: (reason, requested, resumed) => {
           this.bridge.skipped();
@@ -145,7 +144,12 @@ export class RedisParts {
     this.bridge.start();
   }
 
-  /** Hands the bridge over and stops reading. May be called twice. */
+  /** Hands the bridge over; reading goes on. */
+  async retire(): Promise<void> {
+    await this.bridge.retire();
+  }
+
+  /** Stops bridging and reading. May be called twice. */
   async stop(): Promise<void> {
     await this.bridge.stop();
     await Promise.all([this.#subscriptionLink.stop(), this.#readerLink.stop()]);

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { TemplatedApp } from 'uWebSockets.js';
 import { publishGuard } from './admin/access.js';
@@ -21,11 +22,24 @@ import { Rejections } from './ingest/rejections.js';
 import { AppendError, type Journal, type JournalListener } from './journal/journal.js';
 import { MemoryJournal } from './journal/memory-journal.js';
 import { describeRedis } from './redis/url.js';
-import type { Uws } from './uws.js';
+import { type Uws, uwsVersion } from './uws.js';
 import { type FeedServer, WebSocketManager } from './websocket/websocket-manager.js';
 
-/** Each step of a stop gets at most this long, so that all of them together end within Kubernetes's patience. */
+/**
+ * Each step of a stop gets at most this long, beside the time that it is meant to take, so that all of them together end
+ * within Kubernetes's patience.
+ */
 const STOP_STEP_MS = 1000;
+
+/** One step of a stop; `takes` is how long it is meant to take, in ms. */
+interface StopStep {
+  readonly name: string;
+  readonly takes?: number;
+  readonly run: () => unknown;
+}
+
+/** Beyond the time that the drain is spread over: the last clients need a moment to hear of it. */
+const DRAIN_END_MS = 2500;
 
 /** How often clients with topics are told where the journal is. */
 const CHECKPOINT_MS = 10_000;
@@ -47,7 +61,7 @@ export class App {
   readonly #config: Config;
   readonly #uws: Uws;
   readonly #log: Logger;
-  readonly #metrics = new Metrics();
+  readonly #metrics = new Metrics({ version: version(), uws: uwsVersion() });
   readonly #fanout: Fanout;
   readonly #journal: Journal;
   readonly #redis: RedisParts | undefined;
@@ -61,6 +75,7 @@ export class App {
   #announced: boolean | undefined;
   #checkpoints: NodeJS.Timeout | undefined;
   #stopping: Promise<void> | undefined;
+  readonly #hurry = new AbortController();
 
   /** @param pod - a name that no other process has */
   constructor(config: Config, uws: Uws, log: Logger, pod: string) {
@@ -68,9 +83,16 @@ export class App {
     this.#uws = uws;
     this.#log = log;
 
-    this.#fanout = new Fanout({ publish: (rooms, packet) => this.#websocket.publish(rooms, packet) });
+    this.#fanout = new Fanout(
+      { publish: (rooms, packet) => this.#websocket.publish(rooms, packet) },
+      ({ clients, seconds, age }) => {
+        this.#metrics.deliveries.inc(clients);
+        this.#metrics.fanout.observe(seconds);
+        if (age !== undefined) this.#metrics.publishToFanout.observe(age);
+      },
+    );
     const listener: JournalListener = {
-      onEntry: (entry) => this.#fanout.deliver(entry),
+      onEntry: (entry, since) => this.#fanout.deliver(entry, since),
       onGap: (reason, requested, resumed) => this.#fanout.gap(reason, requested, resumed),
     };
     if (config.redis === undefined) {
@@ -107,12 +129,15 @@ export class App {
     this.#metrics.watch({
       connections: () => this.#websocket.transports(),
       sessions: () => this.#websocket.connections,
+      bufferedBytes: () => this.#websocket.bufferedBytes(),
+      draining: () => (this.#state === 'stopping' ? 1 : 0),
       journalSeq: () => this.#journal.head().seq,
       redis: this.#redis && {
         up: () => (this.#redis?.linked === true ? 1 : 0),
         bridging: () => (this.#redis?.bridge.holding === true ? 1 : 0),
         waiting: () => this.#redis?.bridge.waiting ?? 0,
         lag: () => this.#redis?.journal.reader.lag ?? 0,
+        lagSeconds: () => this.#redis?.journal.reader.lagSeconds ?? 0,
       },
     });
   }
@@ -166,7 +191,11 @@ export class App {
     this.#metrics.faults.inc();
   }
 
-  /** Stops everything, in order; every step runs even if one before it failed. May be called twice. */
+  /**
+   * Stops everything, in order; every step runs even if one before it failed. May be called twice.
+   *
+   * The clients are let go over a time, and are served until then: see {@link hurry}.
+   */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
@@ -174,24 +203,49 @@ export class App {
 
   async #stop(): Promise<void> {
     this.#state = 'stopping';
-    clearInterval(this.#checkpoints);
-    const steps: [string, () => unknown][] = [
-      ['refuse new clients', () => this.#websocket.refuseNew()],
+    const { drainDelay, drainDuration } = this.#config;
+    const steps: StopStep[] = [
+      // Load balancers need a moment to see that this pod is not ready; whom they still send is taken.
+      { name: 'wait for the load balancers', takes: drainDelay, run: () => this.#pause(drainDelay) },
+      { name: 'refuse new clients', run: () => this.#websocket.refuseNew() },
+      // Before the clients go, so that another pod is the bridge by then; this one goes on reading for its clients.
+      { name: 'hand the bridge over', run: () => this.#redis?.retire() },
+      { name: 'let the clients go', takes: drainDuration + DRAIN_END_MS, run: () => this.#drain(drainDuration) },
+      { name: 'stop listening', run: () => this.#listeners.at(-1)?.close() },
+      { name: 'close the clients', run: () => this.#websocket.close() },
+      { name: 'end the checkpoints', run: () => clearInterval(this.#checkpoints) },
+      { name: 'stop reading', run: () => this.#redis?.stop() },
+      { name: 'close Redis', run: () => this.#redis?.close() },
+      { name: 'close the public app', run: () => this.#publicApp.close() },
       // The admin port goes last: health checks should see "draining", not a closed port.
-      ['stop listening', () => this.#listeners.at(-1)?.close()],
-      ['stop reading', () => this.#redis?.stop()],
-      ['close the clients', () => this.#websocket.close()],
-      ['close Redis', () => this.#redis?.close()],
-      ['close the public app', () => this.#publicApp.close()],
-      ['close the admin app', () => this.#adminApp.close()],
+      { name: 'close the admin app', run: () => this.#adminApp.close() },
     ];
-    for (const [name, step] of steps) {
+    for (const { name, takes = 0, run } of steps) {
       try {
-        await within(STOP_STEP_MS, name, Promise.resolve(step()));
+        await within(takes + STOP_STEP_MS, name, Promise.resolve(run()));
       } catch (error) {
         this.#log.warn({ step: name, reason: messageOf(error) }, 'a step of the stop failed; going on');
       }
     }
+  }
+
+  /** Lets a stop, under way or to come, do without its waits: all clients go at once. May be called twice. */
+  hurry(): void {
+    this.#hurry.abort();
+  }
+
+  async #pause(duration: number): Promise<void> {
+    await sleep(duration, undefined, { signal: this.#hurry.signal }).catch(() => {});
+  }
+
+  async #drain(duration: number): Promise<void> {
+    this.#log.info({ clients: this.#websocket.connections, seconds: duration / 1000 }, 'letting the clients go');
+    await this.#websocket.drain({
+      duration,
+      hurry: this.#hurry.signal,
+      // Until then a request of a polling client may need a TCP connection; new clients get 503 on it.
+      onNoPolling: () => this.#listeners.at(-1)?.close(),
+    });
   }
 
   #buildWebSocket(app: TemplatedApp): WebSocketManager {
@@ -217,9 +271,13 @@ export class App {
       events: {
         connected: () => this.#metrics.connects.inc(),
         disconnected: (reason) => this.#metrics.disconnects.inc({ reason }),
+        slow: () => this.#metrics.slow.inc(),
         refused: (reason) => this.#metrics.refusals.inc({ reason }),
         recovery: (result) => this.#metrics.recoveries.inc({ result }),
-        replayed: (entries) => this.#metrics.replayed.inc(entries),
+        replayed: (entries) => {
+          this.#metrics.replayed.inc(entries);
+          this.#metrics.deliveries.inc(entries);
+        },
       },
       log: this.#log,
     });

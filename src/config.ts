@@ -41,6 +41,10 @@ export interface Config {
   readonly connectTimeout: number;
   /** Bytes one client may send in one message. */
   readonly maxPayload: number;
+  /** SIGTERM: how long clients are still taken while load balancers notice that this pod is going. */
+  readonly drainDelay: number;
+  /** SIGTERM: the time over which the clients are let go. */
+  readonly drainDuration: number;
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
 }
 
@@ -164,6 +168,7 @@ const VARIABLES = {
   PING_TIMEOUT: wholeNumber(100, 3_600_000, 20_000, 'milliseconds'),
   CONNECT_TIMEOUT: wholeNumber(100, 3_600_000, 45_000, 'milliseconds'),
   MAX_PAYLOAD: wholeNumber(256, 64 * ONE_MEBIBYTE, 16_384, 'bytes'),
+  DRAIN_DELAY_SECONDS: wholeNumber(0, 3600, 5, 'seconds'),
   DRAIN_SECONDS: wholeNumber(0, 3600, 20, 'seconds'),
   LOG_LEVEL: {
     schema: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
@@ -248,6 +253,8 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     pingTimeout: v.PING_TIMEOUT,
     connectTimeout: v.CONNECT_TIMEOUT,
     maxPayload: v.MAX_PAYLOAD,
+    drainDelay: v.DRAIN_DELAY_SECONDS * 1000,
+    drainDuration: v.DRAIN_SECONDS * 1000,
     logLevel: v.LOG_LEVEL,
   });
 }

@@ -21,11 +21,16 @@ async function main(): Promise<void> {
     log.error({ err: error }, 'a promise was rejected and nobody handled it');
   });
   let stopping = false;
+  let hurried = false;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
-      if (stopping) process.exit(KILLED_BY_SIGNAL + SIGNAL_NUMBERS[signal]);
+      if (hurried) process.exit(KILLED_BY_SIGNAL + SIGNAL_NUMBERS[signal]);
+      // Whoever types Ctrl-C sits there and waits; an orchestrator sends SIGTERM and has clients to keep.
+      hurried = stopping || signal === 'SIGINT';
+      log.info({ signal }, stopping ? 'stopping at once' : 'stopping');
+      if (hurried) app.hurry();
+      if (stopping) return;
       stopping = true;
-      log.info({ signal }, 'stopping');
       void app.stop().finally(() => process.exit(EXIT.ok));
     });
   }

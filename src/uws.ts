@@ -1,9 +1,19 @@
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import type * as uWebSockets from 'uWebSockets.js';
 import { EXIT, StartError, messageOf } from './errors.js';
 
 /** The uWebSockets.js module. */
 export type Uws = typeof uWebSockets;
+
+/** Version of the installed package. Its number is that of the upstream release, but for the last part. */
+export function uwsVersion(): string {
+  // Beside the module and not through its name, under which the package does not show it.
+  const path = join(dirname(createRequire(import.meta.url).resolve('uWebSockets.js')), 'package.json');
+  const { version } = JSON.parse(readFileSync(path, 'utf8')) as { version: string };
+  return version;
+}
 
 /**
  * Loads uWebSockets.js, which is a binary for one platform and one major version of Node.js.

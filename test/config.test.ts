@@ -49,6 +49,8 @@ const DEFAULTS: Config = {
   pingTimeout: 20_000,
   connectTimeout: 45_000,
   maxPayload: 16_384,
+  drainDelay: 5000,
+  drainDuration: 20_000,
   logLevel: 'info',
 };
 

@@ -94,7 +94,7 @@ describe('the banner', () => {
 
   test('stays out of standard output, which is only JSON lines when it is not a terminal', async () => {
     const redis = await RedisServer.start(cleanup);
-    const pod = await Pod.start(cleanup, { REDIS_URL: redis.url, LOG_LEVEL: 'trace' });
+    const pod = await Pod.start(cleanup, { REDIS_URL: redis.url, LOG_LEVEL: 'trace', DRAIN_SECONDS: '0' });
     await lineToPaste(pod);
     await clientsOf(pod);
     await redis.client(cleanup).publish('new_signal', 'not a signal');
@@ -138,7 +138,7 @@ describe('a signal to stop', () => {
     expect(await pod.child.kill('SIGTERM')).toBe(0);
   });
 
-  test('that comes a second time ends the process at once, with the code of a killed process', async () => {
+  test('that comes after SIGINT ends the process at once, with the code of a killed process', async () => {
     const redis = await RedisServer.start(cleanup);
     const pod = await Pod.start(cleanup, { REDIS_URL: redis.url });
     await clientsOf(pod);

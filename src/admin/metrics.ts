@@ -1,10 +1,15 @@
-import { Counter, Gauge, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Route } from './http.js';
+import { type Build, addProcessMetrics } from './process-metrics.js';
 
 /** Numbers that are read when Prometheus asks, rather than counted. */
 export interface Gauges {
   connections(): Readonly<Record<'websocket' | 'polling', number>>;
   sessions(): number;
+  /** Bytes that wait to be read by clients. */
+  bufferedBytes(): number;
+  /** 1 while the process stops. */
+  draining(): number;
   /** Number of the newest journal entry this pod has delivered. */
   journalSeq(): number;
   /** Unset in embedded mode. */
@@ -20,7 +25,14 @@ export interface RedisGauges {
   waiting(): number;
   /** Entries in Redis that this pod has not read yet. */
   lag(): number;
+  /** How late the reading is at most. */
+  lagSeconds(): number;
 }
+
+/** From 50 µs, which a handful of clients takes, to 1 s. */
+const FANOUT_BUCKETS = [0.000_05, 0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1];
+/** From 100 µs, which is one way through Redis on the same machine, to what a takeover of the bridge costs. */
+const PUBLISH_BUCKETS = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 /** The metrics of one process, in Prometheus's format. */
 export class Metrics {
@@ -36,17 +48,44 @@ export class Metrics {
   ]);
   readonly connects = this.#counter('gateway_connects_total', 'Clients that connected');
   readonly disconnects = this.#counter('gateway_disconnects_total', 'Clients that disconnected', ['reason']);
+  readonly slow = this.#counter('gateway_slow_clients_total', 'Clients cut because they did not read');
   readonly refusals = this.#counter('gateway_refusals_total', 'Requests of clients refused before any work was done', [
     'reason',
   ]);
+  readonly deliveries = this.#counter(
+    'gateway_deliveries_total',
+    'Entries of the journal handed to clients of this pod, live and replayed, counted once for each client. One that is ' +
+      'cut before it has read what was handed to it gets that again, and it counts again. Welcomes, gaps and ' +
+      'checkpoints, and what the gateway says of itself, do not count',
+  );
+  readonly replayed = this.#counter('gateway_replayed_entries_total', 'Entries sent to clients that had missed them');
   readonly recoveries = this.#counter('gateway_recoveries_total', 'Clients that asked for what they missed', [
     'result',
   ]);
-  readonly replayed = this.#counter('gateway_replayed_entries_total', 'Entries sent to clients that had missed them');
   readonly dropped = this.#counter('gateway_messages_dropped_total', 'Good messages from Pub/Sub that were given up', [
     'reason',
   ]);
   readonly faults = this.#counter('gateway_unhandled_faults_total', 'Errors that no part of the gateway handled');
+  readonly fanout = new Histogram({
+    name: 'gateway_fanout_seconds',
+    help: 'How long it took to hand one entry to all clients of this pod',
+    buckets: FANOUT_BUCKETS,
+    registers: [this.#registry],
+  });
+  readonly publishToFanout = new Histogram({
+    name: 'gateway_publish_to_fanout_seconds',
+    help:
+      'From a message coming into this pod until it was handed to all clients of this pod. Pub/Sub: from when this pod ' +
+      'heard it, on every pod. HTTP: from when it was found good, on the pod that was asked',
+    buckets: PUBLISH_BUCKETS,
+    registers: [this.#registry],
+  });
+
+  constructor(build: Build) {
+    addProcessMetrics(this.#registry, build);
+    // An alert on any increase needs a value before the first one.
+    for (const reason of ['full', 'expired']) this.dropped.inc({ reason }, 0);
+  }
 
   /** Adds what is read on demand. */
   watch(gauges: Gauges): void {
@@ -62,6 +101,12 @@ export class Metrics {
     this.#gauge('gateway_sessions', 'Engine.IO sessions, including clients that are still connecting', () =>
       gauges.sessions(),
     );
+    this.#gauge(
+      'gateway_buffered_bytes',
+      'Bytes that wait to be read by clients; an estimate from 1,000 of them where there are more',
+      () => gauges.bufferedBytes(),
+    );
+    this.#gauge('gateway_draining', 'Whether this pod is stopping and lets its clients go', () => gauges.draining());
     this.#gauge('gateway_journal_seq', 'Number of the newest journal entry delivered', () => gauges.journalSeq());
     const { redis } = gauges;
     if (redis === undefined) return;
@@ -71,6 +116,11 @@ export class Metrics {
       redis.waiting(),
     );
     this.#gauge('gateway_reader_lag_entries', 'Entries in the journal not read yet', () => redis.lag());
+    this.#gauge(
+      'gateway_reader_lag_seconds',
+      'Time since this pod last had read the whole journal; 0 while it has. Grows while Redis can not be reached',
+      () => redis.lagSeconds(),
+    );
   }
 
   /** `GET /metrics`. */

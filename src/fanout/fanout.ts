@@ -13,8 +13,19 @@ export interface Audience {
    * MUST deliver in the order of the calls. A client is in at most one of the rooms given.
    *
    * @param packet - a Socket.IO packet, encoded
+   * @returns clients it was handed to
    */
-  publish(rooms: readonly string[], packet: string): void;
+  publish(rooms: readonly string[], packet: string): number;
+}
+
+/** What is known of one entry's fan-out. */
+export interface Delivery {
+  /** Clients that it was handed to. */
+  readonly clients: number;
+  /** How long that took, in seconds. */
+  readonly seconds: number;
+  /** Seconds since the message came into this pod; `undefined` where it came in elsewhere, since pods share no clock. */
+  readonly age: number | undefined;
 }
 
 /** Name under which a gateway speaks of itself in `status_update`. */
@@ -25,15 +36,26 @@ export class Fanout {
   /** What clients that come late are told of the services. */
   readonly statuses = new StatusBoard();
   readonly #audience: Audience;
+  readonly #onDelivered: (delivery: Delivery) => void;
 
-  constructor(audience: Audience) {
+  /** @param onDelivered - told of every entry, for counters */
+  constructor(audience: Audience, onDelivered: (delivery: Delivery) => void) {
     this.#audience = audience;
+    this.#onDelivered = onDelivered;
   }
 
-  /** Delivers one entry. */
-  deliver(entry: JournalEntry): void {
+  /**
+   * Delivers one entry.
+   *
+   * @param since - as in `JournalListener.onEntry`
+   */
+  deliver(entry: JournalEntry, since?: number): void {
+    const begin = performance.now();
     if (entry.service !== undefined) this.#note(entry.service, entry.json);
-    this.#audience.publish(roomsOfEntry(entry), encodeEntry(entry));
+    const clients = this.#audience.publish(roomsOfEntry(entry), encodeEntry(entry));
+    const end = performance.now();
+    const age = since === undefined ? undefined : (end - since) / 1000;
+    this.#onDelivered({ clients, seconds: (end - begin) / 1000, age });
   }
 
   /** Notes what the services said last, without telling those who are connected. */

@@ -61,8 +61,8 @@ export class BridgeQueue {
   readonly #byContent = new Map<string, Item[]>();
   /** Entries seen before their message was heard: when. */
   readonly #ahead = new Map<string, number[]>();
-  /** Ids that this pod has appended and not yet seen. */
-  readonly #appended = new Set<string>();
+  /** Ids that this pod has appended and not yet seen: when their messages were heard. */
+  readonly #appended = new Map<string, number>();
   #size = 0;
   /** When the newest message that has come out of the journal was heard. */
   #newestMatched = 0;
@@ -107,19 +107,28 @@ export class BridgeQueue {
     return dropped;
   }
 
-  /** Notes an entry that a bridge has appended, as it comes out of the journal. */
-  seen(entry: SeenEntry, now: number): void {
-    if (this.#appended.delete(entry.id)) return;
+  /**
+   * Notes an entry that a bridge has appended, as it comes out of the journal.
+   *
+   * @returns when its message was heard; `undefined` if it was not yet
+   */
+  seen(entry: SeenEntry, now: number): number | undefined {
+    const own = this.#appended.get(entry.id);
+    if (own !== undefined) {
+      this.#appended.delete(entry.id);
+      return own;
+    }
     const key = keyOf(entry.event, entry.json);
     const item = this.#items.get(entry.id) ?? this.#byContent.get(key)?.[0];
     if (item !== undefined) {
       this.#newestMatched = Math.max(this.#newestMatched, item.at);
       this.#remove(item);
-      return;
+      return item.at;
     }
     const ahead = this.#ahead.get(key);
     if (ahead === undefined) this.#ahead.set(key, [now]);
     else ahead.push(now);
+    return undefined;
   }
 
   /** Forgets what was heard: this pod can not tell any more what of it is in the journal. */
@@ -164,7 +173,7 @@ export class BridgeQueue {
       // It may have come out of the journal before the confirmation came.
       if (item === undefined) continue;
       this.#remove(item);
-      this.#appended.add(id);
+      this.#appended.set(id, item.at);
     }
   }
 

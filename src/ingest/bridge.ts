@@ -52,6 +52,10 @@ const PASSED_OVER_MS = 3000;
 /** The same while nothing later is there: longer, since a holder may just be slow. */
 const FORGOTTEN_MS = 8000;
 const CANARY_PATIENCE_MS = 3000;
+/** How long a pod that has handed the bridge over leaves it to others. */
+const RETIRED_MS = 2000;
+/** Said on the channel of the canaries when the lease is free; has a letter that no canary has. */
+const RELEASED = 'released!';
 const BATCH = 500;
 const RETRY_MS = 100;
 
@@ -81,6 +85,7 @@ export class Bridge {
   #canary: { text: string; at: number } | undefined;
   #timer: NodeJS.Timeout | undefined;
   #ticking: Promise<void> | undefined;
+  #retiredAt: number | undefined;
   #stopped = false;
 
   constructor(options: BridgeOptions) {
@@ -117,7 +122,7 @@ export class Bridge {
       void this.#resign('the link to Redis is lost');
       return;
     }
-    this.#upSince ??= Date.now();
+    this.#upSince ??= performance.now();
     this.#tick();
   }
 
@@ -128,24 +133,40 @@ export class Bridge {
 
   /** Notes that the subscription was made anew: nothing that was published before it is going to be heard. */
   resubscribed(): void {
-    this.#queue.forgetSeen(Date.now());
+    this.#queue.forgetSeen(performance.now());
   }
 
   /** Takes a good message from Pub/Sub. */
   heard(message: FeedMessage): void {
-    const dropped = this.#queue.heard(message, Date.now());
+    const dropped = this.#queue.heard(message, performance.now());
     if (dropped > 0) this.#options.onDropped(dropped, 'full');
     void this.#pump();
   }
 
-  /** Takes an entry of the journal that some bridge has appended. */
-  seen(entry: SeenEntry): void {
-    this.#queue.seen(entry, Date.now());
+  /**
+   * Takes an entry of the journal that some bridge has appended.
+   *
+   * @returns when this pod heard its message, on the clock of `performance.now()`; `undefined` if it has not yet
+   */
+  seen(entry: SeenEntry): number | undefined {
+    return this.#queue.seen(entry, performance.now());
   }
 
   /** Takes a canary from Pub/Sub. */
   heardCanary(text: string): void {
     if (this.#canary?.text === text) this.#canary = undefined;
+    else if (text === RELEASED) this.#tick();
+  }
+
+  /**
+   * Hands the bridge to another pod while this one still serves clients. Where no other takes it, this one takes it
+   * back: what is published while nobody bridges would be lost.
+   */
+  async retire(): Promise<void> {
+    this.#retiredAt = performance.now();
+    await this.#ticking;
+    await this.#pump();
+    await this.#resign('draining', true);
   }
 
   /** Appends what is left, gives the lease back. May be called twice. */
@@ -154,7 +175,7 @@ export class Bridge {
     this.#stopped = true;
     await this.#ticking;
     await this.#pump();
-    await this.#resign('stopping');
+    await this.#resign('stopping', true);
   }
 
   #tick(): void {
@@ -169,8 +190,9 @@ export class Bridge {
   }
 
   async #lease(): Promise<void> {
-    const now = Date.now();
+    const now = performance.now();
     if (this.#upSince === undefined) return;
+    if (this.#retiredAt !== undefined && this.#token === undefined && now - this.#retiredAt < RETIRED_MS) return;
     // Only what this pod would have seen by now can be missing.
     const isCurrent = this.#options.journal.lag() === 0;
     const dropped = this.#holding || !isCurrent ? 0 : this.#queue.expire(now);
@@ -286,13 +308,18 @@ export class Bridge {
     this.#canary = undefined;
   }
 
-  async #resign(reason: string): Promise<void> {
+  /** @param isOrderly - the subscription is in force: this pod has heard what there was to hear */
+  async #resign(reason: string, isOrderly = false): Promise<void> {
     const token = this.#token;
     if (token === undefined) return;
-    const clean = this.#stopped && this.#queue.length === 0;
+    const clean = isOrderly && this.#queue.length === 0;
     this.#lost(reason);
-    await this.#options.journal.release(token, clean).catch((error: unknown) => {
+    try {
+      await this.#options.journal.release(token, clean);
+      // So that what is published now waits for no tick of the pod that comes next.
+      if (clean) await this.#options.publishCanary(RELEASED);
+    } catch (error) {
       this.#options.log.debug({ reason: messageOf(error) }, 'the lease could not be released; it expires by itself');
-    });
+    }
   }
 }

@@ -21,8 +21,13 @@ export interface StatusEntry extends Offset {
 
 /** Who gets what the journal has. */
 export interface JournalListener {
-  /** Gets every entry, in order, each once. MUST NOT throw. */
-  onEntry(entry: JournalEntry): void;
+  /**
+   * Gets every entry, in order, each once. MUST NOT throw.
+   *
+   * @param since - when its message came into this pod, on the clock of `performance.now()`; `undefined` where it came
+   *   in on another
+   */
+  onEntry(entry: JournalEntry, since?: number): void;
   /** Told when entries are lost for this reader: it was at one place and goes on after another. */
   onGap(reason: GapReason, requested: Offset, resumed: Offset): void;
 }

@@ -23,11 +23,12 @@ export class MemoryJournal implements Journal {
 
   append(messages: readonly FeedMessage[]): Promise<readonly Offset[]> {
     const places: Offset[] = [];
+    const since = performance.now();
     for (const message of messages) {
       const seq = this.#ring.head.seq + 1;
       const entry: JournalEntry = { ...message, epoch: this.#epoch, seq, id: String(seq) };
       this.#ring.push(entry);
-      this.#listener.onEntry(entry);
+      this.#listener.onEntry(entry, since);
       places.push({ epoch: this.#epoch, seq });
     }
     return Promise.resolve(places);

@@ -57,6 +57,8 @@ const LOOK_EVERY_MS = 100;
 const CLAIM_TTL_MS = 5000;
 /** How long a client whose offset is ahead of this pod is held. */
 const AHEAD_PATIENCE_MS = 5000;
+/** Appended entries whose way out of the journal is timed at once. */
+const MAX_TIMED = 10_000;
 /** Clients held at most; each is looked at for every entry. */
 const MAX_WAITING = 10_000;
 
@@ -92,6 +94,8 @@ export class RedisJournal implements Journal {
   /** When an append last looked whether a new epoch is due, ms. */
   #lookedAt = 0;
   readonly #waiting = new Set<() => void>();
+  /** When entries that this pod appends came in, by id, until they are read. */
+  readonly #timed = new Map<string, number>();
 
   constructor(options: RedisJournalOptions) {
     this.#options = options;
@@ -108,7 +112,9 @@ export class RedisJournal implements Journal {
       Math.min(PRELOAD, options.maxlen),
       {
         onEntry: (entry) => {
-          listener.onEntry(entry);
+          const since = this.#timed.get(entry.id);
+          this.#timed.delete(entry.id);
+          listener.onEntry(entry, since);
           for (const wake of this.#waiting) wake();
         },
         onGap: (reason, requested, resumed) => listener.onGap(reason, requested, resumed),
@@ -123,6 +129,10 @@ export class RedisJournal implements Journal {
 
   async append(messages: readonly FeedMessage[]): Promise<readonly Offset[]> {
     const named = messages.map((message) => ({ id: entryId('h'), message }));
+    // Those that were never read, because they were not appended or were lost with a failover, must not add up.
+    if (this.#timed.size + named.length > MAX_TIMED) this.#timed.clear();
+    const since = performance.now();
+    for (const { id } of named) this.#timed.set(id, since);
     const [outcome, epoch, first] = await this.#append(named, '', 0);
     if (outcome !== 'OK' || epoch === undefined) throw new AppendError('Redis was too late to take the messages');
     return messages.map((_, index) => ({ epoch, seq: Number(first) + index }));

@@ -69,6 +69,9 @@ export class RedisReader {
   readonly #accepted = new Set<string>();
   #rename: Junction['rename'];
   #redisHead = 0;
+  #isReading = false;
+  /** When the reader last had all that was in the journal. */
+  #atEnd = performance.now();
 
   /**
    * @param ring - filled by the reader
@@ -87,6 +90,14 @@ export class RedisReader {
     return Math.max(0, this.#redisHead - this.#position);
   }
 
+  /**
+   * How late the reading is at most, in seconds: the time since the reader last had everything; 0 while it has. An answer
+   * that Redis owes is late after {@link BLOCK_MS} and {@link GRACE_MS}, and the reading counts as broken.
+   */
+  get lagSeconds(): number {
+    return this.#isReading && this.lag === 0 ? 0 : (performance.now() - this.#atEnd) / 1000;
+  }
+
   /** Stream position of the newest entry read. */
   get position(): number {
     return this.#position;
@@ -100,20 +111,26 @@ export class RedisReader {
   async session(redis: ReaderConnection, up: () => void): Promise<void> {
     await within(LOCATE_LIMIT_MS, 'looking for the place in the journal', this.#locate(redis));
     let goal: number | undefined = this.#redisHead;
-    for (;;) {
-      if (goal !== undefined && this.#position >= goal) {
-        up();
-        goal = undefined;
+    this.#isReading = true;
+    try {
+      for (;;) {
+        if (this.lag === 0) this.#atEnd = performance.now();
+        if (goal !== undefined && this.#position >= goal) {
+          up();
+          goal = undefined;
+        }
+        const entries = await this.#next(redis);
+        if (entries.length === 0) {
+          goal = await this.#checkIdle(redis, goal);
+        } else {
+          const unknown = await this.#take(redis, entries);
+          if (unknown === undefined) continue;
+          await this.#locate(redis);
+          this.#accepted.add(unknown);
+        }
       }
-      const entries = await this.#next(redis);
-      if (entries.length === 0) {
-        goal = await this.#checkIdle(redis, goal);
-      } else {
-        const unknown = await this.#take(redis, entries);
-        if (unknown === undefined) continue;
-        await this.#locate(redis);
-        this.#accepted.add(unknown);
-      }
+    } finally {
+      this.#isReading = false;
     }
   }
 

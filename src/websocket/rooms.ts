@@ -58,14 +58,24 @@ export class Rooms {
     return this.#polling.size;
   }
 
-  /** Sends a packet to the members of the rooms, in the order of the calls. */
-  publish(rooms: readonly string[], packet: string): void {
+  /**
+   * Sends a packet to the members of the rooms, in the order of the calls.
+   *
+   * @returns clients it was handed to
+   */
+  publish(rooms: readonly string[], packet: string): number {
     // Bytes once for all rooms; uWebSockets.js would convert a string in every call.
     const frame = Buffer.from(MESSAGE + packet);
-    for (const room of rooms) this.#app.publish(room, frame, false);
-    for (const member of this.#polling.values()) {
-      if (rooms.some((room) => member.rooms.has(room))) this.#push(member, packet);
+    let clients = 0;
+    for (const room of rooms) {
+      // uWebSockets.js knows the number; counting costs nothing per client.
+      clients += this.#app.numSubscribers(room);
+      this.#app.publish(room, frame, false);
     }
+    for (const member of this.#polling.values()) {
+      if (rooms.some((room) => member.rooms.has(room)) && this.#push(member, packet)) clients++;
+    }
+    return clients;
   }
 
   #join(room: string, id: string): void {
@@ -106,14 +116,16 @@ export class Rooms {
     if (connection !== undefined) nativeSocket(connection)?.unsubscribe(room);
   }
 
-  #push(member: PollingMember, packet: string): void {
+  /** @returns whether there was room for it */
+  #push(member: PollingMember, packet: string): boolean {
     // Counted before the write: a client that is waiting for data gets it, and drains, inside the call.
     member.buffered += packet.length;
     if (member.buffered <= this.#maxBuffered) {
       member.connection.write(packet);
-      return;
+      return true;
     }
     this.#onSlow(member.connection);
     member.connection.close(true);
+    return false;
   }
 }

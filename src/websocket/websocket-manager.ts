@@ -1,3 +1,4 @@
+import type { Socket as Connection } from 'engine.io';
 import type { Logger } from 'pino';
 import { type DefaultEventsMap, type ExtendedError, Server, type Socket } from 'socket.io';
 import { Adapter } from 'socket.io-adapter';
@@ -8,6 +9,8 @@ import { isFeedRoom, parseTopics, roomsOfClient, roomsOfEntry } from '../contrac
 import type { GapReason, JournalEntry, Resolution } from '../journal/journal.js';
 import type { AdapterFactory } from './adapter.js';
 import { Admission, type Refusal } from './admission.js';
+import { BufferSample } from './buffer-sample.js';
+import { Drain, type DrainOptions } from './drain.js';
 import { type EngineOptions, FeedEngine, bufferedBytes, sendAll } from './engine.js';
 import { LeanClients } from './lean-client.js';
 import { useLeanSockets } from './lean-socket.js';
@@ -53,7 +56,10 @@ export interface Feed {
 /** What happens on connections, for counters. */
 export interface ConnectionEvents {
   connected(): void;
+  /** @param reason - one of Socket.IO's, or what is known better; never the client's words */
   disconnected(reason: string): void;
+  /** A client was cut because it did not read. */
+  slow(): void;
   refused(reason: Refusal): void;
   recovery(result: 'recovered' | GapReason | 'retry'): void;
   replayed(entries: number): void;
@@ -74,6 +80,7 @@ export interface WebSocketManagerOptions extends EngineOptions {
 
 /** Why a connection ended, where Socket.IO's own reason says less than is known. */
 const SLOW_CLIENT = 'slow client';
+const DRAINED = 'drained';
 
 /** Bytes of a replay in flight at most: a slow client must not fill this process. */
 const REPLAY_WINDOW = 128 * 1024;
@@ -107,6 +114,8 @@ export class WebSocketManager {
   readonly #rooms: Rooms;
   readonly #admission: Admission;
   readonly #recovery: Recovery;
+  readonly #drain = new Drain();
+  readonly #buffers: BufferSample;
   readonly #options: WebSocketManagerOptions;
   readonly #welcome: Welcome;
   /** Connections that have a socket. */
@@ -145,6 +154,7 @@ export class WebSocketManager {
       maxBuffered: options.maxBackpressure,
       onSlow: (connection) => this.#engine.markSlow(connection),
     });
+    this.#buffers = new BufferSample(root.sockets);
     this.sio.use((socket, next) => this.#admit(socket, next));
     this.sio.on('connect', (socket) => this.#onConnect(socket));
   }
@@ -160,16 +170,32 @@ export class WebSocketManager {
     return { polling, websocket: Math.max(0, this.sio.of('/').sockets.size - polling) };
   }
 
-  /** Sends an encoded packet to the members of the rooms on this pod. */
-  publish(rooms: readonly string[], packet: string): void {
+  /** Bytes that wait to be read by clients: see {@link BufferSample.read}. */
+  bufferedBytes(): number {
+    return this.#buffers.read();
+  }
+
+  /**
+   * Sends an encoded packet to the members of the rooms on this pod.
+   *
+   * @returns clients it was handed to
+   */
+  publish(rooms: readonly string[], packet: string): number {
     // A client that has lost a packet must be gone before the next one, or it would have a hole.
     this.#engine.cutSlow();
-    this.#rooms.publish(rooms, packet);
+    return this.#rooms.publish(rooms, packet);
   }
 
   /** Takes no new clients; those that are connected stay. */
   refuseNew(): void {
     this.#admission.stopping = true;
+  }
+
+  /** Lets the clients go so that they come back elsewhere, as {@link Drain} says. */
+  drain(options: DrainOptions): Promise<void> {
+    // Typed as engine.io's own business, and yet the only list of all sessions.
+    const { clients } = this.#engine.server as unknown as { clients: Readonly<Record<string, Connection>> };
+    return this.#drain.run(Object.values(clients), () => this.connections, options);
   }
 
   /** Closes every connection so that the stock client connects again, elsewhere. May be called twice. */
@@ -206,7 +232,9 @@ export class WebSocketManager {
     events.connected();
     log.info({ sid: socket.id, transport: connection.transport.name, recovered: socket.recovered }, 'client connected');
     socket.on('disconnect', (reason) => {
-      const cause = this.#engine.wasSlow(connection) ? SLOW_CLIENT : reason;
+      const isSlow = this.#engine.wasSlow(connection);
+      const cause = isSlow ? SLOW_CLIENT : this.#drain.has(connection) ? DRAINED : reason;
+      if (isSlow) events.slow();
       this.#occupied.delete(connection);
       events.disconnected(cause);
       log.info({ sid: socket.id, reason: cause }, 'client disconnected');
@@ -254,6 +282,7 @@ export class WebSocketManager {
         let room = Math.min(REPLAY_WINDOW, maxBackpressure / 2) - buffered;
         const packets: string[] = [];
         let taken = 0;
+        let wanted = 0;
         for (const entry of entries) {
           const isWanted = roomsOfEntry(entry).some((name) => rooms.has(name));
           const hole = isHole(previous, entry)
@@ -266,12 +295,15 @@ export class WebSocketManager {
             // A packet larger than the window goes alone.
             if (room < 0 && (packets.length > 0 || buffered > 0)) break;
             if (hole !== '') packets.push(hole);
-            if (isWanted) packets.push(packet);
+            if (isWanted) {
+              packets.push(packet);
+              wanted++;
+            }
           }
           taken++;
         }
         sendAll(connection, packets);
-        events.replayed(packets.length);
+        events.replayed(wanted);
         return taken;
       },
     };

@@ -13,7 +13,8 @@ export class Pod {
   adminPort = 0;
 
   private constructor(env: Readonly<Record<string, string>>, nodeArgs: readonly string[], main: string | undefined) {
-    const all = { HOST, ADMIN_HOST: HOST, PORT: '0', ADMIN_PORT: '0', ...env };
+    // There is no load balancer that would have to notice.
+    const all = { HOST, ADMIN_HOST: HOST, PORT: '0', ADMIN_PORT: '0', DRAIN_DELAY_SECONDS: '0', ...env };
     this.child = new Child(process.execPath, [...nodeArgs, main ?? MAIN], all, undefined, main !== undefined);
   }
 

@@ -8,7 +8,7 @@ export function startGateway(
   env: Readonly<Record<string, string>> = {},
   nodeArgs: readonly string[] = [],
 ): Child {
-  const all = { HOST, ADMIN_HOST: HOST, PORT: '0', ADMIN_PORT: '0', ...env };
+  const all = { HOST, ADMIN_HOST: HOST, PORT: '0', ADMIN_PORT: '0', DRAIN_DELAY_SECONDS: '0', ...env };
   return cleanup.add(new Child(process.execPath, [...nodeArgs, MAIN], all), (child) => child.kill());
 }
 

@@ -1,0 +1,225 @@
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, test } from 'vitest';
+import { CheckedClient, summary } from '../support/checked-client.js';
+import { FrontDoor } from '../support/front-door.js';
+import { httpRequest } from '../support/http.js';
+import { FeedClient, Pod } from '../support/pod.js';
+import { Cleanup, HOST } from '../support/processes.js';
+import { RedisServer } from '../support/redis.js';
+import { signal } from '../support/signals.js';
+import { until } from '../support/until.js';
+
+const cleanup = new Cleanup();
+afterEach(() => cleanup.run());
+
+/** Whether somebody takes TCP connections on a port. */
+function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: HOST, port });
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}
+
+/** Most events in any second. */
+function peak(times: readonly number[]): number {
+  const sorted = times.toSorted((a, b) => a - b);
+  let first = 0;
+  let most = 0;
+  for (const [i, time] of sorted.entries()) {
+    while ((sorted[first] ?? time) <= time - 1000) first++;
+    most = Math.max(most, i - first + 1);
+  }
+  return most;
+}
+
+function handshake(pod: Pod): Promise<{ status: number; body: string }> {
+  return httpRequest(`${pod.url}/socket.io/?EIO=4&transport=polling`);
+}
+
+describe('SIGTERM', () => {
+  test(
+    'lets 120 clients go evenly, served until they go, and they are complete on the other pod',
+    { timeout: 120_000 },
+    async () => {
+      const CLIENTS = 120;
+      const SECONDS = 6;
+      const redis = await RedisServer.start(cleanup);
+      const env = { REDIS_URL: redis.url, DRAIN_SECONDS: String(SECONDS) };
+      const [leaving, staying] = await Promise.all([Pod.start(cleanup, env), Pod.start(cleanup, env)]);
+      const pods = [leaving, staying];
+      const gone: number[] = [];
+      const clients: CheckedClient[] = [];
+      for (let i = 0; i < CLIENTS; i++) {
+        const door = await FrontDoor.open(cleanup, pods);
+        door.use(leaving);
+        // One in six over long-polling.
+        const transports = i % 6 === 0 ? ['polling'] : ['websocket'];
+        const client = new CheckedClient(cleanup, door.url, { transports });
+        client.socket.on('disconnect', () => {
+          gone.push(performance.now());
+          door.use(staying);
+        });
+        clients.push(client);
+      }
+      await until('all clients to be connected', () => clients.every((c) => c.last !== undefined), {
+        seen: () => clients,
+        limit: 60_000,
+      });
+      expect(await leaving.metric('gateway_connections')).toBe(CLIENTS);
+      // Whoever bridged before, the pod that leaves must not be the one in the end.
+      const running = { now: true };
+      let sent = 0;
+      const publishing = (async () => {
+        const producer = redis.client(cleanup);
+        while (running.now) {
+          await producer.publish('new_signal', JSON.stringify(signal(sent++)));
+          await sleep(20);
+        }
+      })();
+      const end = leaving.child.kill('SIGTERM');
+      await leaving.notReady('draining');
+      expect(await leaving.metric('gateway_draining')).toBe(1);
+      expect(await end).toBe(0);
+      running.now = false;
+      await publishing;
+      const lastSeq = (): number => Math.max(...clients.map((c) => c.last?.seq ?? 0));
+      await until(
+        'every client to be complete',
+        () => lastSeq() >= sent && clients.every((c) => c.last?.seq === lastSeq()),
+        {
+          seen: () => clients.filter((c) => c.last?.seq !== lastSeq()),
+          limit: 60_000,
+        },
+      );
+      const result = summary(clients);
+      expect({ ...result, bad: result.bad.map((c) => c.toJSON()) }).toMatchObject({
+        faults: { lost: 0, twice: 0, outOfOrder: 0 },
+        gaps: 0,
+        recovered: CLIENTS,
+        reconnects: CLIENTS,
+        bad: [],
+      });
+      expect(gone).toHaveLength(CLIENTS);
+      expect(peak(gone)).toBeLessThanOrEqual((CLIENTS / SECONDS) * 1.5 + 5);
+      for (const client of clients) {
+        expect(['transport close', 'transport error']).toContain(client.disconnects[0]);
+      }
+      expect(await staying.metric('gateway_bridge_lease')).toBe(1);
+      expect(await staying.metric('gateway_recoveries_total', { result: 'recovered' })).toBe(CLIENTS);
+    },
+  );
+
+  test('comes in this order: not ready, still taking clients, then refusing them, then closed', async () => {
+    const pod = await Pod.start(cleanup, { DRAIN_DELAY_SECONDS: '3', DRAIN_SECONDS: '4' });
+    const first = await FeedClient.connect(cleanup, pod.url, { transports: ['polling'], reconnection: false });
+    const end = pod.child.kill('SIGTERM');
+    await pod.notReady('draining');
+    // The delay: as before for whoever is still sent here.
+    const late = await FeedClient.connect(cleanup, pod.url, { transports: ['polling'], reconnection: false });
+    expect((await pod.post('/v1/signals', signal(1))).status).toBe(202);
+    await until('a signal at both clients', () => [first, late].every(({ signals }) => signals.length === 1));
+    // The drain: polling clients need the port, new ones are turned away.
+    const refused = await until('new clients to be refused', async () => {
+      const answer = await handshake(pod);
+      return answer.status === 503 && answer;
+    });
+    expect(refused.body).toContain('"stopping"');
+    const stayed = await until(
+      'one of the clients to be let go',
+      () =>
+        [first, late].some(({ socket }) => !socket.connected) && [first, late].find(({ socket }) => socket.connected),
+    );
+    expect((await pod.post('/v1/signals', signal(2))).status).toBe(202);
+    await until('a signal at the one that is left', () => stayed.signals.length === 2, { seen: () => stayed });
+    expect(await end).toBe(0);
+    expect([first.disconnects, late.disconnects]).toEqual([['transport close'], ['transport close']]);
+    const steps = pod.logs().map(({ msg }) => msg);
+    expect(steps.filter((msg) => msg === 'a step of the stop failed; going on')).toEqual([]);
+    expect(steps.indexOf('stopping')).toBeLessThan(steps.indexOf('letting the clients go'));
+    expect(steps.indexOf('letting the clients go')).toBeLessThan(steps.indexOf('client disconnected'));
+  });
+
+  test('closes the port before the first client goes when none is on long-polling', async () => {
+    const pod = await Pod.start(cleanup, { DRAIN_SECONDS: '4' });
+    const clients = await Promise.all(
+      [1, 2].map(() => FeedClient.connect(cleanup, pod.url, { transports: ['websocket'], reconnection: false })),
+    );
+    const end = pod.child.kill('SIGTERM');
+    await until('the port to be closed', async () => !(await isListening(pod.port)));
+    const left = await until(
+      'one of the clients to be left',
+      () =>
+        clients.filter(({ socket }) => socket.connected).length === 1 && clients.find(({ socket }) => socket.connected),
+    );
+    expect((await pod.post('/v1/signals', signal(1))).status).toBe(202);
+    await until('a signal at the one that is left', () => left.signals.length === 1, { seen: () => left });
+    expect(await end).toBe(0);
+  });
+
+  test('without clients does not wait for DRAIN_SECONDS', async () => {
+    const pod = await Pod.start(cleanup, { DRAIN_SECONDS: '3600' });
+    expect(await pod.child.kill('SIGTERM')).toBe(0);
+  });
+
+  test('ends the drain when the clients have left by themselves', async () => {
+    const pod = await Pod.start(cleanup, { DRAIN_SECONDS: '3600' });
+    const clients = await Promise.all([1, 2, 3].map(() => FeedClient.connect(cleanup, pod.url)));
+    const end = pod.child.kill('SIGTERM');
+    await pod.notReady('draining');
+    for (const { socket } of clients) socket.disconnect();
+    expect(await end).toBe(0);
+  });
+
+  test.each(['DRAIN_DELAY_SECONDS', 'DRAIN_SECONDS'])(
+    'a second time ends the wait of %s: all clients go at once, and the exit code is 0',
+    async (variable) => {
+      const pod = await Pod.start(cleanup, { [variable]: '3600' });
+      const clients = await Promise.all(
+        ['websocket', 'polling', 'websocket'].map((transport) =>
+          FeedClient.connect(cleanup, pod.url, { transports: [transport], reconnection: false }),
+        ),
+      );
+      const end = pod.child.kill('SIGTERM');
+      await pod.notReady('draining');
+      pod.child.process.kill('SIGTERM');
+      expect(await end).toBe(0);
+      await until('all clients to have heard', () => clients.every(({ disconnects }) => disconnects.length === 1));
+      for (const { disconnects } of clients) expect(['transport close', 'transport error']).toContain(disconnects[0]);
+    },
+  );
+
+  test('a third time ends the process, with the code of a killed one', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const pod = await Pod.start(cleanup, { REDIS_URL: redis.url, DRAIN_DELAY_SECONDS: '3600' });
+    // A Redis that hangs keeps the steps after the drain busy long enough for a third signal.
+    await redis.kill('SIGSTOP');
+    const end = pod.child.kill('SIGTERM');
+    const lines = (text: string): number => pod.logs().filter(({ msg }) => msg === text).length;
+    await until('the first to be heard', () => lines('stopping') === 1);
+    pod.child.process.kill('SIGTERM');
+    await until('the second to be heard', () => lines('stopping at once') === 1);
+    pod.child.process.kill('SIGTERM');
+    expect(await end).toBe(143);
+  });
+});
+
+test('a draining pod goes on bridging while there is no other', async () => {
+  const redis = await RedisServer.start(cleanup);
+  const pod = await Pod.start(cleanup, { REDIS_URL: redis.url, DRAIN_SECONDS: '12' });
+  const clients = await Promise.all(
+    [1, 2].map(() => FeedClient.connect(cleanup, pod.url, { transports: ['websocket'], reconnection: false })),
+  );
+  await until('the pod to bridge', async () => (await pod.metric('gateway_bridge_lease')) === 1);
+  const end = pod.child.kill('SIGTERM');
+  await until('the bridge to be handed over', async () => (await pod.metric('gateway_bridge_lease')) === 0);
+  const left = await until(
+    'one of the clients to be left',
+    () => clients.some(({ socket }) => !socket.connected) && clients.find(({ socket }) => socket.connected),
+  );
+  await redis.client(cleanup).publish('new_signal', JSON.stringify(signal(1)));
+  await until('the signal at the one that is left', () => left.signals.length === 1, { seen: () => left });
+  pod.child.process.kill('SIGTERM');
+  expect(await end).toBe(0);
+});
