@@ -104,6 +104,8 @@ export interface WorkerReport {
 
 /** What a worker tells. */
 export type FromWorker =
+  /** It has loaded and takes a task. */
+  | { readonly kind: 'ready' }
   | { readonly kind: 'begun' }
   | { readonly kind: 'connected'; readonly clients: number; readonly all: boolean }
   | { readonly kind: 'broken'; readonly reason: string }

@@ -132,7 +132,8 @@ class WorkerProcess {
   constructor() {
     // 'advanced' keeps typed arrays as they are.
     this.#child = fork(WORKER, { execArgv: ['--import', 'tsx'], serialization: 'advanced' });
-    this.started = once(this.#child, 'spawn');
+    // Loading its code takes a process longer than connecting a thousand clients.
+    this.started = this.hears('ready', () => true);
     this.#exit = once(this.#child, 'exit');
     this.failure = new Promise<never>((_, reject) => {
       this.#child.once('error', reject);

@@ -191,3 +191,4 @@ process.once('message', (task: WorkerTask) => {
   obey(task);
 });
 process.on('disconnect', () => process.exit(0));
+tell({ kind: 'ready' });
