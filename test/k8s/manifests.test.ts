@@ -55,7 +55,7 @@ function gateways(): { readonly deployment: IDeployment; readonly pod: IPodSpec;
 }
 
 /** What a rendering consists of. */
-function names(rendering: string): string[] {
+function contentsOf(rendering: string): string[] {
   return (RENDERED.get(rendering) ?? []).map(({ kind, metadata }) => `${kind} ${metadata.name}`);
 }
 
@@ -70,9 +70,9 @@ function seconds(settings: Settings, name: string): number {
 test('the base, both overlays and every component render, alone and together', () => {
   expect(OVERLAYS.toSorted()).toEqual(['overlays/dev', 'overlays/prod']);
   expect(COMPONENTS.toSorted()).toEqual(['bench', 'http-route', 'ingress', 'keda', 'monitoring']);
-  const before = names('base');
+  const before = contentsOf('base');
   const added = COMPONENTS.map((name) => {
-    return [name, names(`base + ${name}`).filter((one) => !before.includes(one))];
+    return [name, contentsOf(`base + ${name}`).filter((one) => !before.includes(one))];
   });
   expect(Object.fromEntries(added)).toEqual({
     bench: ['Job signal-gateway-bench'],
