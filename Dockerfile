@@ -23,6 +23,7 @@ FROM build AS bench
 RUN apt-get update \
   && apt-get install -y --no-install-recommends redis-server \
   && rm -rf /var/lib/apt/lists/*
+COPY test/support ./test/support
 COPY bench ./bench
 ENV HOME=/tmp npm_config_update_notifier=false
 # dist and bench/results are written by a run: mount something there when the root file system is read-only.

@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { type Stage, build, isInContext } from '../support/dockerfile.js';
 import { ROOT } from '../support/manifests.js';
@@ -13,6 +13,7 @@ import { until } from '../support/until.js';
 const LOCK = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
   readonly packages: Readonly<Record<string, { readonly dev?: boolean; readonly optional?: boolean }>>;
 };
+const DOCKERFILE = readFileSync(join(ROOT, 'Dockerfile'), 'utf8');
 /** Only root can become another user. */
 const isRoot = process.getuid?.() === 0;
 
@@ -65,6 +66,24 @@ test('nothing that lies about gets into the build', () => {
   const out = ['.env', '.git/config', 'node_modules/pino/package.json', 'dist/main.js', 'bench/results/today.json'];
   expect(out.filter(isInContext)).toEqual([]);
   expect(['src/main.ts', 'package-lock.json', '.npmrc', 'bench/run.ts'].filter(isInContext)).toHaveLength(4);
+});
+
+test('everything that the bench imports is in its image', () => {
+  const copied = [...DOCKERFILE.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, sources = '']) =>
+    sources.split(' '),
+  );
+  const isCopied = (path: string): boolean =>
+    isInContext(path) && copied.some((source) => path === source || path.startsWith(`${source}/`));
+  const imports = readdirSync(join(ROOT, 'bench'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .flatMap((name) => {
+      const text = readFileSync(join(ROOT, 'bench', name), 'utf8');
+      return [...text.matchAll(/from '(\.[^']+)\.js'/g)].map(([, target = '']) =>
+        join('bench', dirname(name), `${target}.ts`),
+      );
+    });
+  expect(imports.length).toBeGreaterThan(5);
+  expect(imports.filter((path) => !isCopied(path))).toEqual([]);
 });
 
 test('the image holds what the gateway needs to run, and none of what it is made and tested with', () => {
