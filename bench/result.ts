@@ -18,6 +18,7 @@ export const FIGURES = {
   sustainableRate: { title: 'sustainable', unit: 'signals/s', better: 'higher', digits: 0 },
   loopDelayP999: { title: 'loop delay p99.9', unit: 'ms', better: 'lower', digits: 2 },
   connectsPerSecond: { title: 'connects', unit: '/s', better: 'higher', digits: 0 },
+  cpuPerConnect: { title: 'CPU/connect', unit: 'µs', better: 'lower', digits: 1 },
   heapPerConnection: { title: 'heap/client', unit: 'KB', better: 'lower', digits: 2 },
   rssPerConnection: { title: 'RSS/client', unit: 'KB', better: 'lower', digits: 2 },
   backSeconds: { title: 'all back', unit: 's', better: 'lower', digits: 2 },

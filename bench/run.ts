@@ -7,9 +7,11 @@ import { parseArgs } from 'node:util';
 import autocannon from 'autocannon';
 import { type Histogram, decodeFromCompressedBase64 } from 'hdr-histogram-js';
 import type { ClientsMessage, ClientsTask } from './load/clients.js';
-import { ingestScenario } from './ingest.js';
+import { ingest } from './scenarios/ingest.js';
 import { nowMicros, signalText } from './load/message.js';
-import { RunningServer, type ServerName } from './load/servers.js';
+import { RunningServer } from './load/servers.js';
+import type { Row } from './result.js';
+import type { ServerName } from './scenario.js';
 
 const CLIENTS = fileURLToPath(new URL('load/clients.ts', import.meta.url));
 const CONNECT_LIMIT_MS = 60_000;
@@ -234,6 +236,10 @@ async function httpScenario({ seconds, runs }: Options): Promise<boolean> {
   return good;
 }
 
+function medians(figures: Row['figures']): Record<string, number> {
+  return Object.fromEntries(Object.entries(figures).map(([name, { median }]) => [name, median]));
+}
+
 const { scenario, options } = readOptions();
 execFileSync('npm', ['run', '--silent', 'build'], { stdio: 'inherit' });
 console.log(`Node.js ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}`);
@@ -241,7 +247,15 @@ let good = true;
 if (['all', 'fanout'].includes(scenario)) good = (await fanoutScenario(options)) && good;
 if (['all', 'http'].includes(scenario))
   good = (await httpScenario({ ...options, seconds: Math.min(options.seconds, 4) })) && good;
-if (['all', 'ingest'].includes(scenario)) good = (await ingestScenario({ ...options, runs: 1 })) && good;
+if (['all', 'ingest'].includes(scenario)) {
+  const progress = { steps: () => {}, step: (what: string) => console.log(`ingest: ${what}`), within: () => {} };
+  const { tables, notes } = await ingest.run({ seconds: options.seconds, runs: 1 }, progress);
+  for (const { point, rows } of tables) {
+    console.log(point);
+    console.table(rows.map(({ server, figures, marks }) => ({ server, ...medians(figures), marks: marks.length })));
+  }
+  for (const note of notes) console.log(note);
+}
 if (!good) {
   console.error('Something was lost, came twice, came out of order, or failed.');
   process.exitCode = 1;

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Socket, connect } from 'node:net';
 import { build, encodeIntoCompressedBase64 } from 'hdr-histogram-js';
-import { nowMicros, readSignal } from './message.js';
+import { isSignal, nowMicros, signalDue, signalNumber } from './message.js';
 
 /** What the parent process asks for, as the first message. */
 export interface ClientsTask {
@@ -126,8 +126,7 @@ function startClient(task: ClientsTask, index: number): Promise<void> {
       }
       rest = readFrames(bytes, (opcode, at, length) => {
         if (opcode !== 1) return;
-        const signal = readSignal(bytes, at, length);
-        if (signal !== undefined) onSignal(signal.n, signal.dueMicros);
+        if (isSignal(bytes, at, length)) onSignal(signalNumber(bytes, at), signalDue(bytes, at));
         else if (length === 1 && bytes[at] === 0x32) socket.write(frame('3'));
         else if (bytes.toString('latin1', at, at + length).startsWith('42["welcome"')) resolve();
       });

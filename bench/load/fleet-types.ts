@@ -22,26 +22,85 @@ export interface FleetPlan {
    * does (`storm`). Without it an ended connection is counted as dropped.
    */
   readonly reconnect?: boolean;
-  /** File that gets every latency (`client,n,micros`), one a worker. */
+  /** Every latency goes to the files `<samples>-<worker>.csv`, as lines `client,n,micros`. */
   readonly samples?: string;
 }
 
-/** What all clients of a fleet counted since the last `begin`. Latencies in µs from when a signal was due. */
-export interface FleetReport {
+/** What a group of clients counted. */
+export interface GroupCounts {
+  readonly clients: number;
+  /** Signals times the clients that want them. */
   readonly expected: number;
+  /** Everything that arrived, second copies too. */
   readonly received: number;
   readonly lost: number;
   readonly twice: number;
+  /** Signals that came after a later one. */
   readonly outOfOrder: number;
+  /** Connections that ended for good. */
   readonly dropped: number;
+}
+
+/** What all clients of a fleet counted since the last `begin`. Latencies in µs from when a signal was due. */
+export interface FleetReport extends GroupCounts {
   readonly reconnected: number;
   /** Reconnects that the server called recovered (the CONNECT answer has the `pid` the client came with). */
   readonly recovered: number;
+  /**
+   * When the last of the clients that reconnected was back: had everything up to a signal that was due after it had
+   * reconnected. In µs of the monotonic clock; `undefined` if none reconnected.
+   */
+  readonly lastBackAt?: number;
+  /** The clients that read slowly; they are in none of the other figures. */
+  readonly slow: GroupCounts;
   /** HdrHistogram V2, compressed, base64; slow clients are not in it. */
   readonly latency: string;
   /** Per signal, from the first client that had it to the last. */
   readonly spread: string;
+  /** By the second in which a signal was due, from the first that is timed; latencies in ms. */
   readonly timeline: readonly { at: number; p50: number; p99: number; max: number; deliveries: number }[];
-  /** Processor time of the busiest worker, in ms. */
+  /** Processor time of the busiest worker since the last `begin`, in ms. */
   readonly busiestWorkerMillis: number;
 }
+
+/** What a worker is asked for first: the whole plan, and which of its clients are its own. */
+export interface WorkerTask {
+  readonly kind: 'connect';
+  readonly plan: FleetPlan;
+  /** From 0; client `i` of the fleet belongs to worker `i % plan.workers`. */
+  readonly worker: number;
+}
+
+/** What a worker is told. */
+export type ToWorker =
+  | WorkerTask
+  /** Count signals from `base` and time those from `from`, as if nothing had been before. */
+  | { readonly kind: 'begin'; readonly base: number; readonly from: number }
+  /** Tell when all clients have everything below `published`. */
+  | { readonly kind: 'await'; readonly published: number }
+  | { readonly kind: 'report'; readonly published: number };
+
+/** One worker's part of a {@link FleetReport}, in a form that can be merged. */
+export interface WorkerReport {
+  readonly counts: GroupCounts;
+  readonly slow: GroupCounts;
+  readonly reconnected: number;
+  readonly recovered: number;
+  /** 0 if none reconnected. */
+  readonly lastBackAt: number;
+  /** When the first timed signal was due; 0 if there was none. */
+  readonly firstDue: number;
+  /** Latencies of every second since `firstDue`; HdrHistogram V2, compressed, base64. */
+  readonly seconds: readonly string[];
+  /** By signal number from `from`: when the first and the last client had it; 0 if none had. */
+  readonly first: Float64Array;
+  readonly last: Float64Array;
+  readonly cpuMillis: number;
+}
+
+/** What a worker tells. */
+export type FromWorker =
+  | { readonly kind: 'connected'; readonly clients: number; readonly all: boolean }
+  | { readonly kind: 'broken'; readonly reason: string }
+  | { readonly kind: 'settled'; readonly published: number }
+  | { readonly kind: 'report'; readonly report: WorkerReport };

@@ -1,0 +1,170 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { mergeReports } from './fleet-report.js';
+import type { FleetPlan, FleetReport, FromWorker, ToWorker } from './fleet-types.js';
+
+const WORKER = fileURLToPath(new URL('worker.ts', import.meta.url));
+const REPORT_LIMIT_MS = 60_000;
+
+/** Thousands of clients in worker processes. */
+export class Fleet {
+  /** From the first connect to the last `welcome`. */
+  readonly connectSeconds: number;
+  readonly #workers: readonly WorkerProcess[];
+  /** Signals that are known to have been published: what comes after a `begin` is counted from here. */
+  #published = 0;
+
+  private constructor(workers: readonly WorkerProcess[], connectSeconds: number) {
+    this.#workers = workers;
+    this.connectSeconds = connectSeconds;
+  }
+
+  /**
+   * Connects a fleet; resolves when every client has its `welcome`.
+   *
+   * @param onProgress - called with how many clients are connected
+   * @throws Error with the reason if one is refused; no process is left then
+   */
+  static async connect(plan: FleetPlan, onProgress: (connected: number) => void = () => {}): Promise<Fleet> {
+    const workers = Array.from({ length: plan.workers }, () => new WorkerProcess());
+    try {
+      await all(workers, (worker) => worker.started);
+      const begin = performance.now();
+      const connected = workers.map(() => 0);
+      await all(workers, async (worker, index) => {
+        worker.send({ kind: 'connect', plan, worker: index });
+        await worker.hears('connected', (message) => {
+          connected[index] = message.clients;
+          onProgress(connected.reduce((sum, count) => sum + count, 0));
+          return message.all;
+        });
+      });
+      return new Fleet(workers, (performance.now() - begin) / 1000);
+    } catch (error) {
+      await Promise.all(workers.map((worker) => worker.stop()));
+      throw error;
+    }
+  }
+
+  /**
+   * Rejects when a worker ends or a server sends what no server may; never resolves. A measurement races against it, so
+   * that it ends at once.
+   */
+  get failure(): Promise<never> {
+    return Promise.race(this.#workers.map(({ failure }) => failure));
+  }
+
+  /**
+   * Counts from here on, as if nothing had been before. Signals below `from` are warm-up: counted, not timed. Call it when
+   * nothing is under way: before the first signal, or after {@link settled}.
+   */
+  begin(from: number): void {
+    for (const worker of this.#workers) worker.send({ kind: 'begin', base: this.#published, from });
+  }
+
+  /**
+   * Waits until everybody has what they want of the signals below `published`; clients that were dropped or read slowly
+   * are not waited for. What is not there after `limitMs` shows as lost in the report.
+   */
+  async settled(published: number, limitMs: number): Promise<void> {
+    this.#published = Math.max(this.#published, published);
+    const stop = new AbortController();
+    const limit = sleep(limitMs, undefined, { signal: stop.signal }).catch(() => {});
+    const settled = all(this.#workers, async (worker) => {
+      worker.send({ kind: 'await', published });
+      await worker.hears('settled', (message) => message.published === published, stop.signal);
+    });
+    try {
+      await Promise.race([limit, settled]);
+    } finally {
+      settled.catch(() => {});
+      stop.abort();
+    }
+  }
+
+  /** What all clients counted since the last {@link begin}, of the signals below `published`. */
+  async report(published: number): Promise<FleetReport> {
+    this.#published = Math.max(this.#published, published);
+    const late = AbortSignal.timeout(REPORT_LIMIT_MS);
+    const messages = await all(this.#workers, (worker) => {
+      worker.send({ kind: 'report', published });
+      return worker.hears('report', () => true, late);
+    });
+    return mergeReports(messages.map(({ report }) => report));
+  }
+
+  /** Ends all clients. Can be called twice. */
+  async close(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.stop()));
+  }
+}
+
+/** Does something with every worker at the same time; fails as soon as one of them does. */
+function all<T>(
+  workers: readonly WorkerProcess[],
+  step: (worker: WorkerProcess, index: number) => Promise<T>,
+): Promise<T[]> {
+  return Promise.all(workers.map((worker, index) => Promise.race([step(worker, index), worker.failure])));
+}
+
+/** One process of clients, seen from the bench. */
+class WorkerProcess {
+  readonly started: Promise<unknown>;
+  readonly failure: Promise<never>;
+  readonly #child: ChildProcess;
+  readonly #exit: Promise<unknown>;
+
+  constructor() {
+    // 'advanced' keeps typed arrays as they are.
+    this.#child = fork(WORKER, { execArgv: ['--import', 'tsx'], serialization: 'advanced' });
+    this.started = once(this.#child, 'spawn');
+    this.#exit = once(this.#child, 'exit');
+    this.failure = new Promise<never>((_, reject) => {
+      this.#child.once('error', reject);
+      this.#child.once('exit', (code, signal) =>
+        reject(new Error(`A process of clients ended with ${code ?? signal}.`)),
+      );
+      this.#child.on('message', (message: FromWorker) => {
+        if (message.kind === 'broken') reject(new Error(message.reason));
+      });
+    });
+    // It is raced against where it matters; an end that was asked for is no failure of anything.
+    this.failure.catch(() => {});
+  }
+
+  send(message: ToWorker): void {
+    this.#child.send(message, () => {});
+  }
+
+  /**
+   * Waits for a message of a kind.
+   *
+   * @param accept - sees every message of the kind until it returns true
+   * @param signal - gives up; rejects
+   */
+  hears<K extends FromWorker['kind']>(
+    kind: K,
+    accept: (message: Extract<FromWorker, { kind: K }>) => boolean,
+    signal?: AbortSignal,
+  ): Promise<Extract<FromWorker, { kind: K }>> {
+    return new Promise((resolve, reject) => {
+      const onMessage = (message: FromWorker): void => {
+        if (message.kind !== kind || !accept(message as Extract<FromWorker, { kind: K }>)) return;
+        this.#child.off('message', onMessage);
+        resolve(message as Extract<FromWorker, { kind: K }>);
+      };
+      this.#child.on('message', onMessage);
+      signal?.addEventListener('abort', () => {
+        this.#child.off('message', onMessage);
+        reject(new Error(`A process of clients did not tell in time: ${kind}.`));
+      });
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.#exit;
+  }
+}

@@ -1,0 +1,139 @@
+import autocannon from 'autocannon';
+import { build, encodeIntoCompressedBase64 } from 'hdr-histogram-js';
+import { HOST } from '../../test/support/processes.js';
+import { signalTexts } from '../load/message.js';
+import { RunningServer } from '../load/servers.js';
+import type { Run, Table } from '../result.js';
+import type { Progress, Scenario, ServerName } from '../scenario.js';
+import { UsageMeter, interleave, loadOf, rowsOf, withServers } from './harness.js';
+import { latencyFigures, limitedBy } from './summary.js';
+
+const CONNECTIONS = 10;
+const WARM_UP_SECONDS = 1;
+
+/** What is asked of the servers. */
+interface Case {
+  readonly point: string;
+  readonly path: string;
+  /** JSON to post; unset for a GET. */
+  readonly body?: string;
+  readonly redis: boolean;
+}
+
+function casesOf(payload: number): Case[] {
+  const post = { path: '/v1/signals', body: signalTexts(payload)(0, 0) };
+  return [
+    { point: 'POST /v1/signals, journal in Redis', ...post, redis: true },
+    { point: 'POST /v1/signals, journal in memory', ...post, redis: false },
+    { point: 'GET /healthz', path: '/healthz', redis: false },
+  ];
+}
+
+/** Sends requests over every connection, one after the other, and calls back with the time that each took, in ms. */
+async function fire(
+  { adminPort }: RunningServer,
+  { path, body }: Case,
+  seconds: number,
+  onResponse: (millis: number) => void,
+): Promise<autocannon.Result> {
+  const result = await new Promise<autocannon.Result>((resolve, reject) => {
+    const instance = autocannon(
+      {
+        url: `http://${HOST}:${adminPort}${path}`,
+        connections: CONNECTIONS,
+        duration: seconds,
+        ...(body === undefined ? {} : { method: 'POST', headers: { 'content-type': 'application/json' }, body }),
+      },
+      (error: Error | null, done) => (error === null ? resolve(done) : reject(error)),
+    );
+    // Its own percentiles are whole milliseconds.
+    instance.on('response', (_client, _status, _bytes, millis) => onResponse(millis));
+  });
+  const failed = result.non2xx + result.errors;
+  if (failed > 0) throw new Error(`${failed} of ${result.requests.sent} requests failed`);
+  return result;
+}
+
+async function measureOn(
+  server: RunningServer,
+  redisPid: number | undefined,
+  one: Case,
+  seconds: number,
+  progress: Progress,
+): Promise<Run> {
+  await fire(server, one, WARM_UP_SECONDS, () => {});
+  const latency = build({
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: 60_000_000,
+    numberOfSignificantValueDigits: 3,
+  });
+  const meter = new UsageMeter({ servers: [server], ...(redisPid === undefined ? {} : { redisPid }) });
+  const own = process.cpuUsage();
+  const begin = performance.now();
+  const result = await fire(server, one, seconds, (millis) => {
+    latency.recordValue(Math.max(1, Math.round(millis * 1000)));
+    progress.within(Math.min(1, (performance.now() - begin) / 1000 / seconds));
+  });
+  const usage = meter.end();
+  const { user, system } = process.cpuUsage(own);
+  const load = loadOf(usage, (user + system) / 1000);
+  const encoded = encodeIntoCompressedBase64(latency);
+  return {
+    figures: {
+      requestsPerSecond: result.requests.total / result.duration,
+      ...latencyFigures(encoded),
+      cpuShare: load.server,
+    },
+    load,
+    limitedBy: limitedBy(load),
+    latency: encoded,
+  };
+}
+
+async function measure(name: ServerName, one: Case, seconds: number, progress: Progress): Promise<Run> {
+  if (one.redis) {
+    return withServers(name, {}, ({ servers: [server], redisPid }) => {
+      if (server === undefined) throw new Error('there is no server');
+      return measureOn(server, redisPid, one, seconds, progress);
+    });
+  }
+  const server = await RunningServer.start(name);
+  try {
+    return await measureOn(server, undefined, one, seconds, progress);
+  } finally {
+    await server.stop();
+  }
+}
+
+/** What the admin port can do. */
+export const http: Scenario = {
+  name: 'http',
+  title: 'requests per second of the publish API and of the health check',
+  async run(settings, progress) {
+    const { seconds = 4, runs = 3, payload = 0 } = settings;
+    const { names, notes } = rowsOf(settings, ['raw'], ['raw']);
+    const cases = casesOf(payload);
+    progress.steps(cases.length * names.length * runs);
+    const tables: Table[] = [];
+    for (const one of cases) {
+      const rows = await interleave({
+        names,
+        runs,
+        progress,
+        point: one.point,
+        measure: (name) => measure(name, one, seconds, progress),
+      });
+      tables.push({ point: one.point, columns: ['requestsPerSecond', 'p50', 'p99', 'cpuShare'], rows });
+    }
+    return {
+      name: http.name,
+      title: http.title,
+      settings: { connections: CONNECTIONS, 'seconds a run': seconds, runs },
+      tables,
+      notes: [
+        ...notes,
+        `Over ${CONNECTIONS} connections, each with one request at a time (autocannon), and without clients. "raw" checks nothing and keeps nothing: with Redis it answers when a bare PUBLISH was taken.`,
+      ],
+    };
+  },
+};

@@ -1,0 +1,64 @@
+import type { Run } from '../result.js';
+import type { Scenario } from '../scenario.js';
+import { interleave } from './harness.js';
+import { BATCH, measureCeiling } from './ingest-ceiling.js';
+import { WAYS, type Way, measureWays } from './ingest-way.js';
+import { latencyFigures, mergeHistograms, rowOf } from './summary.js';
+
+/** What the journal adds to the way of a signal, and how much it takes. */
+export const ingest: Scenario = {
+  name: 'ingest',
+  title: 'what the journal adds to the way from PUBLISH to a client, and how many appends a second it takes',
+  async run({ seconds = 5, runs = 3, payload = 0 }, progress) {
+    progress.steps(2 * runs);
+    const ways: Record<Way, Run[]> = { straight: [], 'bare-journal': [], gateway: [] };
+    const failures: string[] = [];
+    const pings: string[] = [];
+    for (let run = 1; run <= runs; run++) {
+      progress.step(`one signal at a time, run ${run} of ${runs}`);
+      try {
+        const measured = await measureWays(seconds, payload, progress);
+        for (const way of WAYS) ways[way].push(measured.runs[way]);
+        pings.push(measured.ping);
+      } catch (error) {
+        // The rows share their run, so they share its end.
+        failures.push(`Run ${run} failed: ${(error as Error).message}.`);
+      }
+    }
+    const ceiling = await interleave({
+      names: ['gateway'],
+      runs,
+      progress,
+      point: 'appends',
+      measure: () => measureCeiling(seconds, payload, progress),
+    });
+    const ping = mergeHistograms(pings);
+    const roundTrip =
+      ping === undefined
+        ? []
+        : [
+            `One bare round trip to Redis (PING), measured in the same turns, took ${latencyFigures(ping).p50.toFixed(3)} ms at the median.`,
+          ];
+    return {
+      name: ingest.name,
+      title: ingest.title,
+      settings: { 'seconds a run': seconds, runs, clients: 1, 'appends a batch': BATCH },
+      tables: [
+        {
+          point: 'one signal at a time',
+          columns: ['p50', 'p90', 'p99', 'addedMs'],
+          rows: WAYS.map((way) => rowOf(way, ways[way], failures)),
+        },
+        {
+          point: 'as many appends as Redis takes',
+          columns: ['appendsPerSecond', 'readBackPerSecond', 'cpuShare'],
+          rows: ceiling,
+        },
+      ],
+      notes: [
+        '"straight" is Socket.IO with a subscription and a local emit; "bare-journal" puts an XADD and a blocking XREAD in between, which is the least that keeps a journal in Redis. The rows take turns signal by signal, and a signal is published when the one before has arrived.',
+        ...roundTrip,
+      ],
+    };
+  },
+};
