@@ -2,13 +2,12 @@ import { type BenchResult, FIGURES, type FigureName, type Row, type ScenarioResu
 import { type Bar, drawBars } from './bars.js';
 import { type Look, looksOf } from './colours.js';
 import type { Picture } from './drawing.js';
-import { figureText, ratioText, ratioToRaw, rangeText, slug } from './format.js';
+import { columnTitle, figureText, ratioText, ratioToRaw, rangeText, slug } from './format.js';
 import { percentileCurve } from './histogram.js';
-import { type Axis, type Line, drawLines, percentileLabel } from './lines.js';
+import { type Axis, type Line, PERCENTILE_TICKS, drawLines, percentileLabel } from './lines.js';
 
-const PERCENTILE: Axis = { name: 'percentile of deliveries', type: 'log', decades: true, label: percentileLabel };
-const LATENCY: Axis = { name: 'ms after it was due', type: 'log' };
-const SPREAD: Axis = { name: 'ms from the first client to the last', type: 'log' };
+const PERCENTILE: Axis = { name: 'percentile', type: 'log', ticks: PERCENTILE_TICKS, label: percentileLabel };
+const MILLISECONDS: Axis = { name: 'ms', type: 'log' };
 
 /** Figures that a table says in bars; latencies have curves instead. */
 const BARS: readonly FigureName[] = [
@@ -21,6 +20,7 @@ const BARS: readonly FigureName[] = [
   'addedMs',
   'backSeconds',
   'sustainableRate',
+  'cpuPerConnect',
   'cpuPerDelivery',
 ];
 
@@ -37,7 +37,13 @@ function lineOf(looks: Looks, row: Row, points: Line['points'], symbols: boolean
   return { server: row.server, look: lookOf(looks, row.server), points, marked: row.marks.length > 0, symbols };
 }
 
-function percentilePicture(looks: Looks, name: string, table: Table, kind: 'latency' | 'spread'): Picture[] {
+function percentilePicture(
+  looks: Looks,
+  name: string,
+  table: Table,
+  kind: 'latency' | 'spread',
+  half: boolean,
+): Picture[] {
   const lines = table.rows.flatMap((row) => {
     const text = row[kind];
     if (text === undefined) return [];
@@ -47,11 +53,10 @@ function percentilePicture(looks: Looks, name: string, table: Table, kind: 'late
   if (lines.length === 0) return [];
   const title =
     kind === 'latency'
-      ? 'Latency by percentile, all runs merged'
-      : 'Spread: from the first client that has a signal to the last, by percentile of signals';
+      ? 'latency by percentile, all runs merged'
+      : 'spread from the first client that has a signal to the last, by percentile of signals';
   const x = kind === 'latency' ? PERCENTILE : { ...PERCENTILE, name: 'percentile of signals' };
-  const y = kind === 'latency' ? LATENCY : SPREAD;
-  return [drawLines({ name: `${name}-${kind}-percentiles`, title, half: false }, x, y, lines)];
+  return [drawLines({ name: `${name}-${kind}-percentiles`, title, half }, x, MILLISECONDS, lines)];
 }
 
 /** The run whose p99 is the middle one, so that the picture is of a run as it was and not of an average that never was. */
@@ -60,7 +65,7 @@ function typicalRun({ runs }: Row): Row['runs'][number] | undefined {
   return timed.toSorted((a, b) => (a.figures.p99 ?? 0) - (b.figures.p99 ?? 0))[Math.floor((timed.length - 1) / 2)];
 }
 
-function timelinePicture(looks: Looks, name: string, table: Table): Picture[] {
+function timelinePicture(looks: Looks, name: string, table: Table, half: boolean): Picture[] {
   const lines = table.rows.flatMap((row) => {
     const points = (typicalRun(row)?.timeline ?? [])
       .filter(({ deliveries }) => deliveries > 0)
@@ -70,7 +75,7 @@ function timelinePicture(looks: Looks, name: string, table: Table): Picture[] {
   if (lines.length === 0) return [];
   const title = 'p99 of each second, in the run with the middle p99';
   return [
-    drawLines({ name: `${name}-timeline`, title, half: false }, { name: 'seconds', type: 'value' }, LATENCY, lines),
+    drawLines({ name: `${name}-timeline`, title, half }, { name: 'seconds', type: 'value' }, MILLISECONDS, lines),
   ];
 }
 
@@ -80,17 +85,18 @@ function barPictures(looks: Looks, name: string, table: Table): Picture[] {
     .flatMap((figure) => {
       const bars = table.rows.flatMap((row): Bar[] => {
         const summary = row.figures[figure];
-        if (summary === undefined || summary.median < 0) return [];
+        if (summary === undefined) return [];
         const ratio = ratioToRaw(table, row, figure);
         const parts = [figureText(figure, summary.median), ratio === undefined ? '' : ratioText(ratio)];
         const range = rangeText(figure, summary);
         const label = parts.filter((part) => part !== '').join(' · ') + (range === '' ? '' : ` (${range})`);
         const { server, marks } = row;
-        return [{ server, look: lookOf(looks, server), value: summary.median, label, marked: marks.length > 0 }];
+        return [
+          { server, look: lookOf(looks, server), value: Math.max(0, summary.median), label, marked: marks.length > 0 },
+        ];
       });
       if (bars.every(({ value }) => value === 0)) return [];
-      const { title, unit, better } = FIGURES[figure];
-      const caption = `${title} ${unit} (${better} is better)`;
+      const caption = `${columnTitle(figure)}, ${FIGURES[figure].better} is better`;
       return [drawBars(`${name}-${slug(figure)}`, caption, bars)];
     });
 }
@@ -117,10 +123,10 @@ function curvePictures(looks: Looks, scenario: ScenarioResult, axis: string): Pi
       return [{ server, look: lookOf(looks, server), points, marked: hollow.size > 0, hollow, symbols: true }];
     });
     if (lines.length === 0) return [];
-    const { title, unit } = FIGURES[figure];
+    const { title } = FIGURES[figure];
     const name = `${slug(scenario.name)}-${slug(figure)}`;
-    const y: Axis = { name: `${title} ${unit}`, type: 'log' };
-    const x: Axis = { name: axis, type: log ? 'log' : 'value' };
+    const y: Axis = { name: columnTitle(figure), type: 'log' };
+    const x: Axis = { name: axis, type: log ? 'log' : 'value', ticks: xs };
     return [drawLines({ name, title: `${title} over ${axis}`, half: true }, x, y, lines)];
   });
 }
@@ -129,12 +135,13 @@ function curvePictures(looks: Looks, scenario: ScenarioResult, axis: string): Pi
 function picturesOf(looks: Looks, scenario: ScenarioResult): Picture[] {
   const curve = scenario.axis !== undefined && scenario.tables.filter(({ x }) => x !== undefined).length > 1;
   const single = curve ? scenario.tables.filter(({ x }) => x === undefined) : scenario.tables;
+  const half = single.length > 1;
   const pictures = single.flatMap((table) => {
     const name = slug(`${scenario.name} ${table.point}`);
     const drawn = [
-      ...percentilePicture(looks, name, table, 'latency'),
-      ...percentilePicture(looks, name, table, 'spread'),
-      ...timelinePicture(looks, name, table),
+      ...percentilePicture(looks, name, table, 'latency', half),
+      ...percentilePicture(looks, name, table, 'spread', half),
+      ...timelinePicture(looks, name, table, half),
       ...barPictures(looks, name, table),
     ];
     return table.point === '' ? drawn : drawn.map((one) => ({ ...one, title: `${table.point}: ${one.title}` }));

@@ -14,8 +14,8 @@ const SERVERS: Readonly<Record<string, Look>> = {
 
 /** For control rows that only one scenario has, in order of appearance. */
 const SPARE: readonly Look[] = [
-  { variable: '--spare-1', symbol: 'pin' },
-  { variable: '--spare-2', symbol: 'arrow' },
+  { variable: '--spare-1', symbol: 'diamond' },
+  { variable: '--spare-2', symbol: 'triangle' },
   { variable: '--spare-3', symbol: 'rect' },
 ];
 

@@ -16,7 +16,8 @@ export function figureText(name: FigureName, value: number): string {
 /** The range of a figure over the runs, such as `19.9–21.0`; empty if there was one run or all runs agree. */
 export function rangeText(name: FigureName, { min, max }: Summary): string {
   const texts = [figureText(name, min), figureText(name, max)];
-  return texts[0] === texts[1] ? '' : texts.join('–');
+  // Behind a dash a minus is hard to see.
+  return texts[0] === texts[1] ? '' : texts.join(min < 0 ? ' to ' : '–');
 }
 
 /** A ratio with the digits that mean something: `1.04×`, `12×`. */
@@ -77,7 +78,7 @@ export function faultText({ runs }: Row): string {
   return parts.filter((part) => part !== '').join(', ');
 }
 
-/** Deliveries of a row's runs: `all 525,000`, or what went wrong; empty if the runs count none. */
+/** Deliveries of a row's runs: `all 525,000`, or what went wrong; empty if none were due. */
 export function countsText(row: Row): string {
   const faults = faultText(row);
   if (faults !== '') return faults;

@@ -1,7 +1,6 @@
 import type { EChartsOption, LineSeriesOption } from 'echarts';
 import type { Look } from './colours.js';
 import { FONT, type Frame, type Picture, type Size, draw, legendName } from './drawing.js';
-import { number } from './format.js';
 
 const WIDE: Size = { width: 880, height: 340 };
 const HALF: Size = { width: 430, height: 300 };
@@ -24,8 +23,8 @@ export interface Line {
 export interface Axis {
   readonly name: string;
   readonly type: 'log' | 'value';
-  /** Ticks of a log axis other than 1, 2, 5, 10, 20…. */
-  readonly decades?: boolean;
+  /** Where there are ticks; the axis then ends where the values do. Without it a log axis has 1, 2, 5, 10, 20… */
+  readonly ticks?: readonly number[];
   readonly label?: (value: number) => string;
 }
 
@@ -40,10 +39,12 @@ export function niceTicks(values: readonly number[]): number[] {
   return ticks.length > 1 ? ticks : all.slice(Math.max(0, first - 1), last + 2);
 }
 
-/** Ticks for a percentile axis over 1 / (1 − p): 1 is p0, 10 is p90, 100 is p99. */
+/** Ticks of a percentile axis, in {@link percentileLabel}'s scale: p0, p50, p90, p99…. */
+export const PERCENTILE_TICKS: readonly number[] = [1, 2, ...[1, 2, 3, 4, 5, 6].map((nines) => 10 ** nines)];
+
+/** The text of 1 / (1 − p): 2 is p50, 10 is p90, 1000 is p99.9. */
 export function percentileLabel(inverse: number): string {
-  const nines = Math.round(Math.log10(inverse));
-  return nines <= 2 ? `${number(100 - 100 / 10 ** nines, 0)} %` : `99.${'9'.repeat(nines - 2)} %`;
+  return `${Number((100 - 100 / inverse).toFixed(6))} %`;
 }
 
 function axisOption(axis: Axis, values: readonly number[], spread: boolean): Record<string, unknown> {
@@ -56,16 +57,19 @@ function axisOption(axis: Axis, values: readonly number[], spread: boolean): Rec
     splitLine: { show: !spread, lineStyle: { color: 'var(--line)' } },
   };
   const text = { color: 'var(--soft)', fontSize: FONT, formatter: label, hideOverlap: true };
-  if (axis.type === 'value') return { ...common, max: Math.max(...values), axisLabel: text, axisTick: { show: false } };
-  const ticks = axis.decades ? [] : niceTicks(values);
-  const own = axis.decades ? { min: 1, max: Math.max(...values) } : { min: ticks[0], max: ticks.at(-1) };
-  const custom = axis.decades ? {} : { customValues: ticks };
+  const tick = { show: spread, lineStyle: { color: 'var(--line)' } };
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  if (axis.type === 'value' && axis.ticks === undefined)
+    return { ...common, max: high, axisLabel: text, axisTick: tick };
+  const customValues = axis.ticks?.filter((value) => value >= low && value <= high) ?? niceTicks(values);
+  const ends = axis.ticks === undefined ? [customValues[0], customValues.at(-1)] : [low, high];
   return {
     ...common,
-    ...own,
-    axisLabel: { ...text, ...custom },
-    axisTick: { show: spread, lineStyle: { color: 'var(--line)' }, ...custom },
-    splitLine: { ...common.splitLine, ...custom },
+    min: ends[0],
+    max: ends[1],
+    axisLabel: { ...text, customValues },
+    axisTick: { ...tick, customValues },
+    splitLine: { ...common.splitLine, customValues },
   };
 }
 

@@ -33,8 +33,8 @@ td small{display:block;color:var(--soft);font-size:12px}
 td i{font-style:normal;color:var(--soft);font-size:12px}
 .dot{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:8px}
 .marks{list-style:none;margin:0 0 12px;padding:0;font-size:14px}
-.note{color:var(--soft);font-size:14px;border-left:3px solid var(--line);padding-left:10px}
-.pictures{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:18px 20px}
+.note{color:var(--soft);font-size:14px;border-left:3px solid var(--line);padding-left:10px;margin:14px 0 0}
+.pictures{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:18px 20px;margin-bottom:14px}
 figure{margin:8px 0 0;grid-column:1/-1;min-width:0}
 figure.half{grid-column:auto}
 figcaption{font-weight:600;font-size:14px;margin-bottom:8px}

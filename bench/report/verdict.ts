@@ -26,7 +26,9 @@ export function gatewayFaults({ scenarios }: BenchResult): string[] {
 /** Whether clients of the gateway counted what they got anywhere in a result; without it "nothing was lost" means nothing. */
 export function gatewayCounted({ scenarios }: BenchResult): boolean {
   const rows = scenarios.flatMap(({ tables }) => tables.flatMap((table) => table.rows));
-  return rows.some(({ server, runs }) => server === 'gateway' && runs.some(({ counts }) => counts !== undefined));
+  return rows.some(
+    ({ server, runs }) => server === 'gateway' && runs.some(({ counts }) => (counts?.received ?? 0) > 0),
+  );
 }
 
 /** How many rows a result has, and how many of them are marked. */
