@@ -100,6 +100,7 @@ export interface WorkerReport {
 
 /** What a worker tells. */
 export type FromWorker =
+  | { readonly kind: 'begun' }
   | { readonly kind: 'connected'; readonly clients: number; readonly all: boolean }
   | { readonly kind: 'broken'; readonly reason: string }
   | { readonly kind: 'settled'; readonly published: number }

@@ -56,12 +56,20 @@ export class Fleet {
     return Promise.race(this.#workers.map(({ failure }) => failure));
   }
 
+  /** Process ids of the workers. */
+  get pids(): readonly number[] {
+    return this.#workers.map(({ pid }) => pid);
+  }
+
   /**
    * Counts from here on, as if nothing had been before. Signals below `from` are warm-up: counted, not timed. Call it when
-   * nothing is under way: before the first signal, or after {@link settled}.
+   * nothing is under way, before the first signal or after {@link settled}, and publish only when it has resolved.
    */
-  begin(from: number): void {
-    for (const worker of this.#workers) worker.send({ kind: 'begin', base: this.#published, from });
+  async begin(from: number): Promise<void> {
+    await all(this.#workers, async (worker) => {
+      worker.send({ kind: 'begin', base: this.#published, from });
+      await worker.hears('begun', () => true);
+    });
   }
 
   /**
@@ -132,6 +140,10 @@ class WorkerProcess {
     });
     // It is raced against where it matters; an end that was asked for is no failure of anything.
     this.failure.catch(() => {});
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
   }
 
   send(message: ToWorker): void {

@@ -89,13 +89,13 @@ export class FrameReader {
 function headLength(bytes: Buffer, at: number, to: number): number {
   if (to - at < 2) return 0;
   const short = bytes[at + 1] ?? 0;
+  if (short > 127) throw new Error('the server sent a masked frame');
   const head = short < 126 ? 2 : short === 126 ? 4 : 10;
   return to - at < head ? 0 : head;
 }
 
 function payloadLength(bytes: Buffer, at: number, head: number): number {
   const short = bytes[at + 1] ?? 0;
-  if (short > 127) throw new Error('the server sent a masked frame');
   const length = head === 2 ? short : head === 4 ? bytes.readUInt16BE(at + 2) : Number(bytes.readBigUInt64BE(at + 2));
   if (length > MAX_FRAME) throw new Error(`the server sent a frame of ${length} bytes`);
   return length;

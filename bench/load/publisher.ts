@@ -58,7 +58,8 @@ export async function publishOpenLoop(plan: PublishPlan): Promise<Published> {
   const redis = new Redis(redisUrl, { lazyConnect: true, retryStrategy: null, enableOfflineQueue: false });
   const state: { failure?: Error; unanswered: number } = { unanswered: 0 };
   const fail = (error: Error): void => void (state.failure ??= error);
-  redis.on('error', fail);
+  const refused = (cause: Error): void => fail(new Error(`Redis failed: ${cause.message}`, { cause }));
+  redis.on('error', refused);
   try {
     await redis.connect();
     const text = signalTexts(payload, symbols);
@@ -86,10 +87,10 @@ export async function publishOpenLoop(plan: PublishPlan): Promise<Published> {
       batch.exec().then((answers) => {
         state.unanswered -= count;
         for (const [error, subscribers] of answers ?? []) {
-          if (error !== null) fail(error);
+          if (error !== null) refused(error);
           else if (subscribers === 0) fail(new Error(`Nobody is subscribed to ${CHANNEL}.`));
         }
-      }, fail);
+      }, refused);
       if (now - told > PROGRESS_MICROS) {
         told = now;
         onProgress?.(next / signals);

@@ -121,6 +121,7 @@ class Worker implements ClientEvents {
     this.#samples.length = 0;
     this.#reconnected = this.#recovered = this.#lastBackAt = 0;
     this.#cpu = process.cpuUsage();
+    tell({ kind: 'begun' });
   }
 
   /** Tells once every client that is still there has everything; slow ones are not awaited. */

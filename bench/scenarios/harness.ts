@@ -35,12 +35,18 @@ export async function interleave<N extends string>(comparison: Comparison<N>): P
       try {
         row.runs.push(await measure(name, run));
       } catch (error) {
-        const [reason = ''] = (error as Error).message.split('\n');
-        row.failures.push(`Run ${run} failed: ${reason.replace(/\.$/, '')}.`);
+        row.failures.push(failureOf(run, error));
       }
     }
   }
   return [...measured].map(([name, row]) => rowOf(name, row.runs, row.failures));
+}
+
+/** A run that could not be finished, as a sentence for the marks of its row. */
+export function failureOf(run: number, error: unknown): string {
+  const [reason = ''] = String((error as Error).message).split('\n');
+  // What a worker process tells of an error starts like this.
+  return `Run ${run} failed: ${reason.replace(/^Error: /, '').replace(/[.:]$/, '')}.`;
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Run } from '../result.js';
 import type { Scenario } from '../scenario.js';
-import { interleave } from './harness.js';
+import { failureOf, interleave } from './harness.js';
 import { BATCH, measureCeiling } from './ingest-ceiling.js';
 import { WAYS, type Way, measureWays } from './ingest-way.js';
 import { latencyFigures, mergeHistograms, rowOf } from './summary.js';
@@ -22,7 +22,7 @@ export const ingest: Scenario = {
         pings.push(measured.ping);
       } catch (error) {
         // The rows share their run, so they share its end.
-        failures.push(`Run ${run} failed: ${(error as Error).message}.`);
+        failures.push(failureOf(run, error));
       }
     }
     const ceiling = await interleave({

@@ -22,7 +22,8 @@ BACKLOG = 4096
 # Of prctl(2).
 PR_SET_PDEATHSIG = 1
 
-sio = socketio.AsyncServer(async_mode="asgi", always_connect=True)
+# Clients of any origin, as the other rows take them.
+sio = socketio.AsyncServer(async_mode="asgi", always_connect=True, cors_allowed_origins="*")
 api = fastapi.FastAPI()
 app = socketio.ASGIApp(sio, other_asgi_app=api)
 seq = 0
@@ -61,7 +62,16 @@ async def main():
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(BACKLOG)
-    config = uvicorn.Config(app, loop="uvloop", http="httptools", ws="websockets", backlog=BACKLOG, log_level="error")
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets",
+        # No other row compresses.
+        ws_per_message_deflate=False,
+        backlog=BACKLOG,
+        log_level="error",
+    )
     forwarding = asyncio.ensure_future(forward(pubsub))
     # A signal that can not be emitted ends the row instead of passing as lost.
     forwarding.add_done_callback(lambda task: task.exception() and os._exit(1))
