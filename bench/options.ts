@@ -108,7 +108,7 @@ function command(scenarios: readonly Scenario[]): Command {
     .addOption(read('--scenario <names>', 'what to measure, with commas between', list(names)))
     .addOption(read('--clients <count>', 'clients connected over WebSocket', whole(1, 1_000_000)))
     .addOption(read('--pods <count>', 'processes of the server under test', whole(1, 64)))
-    .addOption(read('--rate <signals/s>', 'signals published a second', decimal(0.1, 100_000)))
+    .addOption(read('--rate <signals/s>', 'signals published a second', whole(1, 100_000)))
     .addOption(read('--seconds <s>', 'timed part of each run, in seconds', whole(1, 3600)))
     .addOption(read('--payload <bytes>', "size of a signal's JSON, in bytes", whole(200, 1_000_000)))
     .addOption(read('--topics <symbols x each>', 'symbols there are and symbols each client wants, as 500x20', topics))

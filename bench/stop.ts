@@ -19,10 +19,11 @@ function children(): number[] {
   }
 }
 
-function signalChildren(signal: NodeJS.Signals): void {
+// A server that is asked to stop would drain first.
+function killChildren(): void {
   for (const pid of children()) {
     try {
-      process.kill(pid, signal);
+      process.kill(pid, 'SIGKILL');
     } catch {
       // It has just ended.
     }
@@ -30,18 +31,18 @@ function signalChildren(signal: NodeJS.Signals): void {
 }
 
 /**
- * Ends a bench on SIGINT and SIGTERM: its servers and clients are stopped, so that what is measured right now fails and
+ * Ends a bench on SIGINT and SIGTERM: its servers and clients are killed, so that what is measured right now fails and
  * cleans up after itself, and the next step throws {@link Interrupted}. A second signal ends at once.
  */
 export class StopSignal {
   #stopped = false;
   readonly #onSignal = (): void => {
     if (this.#stopped) {
-      signalChildren('SIGKILL');
+      killChildren();
       process.exit(130);
     }
     this.#stopped = true;
-    signalChildren('SIGTERM');
+    killChildren();
   };
 
   constructor() {

@@ -48,8 +48,17 @@ export interface Comparison {
 /** Less than this is not called a move, however steady the runs were. */
 const STILL = 0.05;
 
-/** One value of a whole run; that it comes out twice as high says nothing. It is in the tables but never judged. */
-const NOT_JUDGED: ReadonlySet<FigureName> = new Set<FigureName>(['max']);
+/**
+ * In the tables, but never judged: a few values of a whole run, which come out twice as high for no reason, and the share of
+ * a core, which follows from cost and rate.
+ */
+const NOT_JUDGED: ReadonlySet<FigureName> = new Set<FigureName>([
+  'p999',
+  'max',
+  'spreadP99',
+  'loopDelayP999',
+  'cpuShare',
+]);
 
 /**
  * Reads a result.

@@ -146,7 +146,7 @@ function picturesOf(looks: Looks, scenario: ScenarioResult): Picture[] {
     ];
     return table.point === '' ? drawn : drawn.map((one) => ({ ...one, title: `${table.point}: ${one.title}` }));
   });
-  return [...(curve ? curvePictures(looks, scenario, scenario.axis ?? '') : []), ...pictures];
+  return [...pictures, ...(curve ? curvePictures(looks, scenario, scenario.axis ?? '') : [])];
 }
 
 /** The pictures of a result, by the name of the scenario. */

@@ -83,12 +83,8 @@ export function countsText(row: Row): string {
   const faults = faultText(row);
   if (faults !== '') return faults;
   const counts = row.runs.flatMap((run) => (run.counts === undefined ? [] : [run.counts]));
-  return counts.length === 0
-    ? ''
-    : `all ${number(
-        counts.reduce((sum, { received }) => sum + received, 0),
-        0,
-      )}`;
+  const received = counts.reduce((sum, one) => sum + one.received, 0);
+  return received === 0 ? '' : `all ${number(received, 0)}`;
 }
 
 /** Settings in one line: `clients 5,000 · signals/s 25`. */

@@ -2,8 +2,8 @@ import type { EChartsOption, LineSeriesOption } from 'echarts';
 import type { Look } from './colours.js';
 import { FONT, type Frame, type Picture, type Size, draw, legendName } from './drawing.js';
 
-const WIDE: Size = { width: 880, height: 340 };
-const HALF: Size = { width: 430, height: 300 };
+const WIDE: Size = { width: 1090, height: 360 };
+const HALF: Size = { width: 530, height: 310 };
 const NARROW: Size = { width: 350, height: 300 };
 
 /** A line of a picture: one server. */

@@ -1,7 +1,7 @@
 /** Styles of the report; the colours come from `colours.ts`. */
 export const PAGE_CSS = `
 *{box-sizing:border-box}
-body{margin:0 auto;max-width:960px;padding:24px 20px 64px;background:var(--page);color:var(--ink);
+body{margin:0 auto;max-width:1180px;padding:24px 20px 64px;background:var(--page);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
 h1{font-size:26px;margin:0 0 12px}
 h2{font-size:20px;margin:0}

@@ -80,7 +80,7 @@ test('where every row is marked they are judged all the same', () => {
   expect(comparison.notes).toContain('Every row is marked, so marked ones are judged too.');
 });
 
-test('the maximum, which is one value of a run, is not judged', () => {
+test('the maximum, which is one value of a whole run, is not judged', () => {
   const before = measured({ p99: 20, max: 20 }, { p99: 10, max: 10 });
   expect(compare(before, measured({ p99: 20, max: 900 }, { p99: 10, max: 10 }), 0.3).ok).toBe(true);
 });

@@ -73,7 +73,7 @@ test('a scenario that is asked for by name has its own defaults', () => {
 
 test('every setting reaches the scenario', () => {
   const args =
-    '--scenario fanout --clients 5000 --pods 2 --rate 0.5 --seconds 20 --payload 1000 --topics 500x20 --runs 3 --workers 2 ' +
+    '--scenario fanout --clients 5000 --pods 2 --rate 50 --seconds 20 --payload 1000 --topics 500x20 --runs 3 --workers 2 ' +
     '--against raw,stock-ws --out o --samples s --tolerance 1';
   expect(readOptions(args.split(' '), OFFER)).toEqual({
     plans: [
@@ -82,7 +82,7 @@ test('every setting reaches the scenario', () => {
         settings: {
           clients: 5000,
           pods: 2,
-          rate: 0.5,
+          rate: 50,
           seconds: 20,
           payload: 1000,
           topics: { symbols: 500, perClient: 20 },
@@ -117,8 +117,8 @@ test.each([
   ['--clients', '0', 'a whole number from 1 to 1000000'],
   ['--clients', '1e3', 'a whole number'],
   ['--pods', '65', 'from 1 to 64'],
-  ['--rate', '-1', 'a number from 0.1 to 100000'],
-  ['--rate', 'fast', 'a number'],
+  ['--rate', '-1', 'a whole number from 1 to 100000'],
+  ['--rate', '2.5', 'a whole number'],
   ['--seconds', '1.5', 'a whole number from 1 to 3600'],
   ['--payload', '10', 'from 200 to 1000000'],
   ['--topics', '20x500', 'such as 500x20'],
