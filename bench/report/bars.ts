@@ -1,6 +1,11 @@
 import type { Look } from './colours.js';
 import { FONT, type Picture, type Size, draw, legendName } from './drawing.js';
 
+/** Widths of a picture and height of a bar with its gap, in CSS pixels. */
+const WIDE = 530;
+const NARROW = 350;
+const ROW = 32;
+
 /** A bar: one server. */
 export interface Bar {
   readonly server: string;
@@ -11,15 +16,14 @@ export interface Bar {
   readonly marked: boolean;
 }
 
-/** Draws horizontal bars of one figure; one size, since a phone has room for it. */
-export function drawBars(name: string, title: string, bars: readonly Bar[]): Picture {
-  const size: Size = { width: 400, height: 16 + bars.length * 34 };
+function drawAt(width: number, bars: readonly Bar[]): string {
+  const size: Size = { width, height: 16 + bars.length * ROW };
   const highest = Math.max(...bars.map(({ value }) => value));
   const longest = Math.max(...bars.map(({ label }) => label.length));
   const names = Math.max(...bars.map(({ server, marked }) => legendName(server, marked).length)) * 7 + 12;
   // The label stands behind the longest bar, so that much of the width is not the bars'.
   const room = size.width - names - 8;
-  const svg = draw(
+  return draw(
     {
       grid: { left: names, right: 8, top: 4, bottom: 4, outerBoundsMode: 'none' },
       xAxis: {
@@ -57,5 +61,9 @@ export function drawBars(name: string, title: string, bars: readonly Bar[]): Pic
     },
     size,
   );
-  return { name, title, half: true, wide: svg, narrow: svg };
+}
+
+/** Draws horizontal bars of one figure, in both sizes. */
+export function drawBars(name: string, title: string, bars: readonly Bar[]): Picture {
+  return { name, title, half: true, wide: drawAt(WIDE, bars), narrow: drawAt(NARROW, bars) };
 }

@@ -1,7 +1,7 @@
 import * as echarts from 'echarts';
 import type { EChartsOption } from 'echarts';
 
-/** A picture, drawn for a wide screen and for a phone; the same one where one size is good for both. */
+/** A picture, drawn for a wide screen and for a phone. */
 export interface Picture {
   /** For a file's name, such as `fanout-percentiles`. */
   readonly name: string;

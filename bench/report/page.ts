@@ -82,8 +82,7 @@ function pictureHtml({ title, wide, narrow, half }: Picture): string {
   const label = ` role="img" aria-label="${escapeHtml(title)}"`;
   const image = (svg: string, kind: string): string =>
     `<div class="${kind}">${svg.replace('<svg', `<svg${label}`)}</div>`;
-  const drawings = wide === narrow ? image(wide, 'any') : image(wide, 'wide') + image(narrow, 'narrow');
-  return `<figure${half ? ' class="half"' : ''}><figcaption>${escapeHtml(title)}</figcaption>${drawings}</figure>`;
+  return `<figure${half ? ' class="half"' : ''}><figcaption>${escapeHtml(title)}</figcaption>${image(wide, 'wide')}${image(narrow, 'narrow')}</figure>`;
 }
 
 function scenarioHtml(
