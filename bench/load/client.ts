@@ -54,7 +54,7 @@ export class Client implements FrameHandler {
   readonly seen = new Seen();
   readonly #plan: FleetPlan;
   readonly #events: ClientEvents;
-  readonly #slowBuffer: Buffer | undefined;
+  #slowBuffer: Buffer | undefined;
   #socket: Socket | undefined;
   #frames = new FrameReader(this);
   /** The beginning of the answer to the upgrade; `undefined` once it is whole. */
@@ -91,6 +91,11 @@ export class Client implements FrameHandler {
     return !this.#over;
   }
 
+  /** From now on it reads as fast as it can, if it did not. */
+  hasten(): void {
+    this.#slowBuffer = undefined;
+  }
+
   /** Connects; resolves with the `welcome`. @throws Error if it is refused or there is no `welcome` within 30 s */
   connect(): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -111,14 +116,12 @@ export class Client implements FrameHandler {
   }
 
   #open(): void {
-    const { ports, workers, headers = 'bare' } = this.#plan;
+    const { headers = 'bare' } = this.#plan;
     const { index } = this.identity;
-    // By the number within its worker, so that every worker has clients of every pod.
-    const port = ports[(Math.floor(index / workers) + this.#connects++) % ports.length] ?? 0;
+    const port = this.#nextPort();
     this.#answer = '';
     this.#frames = new FrameReader(this);
     this.#ready = false;
-    const slowBuffer = this.#slowBuffer;
     const socket = connect({
       host: HOST,
       port,
@@ -126,7 +129,7 @@ export class Client implements FrameHandler {
       noDelay: true,
       onread: {
         // It reads slowly only once it is connected.
-        buffer: slowBuffer === undefined ? BUFFER : () => (this.#ready ? slowBuffer : BUFFER),
+        buffer: this.#slowBuffer === undefined ? BUFFER : () => (this.#ready ? this.#slowBuffer : undefined) ?? BUFFER,
         callback: (length, bytes) => this.#onRead(length, bytes as Buffer),
       },
     });
@@ -139,6 +142,19 @@ export class Client implements FrameHandler {
       this.#onEnd(reason);
     });
     socket.write(upgradeRequest(`${HOST}:${port}`, headers));
+  }
+
+  #nextPort(): number {
+    const { ports, workers } = this.#plan;
+    // By the number within its worker, so that every worker has clients of every pod.
+    const [own, round] = [
+      Math.floor(this.identity.index / workers),
+      Math.floor(this.identity.index / workers / ports.length),
+    ];
+    // Clients that lose the same pod go to different ones next.
+    const stride = this.#connects === 0 ? 0 : 1 + (round % Math.max(1, ports.length - 1)) + this.#connects - 1;
+    this.#connects++;
+    return ports[(own + stride) % ports.length] ?? 0;
   }
 
   #end(): void {

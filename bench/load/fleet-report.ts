@@ -65,6 +65,7 @@ function addCounts(parts: readonly GroupCounts[]): GroupCounts {
     expected: sum('expected'),
     received: sum('received'),
     lost: sum('lost'),
+    silent: sum('silent'),
     twice: sum('twice'),
     outOfOrder: sum('outOfOrder'),
     dropped: sum('dropped'),

@@ -34,6 +34,8 @@ export interface GroupCounts {
   /** Everything that arrived, second copies too. */
   readonly received: number;
   readonly lost: number;
+  /** Lost, before the last `begin` too, by clients that are still connected: nobody told them. */
+  readonly silent: number;
   readonly twice: number;
   /** Signals that came after a later one. */
   readonly outOfOrder: number;
@@ -76,6 +78,8 @@ export type ToWorker =
   | WorkerTask
   /** Count signals from `base` and time those from `from`, as if nothing had been before. */
   | { readonly kind: 'begin'; readonly base: number; readonly from: number }
+  /** Slow clients read as fast as they can from now on. */
+  | { readonly kind: 'hasten' }
   /** Tell when all clients have everything below `published`. */
   | { readonly kind: 'await'; readonly published: number }
   | { readonly kind: 'report'; readonly published: number };

@@ -92,6 +92,11 @@ export class Fleet {
     }
   }
 
+  /** Slow clients read as fast as they can from now on, so that what never reaches them can be told from what is late. */
+  hasten(): void {
+    for (const worker of this.#workers) worker.send({ kind: 'hasten' });
+  }
+
   /** What all clients counted since the last {@link begin}, of the signals below `published`. */
   async report(published: number): Promise<FleetReport> {
     this.#published = Math.max(this.#published, published);

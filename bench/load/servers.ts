@@ -1,52 +1,12 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { HOST, serverPort } from '../../test/support/processes.js';
-import type { ServerName } from '../scenario.js';
+import { type Ports, end, ready, serving } from './child-server.js';
 import { processMillis, processRss } from './cpu.js';
+import { PROGRAMS, type ProgramName } from './programs.js';
 
-const START_LIMIT_MS = 20_000;
-const STOP_LIMIT_MS = 5000;
 const PROBE_LIMIT_MS = 30_000;
 /** What is kept of a server's error output, in characters. */
 const ERRORS_KEPT = 4000;
-
-/** Debian's own, where its packages are; not what a version manager puts first on the PATH. */
-const PYTHON = '/usr/bin/python3';
-const PYTHON_MODULES = 'socketio, fastapi, uvicorn, redis.asyncio, websockets, uvloop, httptools';
-const PYTHON_PACKAGES =
-  'python3-socketio python3-fastapi python3-uvicorn python3-redis python3-websockets python3-uvloop python3-httptools';
-
-/** A program that can be started: a server of the comparison, or a control of the `ingest` scenario. */
-export type ProgramName = ServerName | 'straight' | 'bare-journal';
-
-function path(relative: string): string {
-  return fileURLToPath(new URL(relative, import.meta.url));
-}
-
-// What the bench does not compare is kept out of the figures alike: no source needs a build but the gateway's own.
-const NODE = ['--expose-gc', '--import', path('probe.mjs')];
-const TYPESCRIPT = [...NODE, '--import', 'tsx'];
-
-const PROGRAMS: Readonly<Record<ProgramName, { command: string; args: readonly string[] }>> = {
-  gateway: { command: process.execPath, args: [...NODE, path('../../dist/main.js')] },
-  raw: { command: process.execPath, args: [...TYPESCRIPT, path('../servers/raw.ts')] },
-  'stock-uws': { command: process.execPath, args: [...TYPESCRIPT, path('../servers/stock-uws.ts')] },
-  'stock-ws': { command: process.execPath, args: [...TYPESCRIPT, path('../servers/stock-ws.ts')] },
-  python: { command: PYTHON, args: [path('../servers/python/server.py')] },
-  straight: { command: process.execPath, args: [...TYPESCRIPT, path('../servers/straight.ts')] },
-  'bare-journal': { command: process.execPath, args: [...TYPESCRIPT, path('../servers/bare-journal.ts')] },
-};
-
-/** Why a server can not run on this machine, in a sentence; `undefined` if it can. */
-export function unavailable(name: ProgramName): string | undefined {
-  if (name !== 'python') return undefined;
-  const { status } = spawnSync(PYTHON, ['-c', `import ${PYTHON_MODULES}`], { stdio: 'ignore' });
-  if (status === 0) return undefined;
-  return `The row "python" is left out: install ${PYTHON_PACKAGES} (Debian) to have it.`;
-}
 
 /** How a server is started. */
 export interface StartOptions {
@@ -78,7 +38,7 @@ export class RunningServer {
   readonly pid: number;
   readonly #child: ChildProcess;
 
-  private constructor(name: ProgramName, child: ChildProcess, ports: { port: number; adminPort: number }) {
+  private constructor(name: ProgramName, child: ChildProcess, ports: Ports) {
     this.name = name;
     this.#child = child;
     this.pid = child.pid ?? 0;
@@ -175,63 +135,9 @@ export class RunningServer {
       );
       child.on('message', onMessage);
       child.once('exit', onExit);
-      child.send(what);
-    });
-  }
-}
-
-/** Ends a process, by force if the signal does not within a limit, and waits until it is gone. */
-async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  const gone = once(child, 'exit');
-  child.kill(signal);
-  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS);
-  await gone;
-  clearTimeout(timer);
-}
-
-/** The end of a process that is meant to run on, or of our patience. */
-function failure(child: ChildProcess, stop: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const timer = setTimeout(() => reject(new Error(`it was not ready in ${START_LIMIT_MS} ms`)), START_LIMIT_MS);
-    stop.addEventListener('abort', () => clearTimeout(timer));
-    child.once('error', reject);
-    child.once('exit', (code, signal) => reject(new Error(`it ended with ${code ?? signal}`)));
-  });
-}
-
-async function unlessItFails<T>(child: ChildProcess, start: (stop: AbortSignal) => Promise<T>): Promise<T> {
-  const stop = new AbortController();
-  try {
-    return await Promise.race([start(stop.signal), failure(child, stop.signal)]);
-  } finally {
-    stop.abort();
-  }
-}
-
-/** Reads the line in which a control row tells its ports. */
-function serving(child: ChildProcess): Promise<{ port: number; adminPort: number }> {
-  return unlessItFails(child, () => {
-    const { stdout } = child;
-    if (stdout === null) return Promise.reject(new Error('it has no output'));
-    return new Promise((resolve) => {
-      // Goes on reading, so that a server which says more does not come to wait for us.
-      createInterface({ input: stdout }).on('line', (line) => {
-        if (line.includes('"msg":"serving"')) resolve(JSON.parse(line) as { port: number; adminPort: number });
+      child.send(what, (error) => {
+        if (error !== null) done(error);
       });
     });
-  });
-}
-
-/** Waits until the gateway says that it is ready. */
-function ready(child: ChildProcess, port: number, adminPort: number): Promise<{ port: number; adminPort: number }> {
-  child.stdout?.resume();
-  return unlessItFails(child, async (stop) => {
-    while (!stop.aborted) {
-      const answer = await fetch(`http://${HOST}:${adminPort}/readyz`).catch(() => undefined);
-      if (answer?.status === 200) break;
-      await sleep(20);
-    }
-    return { port, adminPort };
-  });
+  }
 }

@@ -82,10 +82,10 @@ export class Group {
     this.received = this.unique = this.twice = this.outOfOrder = this.dropped = 0;
   }
 
-  /** @param expected - signals times the clients of this group that want them */
-  counts(expected: number): GroupCounts {
+  /** @param expected, silent - see {@link GroupCounts} */
+  counts(expected: number, silent: number): GroupCounts {
     const { clients, received, twice, outOfOrder, dropped } = this;
-    return { clients, expected, received, lost: expected - this.unique, twice, outOfOrder, dropped };
+    return { clients, expected, received, lost: expected - this.unique, silent, twice, outOfOrder, dropped };
   }
 }
 

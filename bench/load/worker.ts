@@ -1,7 +1,7 @@
 // A process full of clients: connects them, counts and times what they get, and tells the bench when it is asked.
 import { writeFile } from 'node:fs/promises';
 import { Client, type ClientEvents } from './client.js';
-import type { FleetPlan, FromWorker, ToWorker, WorkerTask } from './fleet-types.js';
+import type { FleetPlan, FromWorker, GroupCounts, ToWorker, WorkerTask } from './fleet-types.js';
 import { symbolName, symbolsOf } from './message.js';
 import { Group, Times, Wanted } from './tally.js';
 
@@ -112,6 +112,10 @@ class Worker implements ClientEvents {
     tell({ kind: 'broken', reason });
   }
 
+  hasten(): void {
+    for (const client of this.#clients) client.hasten();
+  }
+
   begin(base: number, from: number): void {
     this.#base = base;
     this.#from = from;
@@ -142,15 +146,21 @@ class Worker implements ClientEvents {
     const { user, system } = process.cpuUsage(this.#cpu);
     const { samples } = this.#plan;
     if (samples !== undefined) await writeFile(`${samples}-${this.#worker}.csv`, this.#samples);
-    const expected = (group: Group): number =>
-      this.#clients
-        .filter(({ identity }) => identity.group === group)
-        .reduce((sum, { identity: { wanted } }) => sum + wanted.below(published) - wanted.below(this.#base), 0);
+    const counts = (group: Group): GroupCounts => {
+      let expected = 0;
+      let silent = 0;
+      for (const { identity, live, seen } of this.#clients) {
+        if (identity.group !== group) continue;
+        expected += identity.wanted.below(published) - identity.wanted.below(this.#base);
+        if (live) silent += seen.missing(identity.wanted.below(published));
+      }
+      return group.counts(expected, silent);
+    };
     tell({
       kind: 'report',
       report: {
-        counts: this.#normal.counts(expected(this.#normal)),
-        slow: this.#slow.counts(expected(this.#slow)),
+        counts: counts(this.#normal),
+        slow: counts(this.#slow),
         reconnected: this.#reconnected,
         recovered: this.#recovered,
         lastBackAt: this.#lastBackAt,
@@ -165,6 +175,7 @@ class Worker implements ClientEvents {
 async function follow(worker: Worker, message: ToWorker): Promise<void> {
   if (message.kind === 'connect') await worker.connect();
   else if (message.kind === 'begin') worker.begin(message.base, message.from);
+  else if (message.kind === 'hasten') worker.hasten();
   else if (message.kind === 'await') worker.await(message.published);
   else await worker.report(message.published);
 }

@@ -13,7 +13,7 @@ const REST_MS = 500;
 async function measure(name: ServerName, clients: number, workers: number, progress: Progress): Promise<Run> {
   return withServers(name, {}, async (bed) => {
     const plan = { ports: bed.servers.map(({ port }) => port), workers, headers: 'browser', signals: 1 } as const;
-    await (await Fleet.connect({ ...plan, clients: WARM_UP })).close();
+    await (await Fleet.connect({ ...plan, clients: Math.min(WARM_UP, clients) })).close();
     await sleep(REST_MS);
     const meter = new UsageMeter(bed);
     const fleet = await Fleet.connect({ ...plan, clients }, (connected) => progress.within(connected / clients));

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Cleanup, HOST } from '../../test/support/processes.js';
 import { RedisServer } from '../../test/support/redis.js';
 import { type MachineTime, machineTime, processMillis } from '../load/cpu.js';
-import { type ProgramName, RunningServer, type StartOptions, unavailable } from '../load/servers.js';
+import { type ProgramName, unavailable } from '../load/programs.js';
+import { RunningServer, type StartOptions } from '../load/servers.js';
 import type { Load, Row, Run } from '../result.js';
 import type { Progress, ServerName, Settings } from '../scenario.js';
 import { rowOf } from './summary.js';
@@ -44,7 +45,7 @@ export async function interleave<N extends string>(comparison: Comparison<N>): P
 
 /** A run that could not be finished, as a sentence for the marks of its row. */
 export function failureOf(run: number, error: unknown): string {
-  const [reason = ''] = String((error as Error).message).split('\n');
+  const [reason = ''] = (error as Error).message.split('\n');
   // What a worker process tells of an error starts like this.
   return `Run ${run} failed: ${reason.replace(/^Error: /, '').replace(/[.:]$/, '')}.`;
 }

@@ -13,7 +13,7 @@ async function measure(name: ServerName, clients: number, workers: number, progr
   return withServers(name, {}, async ({ servers: [server] }) => {
     if (server === undefined) throw new Error('there is no server');
     const plan = { ports: [server.port], workers, headers: 'browser', signals: 1 } as const;
-    await (await Fleet.connect({ ...plan, clients: WARM_UP })).close();
+    await (await Fleet.connect({ ...plan, clients: Math.min(WARM_UP, clients) })).close();
     await sleep(REST_MS);
     const before = await server.probe();
     const fleet = await Fleet.connect({ ...plan, clients }, (connected) => progress.within(connected / clients));

@@ -107,7 +107,14 @@ test('what a server does not send is lost, and waiting for it ends', async () =>
   }
   // The last one reaches nobody.
   await fleet.settled(21, 300);
-  expect(await fleet.report(21)).toMatchObject({ expected: 126, received: 116, lost: 10, twice: 0, outOfOrder: 0 });
+  expect(await fleet.report(21)).toMatchObject({
+    expected: 126,
+    received: 116,
+    lost: 10,
+    silent: 10,
+    twice: 0,
+    outOfOrder: 0,
+  });
 });
 
 test('what a server sends again is twice, and not timed again', async () => {
@@ -142,7 +149,7 @@ test('connections that a server ends are dropped, and nobody waits for them', as
   await until('the ends to arrive', async () => (await fleet.report(1)).dropped === 2);
   server.send(1, nowMicros());
   await fleet.settled(2, SETTLE_MS);
-  expect(await fleet.report(2)).toMatchObject({ expected: 12, received: 10, lost: 2, dropped: 2 });
+  expect(await fleet.report(2)).toMatchObject({ expected: 12, received: 10, lost: 2, silent: 0, dropped: 2 });
 });
 
 test('warm-up is counted and not timed, and what is counted begins anew when it is told to', async () => {
@@ -239,6 +246,12 @@ test('slow clients read slowly, are in no figure of the others, and are counted 
   // About 19,000 bytes each, at 200 a second.
   expect(slow.received).toBeLessThan(slow.clients * 100);
   expect(slow.expected - slow.received).toBe(slow.lost);
+  fleet.hasten();
+  const end = await until('the slow ones to catch up', async () => {
+    const { slow: now } = await fleet.report(100);
+    return now.received === now.expected && now;
+  });
+  expect(end).toMatchObject({ lost: 0, silent: 0, dropped: 0 });
 });
 
 test('clients that reconnect bring pid and offset to the next server and complete what they missed', async () => {

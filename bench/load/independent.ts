@@ -1,0 +1,116 @@
+import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const SOURCE = fileURLToPath(new URL('independent/generator.c', import.meta.url));
+const CONNECT_LIMIT_MS = 120_000;
+const CONCURRENCY = 100;
+
+type Generator = ChildProcessByStdio<Writable, Readable, Readable>;
+
+/** What the independent generator counted. Latencies in µs. */
+export interface IndependentReport {
+  readonly received: number;
+  readonly timed: number;
+  /** Signals that were not the next number: lost, twice or swapped ones show here. */
+  readonly outOfOrder: number;
+  readonly closed: number;
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly max: number;
+  /** Processor time from when all were connected. */
+  readonly cpuMicros: number;
+}
+
+/** Clients that an independent program in C holds: one thread, epoll, no code in common with the bench's own. */
+export class IndependentFleet {
+  readonly #child: Generator;
+  readonly #folder: string;
+  readonly #report: Promise<IndependentReport>;
+
+  private constructor(child: Generator, folder: string, report: Promise<IndependentReport>) {
+    this.#child = child;
+    this.#folder = folder;
+    this.#report = report;
+  }
+
+  /**
+   * Compiles it with the machine's C compiler and connects its clients; resolves when all have their `welcome`.
+   *
+   * @param from - signals below are counted and not timed
+   * @param signals - how many there will be, in all
+   */
+  static async connect(port: number, clients: number, from: number, signals: number): Promise<IndependentFleet> {
+    const folder = await mkdtemp(join(tmpdir(), 'signal-gateway-generator-'));
+    let child: Generator | undefined;
+    try {
+      const program = join(folder, 'generator');
+      await promisify(execFile)('cc', ['-O2', '-o', program, SOURCE]);
+      const numbers = [port, clients, CONCURRENCY, from, signals].map(String);
+      child = spawn(program, numbers, { stdio: ['pipe', 'pipe', 'pipe'] });
+      const { connected, report } = listenTo(child);
+      await connected;
+      return new IndependentFleet(child, folder, report);
+    } catch (error) {
+      await end(child, folder);
+      throw error;
+    }
+  }
+
+  /** What it counted, once it has all signals, or else after a limit. @throws if it broke */
+  async report(limitMs: number): Promise<IndependentReport> {
+    const limit = setTimeout(() => this.#child.stdin.end(), limitMs);
+    try {
+      return await this.#report;
+    } finally {
+      clearTimeout(limit);
+    }
+  }
+
+  /** Ends it. Can be called twice. */
+  async close(): Promise<void> {
+    await end(this.#child, this.#folder);
+  }
+}
+
+/** The two lines that the program prints; both fail if it ends without them. */
+function listenTo(child: Generator): { connected: Promise<unknown>; report: Promise<IndependentReport> } {
+  let errors = '';
+  child.stderr.on('data', (data: Buffer) => (errors += data.toString()));
+  const failure = new Promise<never>((_, reject) => {
+    const fail = (reason: string): void => reject(new Error(`The independent generator failed: ${reason}`));
+    const late = setTimeout(() => fail(`its clients were not connected in ${CONNECT_LIMIT_MS} ms`), CONNECT_LIMIT_MS);
+    child.stdout.once('data', () => clearTimeout(late));
+    child.once('error', ({ message }) => fail(message));
+    child.once('close', () => {
+      clearTimeout(late);
+      fail(errors.trim() || 'it ended without a report');
+    });
+  });
+  const lines = createInterface({ input: child.stdout });
+  const line = (accept: (text: string) => boolean): Promise<string> =>
+    new Promise((resolve) => lines.on('line', (text) => accept(text) && resolve(text)));
+  const connected = Promise.race([line((text) => text === 'connected'), failure]);
+  const report = Promise.race([line((text) => text.startsWith('{')), failure]).then(
+    (text) => JSON.parse(text) as IndependentReport,
+  );
+  // Whoever asks for the report gets its failure; perhaps nobody does.
+  report.catch(() => {});
+  return { connected, report };
+}
+
+async function end(child: Generator | undefined, folder: string): Promise<void> {
+  if (child !== undefined && child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
+    const gone = once(child, 'exit');
+    child.kill('SIGKILL');
+    await gone;
+  }
+  await rm(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,8 @@
+import { ALL_ROWS, steadyScenario } from './steady-scenario.js';
+
+/** Every signal to every client, at a steady rate. */
+export const fanout = steadyScenario({
+  name: 'fanout',
+  title: 'latency and cost of a steady stream of signals to every client',
+  fallback: ALL_ROWS,
+});

@@ -1,0 +1,115 @@
+import type { FleetReport } from '../load/fleet-types.js';
+import type { Run, Table } from '../result.js';
+import type { Progress, Scenario, ServerName } from '../scenario.js';
+import { UsageMeter, interleave, rowsOf, withServers } from './harness.js';
+import { ALL_ROWS } from './steady-scenario.js';
+import { STEADY_COLUMNS, type Steady, publishTo, runOf, settingsOf, steadyOf, withFleet } from './steady.js';
+import { rowOf } from './summary.js';
+
+/** A rate is sustained if p99 stays below this, in ms. */
+const P99_LIMIT_MS = 250;
+/** What is not there this long after the last signal of a step was not keeping up. */
+const STEP_LIMIT_MS = 3000;
+/** Each step has about this much more than the one before. */
+const STEP_FACTOR = Math.SQRT2;
+const MOST_STEPS = 14;
+
+/** One rate, and how it went. */
+interface Step {
+  readonly rate: number;
+  readonly run: Run;
+  readonly sustained: boolean;
+}
+
+/** The rates that are tried, in rising order, in steps of a whole number of signals. */
+export function ratesFrom(first: number): number[] {
+  return Array.from({ length: MOST_STEPS }, (_, step) => Math.round(first * STEP_FACTOR ** step));
+}
+
+/** Raises the rate until the server, or the machine, does not keep up. */
+async function climb(name: ServerName, steady: Steady, progress: Progress): Promise<Step[]> {
+  const { clients, workers, seconds, payload } = steady;
+  const rates = ratesFrom(steady.rate);
+  const most = rates.reduce((sum, rate) => sum + rate * (1 + seconds), 0);
+  return withServers(name, { pods: steady.pods }, async (bed) => {
+    const plan = { ports: bed.servers.map(({ port }) => port), clients, workers, signals: most };
+    return withFleet(plan, progress, async (fleet) => {
+      const steps: Step[] = [];
+      let from = 0;
+      for (const [index, rate] of rates.entries()) {
+        const signals = rate * (1 + seconds);
+        await fleet.begin(from + rate);
+        const meter = new UsageMeter(bed);
+        const onProgress = (share: number): void =>
+          progress.within((index + share) / rates.length, { 'signals/s': rate });
+        const published = await publishTo(fleet, { redisUrl: bed.redis.url, from, signals, rate, payload, onProgress });
+        from += signals;
+        await fleet.settled(from, STEP_LIMIT_MS);
+        const usage = meter.end();
+        const report = await fleet.report(from);
+        const run = { ...runOf(report, usage, published), latency: report.latency, spread: report.spread };
+        steps.push({ rate, run, sustained: isSustained(report, run) });
+        if (steps.at(-1)?.sustained !== true) break;
+      }
+      return steps;
+    });
+  });
+}
+
+function isSustained({ lost, dropped }: FleetReport, { figures }: Run): boolean {
+  return lost === 0 && dropped === 0 && (figures.p99 ?? Infinity) < P99_LIMIT_MS;
+}
+
+/** The highest rate that one server on one machine sustains. */
+export const saturation: Scenario = {
+  name: 'saturation',
+  title: 'the rate is raised step by step until latency breaks away: the sustainable rate',
+  async run(settings, progress) {
+    const { runs = 3 } = settings;
+    const steady = steadyOf(settings, { clients: 2000, rate: 25, seconds: 3 });
+    const { names, notes } = rowsOf(settings, ALL_ROWS, ['raw', 'stock-uws']);
+    progress.steps(names.length * runs);
+    const climbs = new Map<number, Map<ServerName, Run[]>>();
+    const rows = await interleave({
+      names,
+      runs,
+      progress,
+      measure: async (name) => {
+        const steps = await climb(name, steady, progress);
+        for (const { rate, run } of steps) {
+          const atRate = climbs.get(rate) ?? new Map<ServerName, Run[]>();
+          climbs.set(rate, atRate.set(name, [...(atRate.get(name) ?? []), run]));
+        }
+        const best = steps.findLast(({ sustained }) => sustained);
+        const { load, limitedBy } = steps.at(-1)?.run ?? {};
+        return {
+          figures: {
+            sustainableRate: best?.rate ?? 0,
+            deliveriesPerSecond: (best?.rate ?? 0) * steady.clients,
+          },
+          // What it was that gave out: that of the first step too many.
+          ...(load && { load }),
+          ...(limitedBy && { limitedBy }),
+        };
+      },
+    });
+    const tables = [...climbs]
+      .toSorted(([a], [b]) => a - b)
+      .map(([rate, servers]): Table => {
+        const atRate = [...servers].map(([name, measured]) => rowOf(name, measured));
+        return { point: `${rate} signals/s`, x: rate, columns: STEADY_COLUMNS, rows: atRate };
+      });
+    return {
+      name: saturation.name,
+      title: saturation.title,
+      settings: { ...settingsOf(steady, runs), 'signals/s': `${steady.rate} and up` },
+      axis: 'signals/s',
+      tables: [{ point: '', columns: ['sustainableRate', 'deliveriesPerSecond'], rows }, ...tables],
+      notes: [
+        ...notes,
+        `Sustained means: p99 below ${P99_LIMIT_MS} ms, nothing lost, and everything there ${STEP_LIMIT_MS / 1000} s after the last signal of a step. Steps are a factor of 1.41 apart, so two servers whose rates differ by one step may be closer than that. A server's last step is the first that it did not sustain; later steps have fewer rows.`,
+        'The clients share the machine with the server. Beyond the knee it is often both of them that are short of processor time; "limited by" says who was busiest.',
+      ],
+    };
+  },
+};

@@ -1,0 +1,199 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FleetPlan, FleetReport } from '../load/fleet-types.js';
+import { Fleet } from '../load/fleet.js';
+import { type PublishPlan, type Published, publishOpenLoop } from '../load/publisher.js';
+import type { FigureName, Run, ScenarioResult } from '../result.js';
+import type { Progress, ServerName, Settings } from '../scenario.js';
+import { type Bed, UsageMeter, type Usage, loadOf, withServers } from './harness.js';
+import { latencyFigures, limitedBy, spreadFigures } from './summary.js';
+
+/** Seconds of signals that are counted and not timed. */
+export const WARM_UP_SECONDS = 1;
+/** What is not there this long after the last signal counts as lost. */
+export const SETTLE_LIMIT_MS = 10_000;
+
+/** Clients to which nothing came for this long have all that will come. */
+const CATCH_UP_MS = 1000;
+
+/** Columns of a table of steady runs. */
+export const STEADY_COLUMNS = [
+  'p50',
+  'p99',
+  'p999',
+  'max',
+  'spreadP50',
+  'cpuPerDelivery',
+  'cpuShare',
+  'deliveriesPerSecond',
+  'loopDelayP999',
+] as const satisfies readonly FigureName[];
+
+/** A steady stream of signals to a fleet of clients. */
+export interface Steady {
+  readonly clients: number;
+  readonly workers: number;
+  readonly pods: number;
+  /** Signals a second. */
+  readonly rate: number;
+  /** All signals of a second are due at one instant. */
+  readonly burst?: boolean;
+  readonly seconds: number;
+  /** Bytes of a signal's JSON. */
+  readonly payload: number;
+  readonly topics?: FleetPlan['topics'];
+  readonly slow?: FleetPlan['slow'];
+  /** Where single latencies go; see {@link FleetPlan.samples}. */
+  readonly samples?: string;
+}
+
+/** A run, and what the clients that read slowly counted in it. */
+export interface SteadyRun {
+  readonly run: Run;
+  readonly slow: FleetReport['slow'];
+}
+
+/** One run: starts a server, connects a fleet, publishes, and tells what the clients saw and what it cost. */
+export async function measureSteady(name: ServerName, steady: Steady, progress: Progress): Promise<SteadyRun> {
+  const { rate, seconds, payload, topics, burst = false } = steady;
+  const signals = rate * (WARM_UP_SECONDS + seconds);
+  return withServers(name, { pods: steady.pods }, (bed) =>
+    withFleet(planOf(steady, bed, signals), progress, async (fleet) => {
+      await fleet.begin(rate * WARM_UP_SECONDS);
+      await Promise.all(bed.servers.map((server) => server.resetProbe()));
+      const meter = new UsageMeter(bed);
+      const published = await publishTo(fleet, {
+        redisUrl: bed.redis.url,
+        from: 0,
+        signals,
+        rate,
+        payload,
+        ...(burst && { burst: rate }),
+        symbols: topics?.symbols ?? 1,
+        onProgress: (share) => progress.within(share),
+      });
+      await fleet.settled(signals, SETTLE_LIMIT_MS);
+      const usage = meter.end();
+      const report = await fleet.report(signals);
+      const run = { ...runOf(report, usage, published), latency: report.latency, spread: report.spread };
+      const slow = steady.slow === undefined ? report.slow : await caughtUp(fleet, signals, report.slow);
+      return { run: { ...run, figures: { ...run.figures, ...(await loopDelay(bed)) } }, slow };
+    }),
+  );
+}
+
+/** Connects a fleet, does something with it, and closes it, whatever happens. */
+export async function withFleet<T>(
+  plan: FleetPlan,
+  progress: Progress,
+  body: (fleet: Fleet) => Promise<T>,
+): Promise<T> {
+  if (plan.samples !== undefined) await mkdir(dirname(plan.samples), { recursive: true });
+  const fleet = await Fleet.connect(plan, (connected) => progress.within(0, { connected }));
+  try {
+    return await body(fleet);
+  } finally {
+    await fleet.close();
+  }
+}
+
+/** Publishes to a server with a fleet on it; ends at once if the fleet breaks. */
+export async function publishTo(fleet: Fleet, plan: PublishPlan): Promise<Published> {
+  const abort = new AbortController();
+  try {
+    return await Promise.race([publishOpenLoop({ ...plan, abort: abort.signal }), fleet.failure]);
+  } finally {
+    abort.abort();
+  }
+}
+
+/** The figures, counts and loads of a run in which everything was counted from the first signal. */
+export function runOf(report: FleetReport, usage: Usage, published: Published): Run {
+  const { expected, received, lost, twice, outOfOrder, dropped } = report;
+  const serverMillis = usage.serverMillis.reduce((sum, millis) => sum + millis, 0);
+  const load = loadOf(usage, report.busiestWorkerMillis, published.busyMillis);
+  return {
+    figures: {
+      ...latencyFigures(report.latency),
+      ...spreadFigures(report.spread),
+      ...(received > 0 && { cpuPerDelivery: (serverMillis * 1000) / received }),
+      cpuShare: serverMillis / 1000 / usage.seconds,
+      deliveriesPerSecond: received / usage.seconds,
+    },
+    counts: { expected, received, lost, twice, outOfOrder, dropped },
+    load,
+    limitedBy: limitedBy(load),
+    timeline: report.timeline,
+  };
+}
+
+function planOf(steady: Steady, { servers }: Bed, signals: number): FleetPlan {
+  const { clients, workers, topics, slow, samples } = steady;
+  return {
+    ports: servers.map(({ port }) => port),
+    clients,
+    workers,
+    signals,
+    ...(topics && { topics }),
+    ...(slow && { slow }),
+    ...(samples !== undefined && { samples }),
+  };
+}
+
+/** Slow clients read the rest at full speed, so that what never comes can be told from what was late. */
+async function caughtUp(fleet: Fleet, signals: number, before: FleetReport['slow']): Promise<FleetReport['slow']> {
+  fleet.hasten();
+  let last = before;
+  for (;;) {
+    await sleep(CATCH_UP_MS);
+    const { slow } = await fleet.report(signals);
+    if (slow.received === last.received) return slow;
+    last = slow;
+  }
+}
+
+async function loopDelay({ servers }: Bed): Promise<{ loopDelayP999?: number }> {
+  const delays = await Promise.all(servers.map((server) => server.probe()));
+  const known = delays.flatMap(({ loopDelayP999 }) => loopDelayP999 ?? []);
+  return known.length === 0 ? {} : { loopDelayP999: Math.max(...known) };
+}
+
+/** What a scenario does where the user did not say. */
+export type Defaults = Partial<Omit<Steady, 'workers' | 'samples'>>;
+
+/** The stream that the user asked for, with a scenario's own defaults. */
+export function steadyOf(settings: Settings, defaults: Defaults = {}): Steady {
+  const { clients = 5000, pods = 1, rate = 25, seconds = 10, payload = 200, topics, ...rest } = defaults;
+  const wanted = settings.topics ?? topics;
+  return {
+    ...rest,
+    clients: settings.clients ?? clients,
+    pods: settings.pods ?? pods,
+    rate: settings.rate ?? rate,
+    seconds: settings.seconds ?? seconds,
+    payload: settings.payload ?? payload,
+    workers: settings.workers ?? 2,
+    ...(wanted && { topics: wanted }),
+  };
+}
+
+/** Where one run writes its single latencies, if the user wants them. */
+export function samplesOf({ samples }: Settings, scenario: string, name: string, run: number): { samples?: string } {
+  return samples === undefined ? {} : { samples: join(samples, `${scenario}-${name}-${run}`) };
+}
+
+/** A stream as the settings of a scenario's result. */
+export function settingsOf(steady: Steady, runs: number): ScenarioResult['settings'] {
+  const { clients, pods, rate, seconds, payload, topics, workers } = steady;
+  return {
+    clients,
+    ...(topics && { symbols: topics.symbols, 'symbols per client': topics.perClient }),
+    pods,
+    'signals/s': rate,
+    seconds,
+    'payload bytes': payload,
+    runs,
+    'worker processes': workers,
+  };
+}
