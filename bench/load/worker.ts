@@ -183,7 +183,9 @@ async function follow(worker: Worker, message: ToWorker): Promise<void> {
 process.once('message', (task: WorkerTask) => {
   const worker = new Worker(task);
   const obey = (message: ToWorker): void => {
-    follow(worker, message).catch((error: unknown) => tell({ kind: 'broken', reason: String(error) }));
+    follow(worker, message).catch((error: unknown) =>
+      tell({ kind: 'broken', reason: error instanceof Error ? error.message : String(error) }),
+    );
   };
   process.on('message', obey);
   obey(task);

@@ -41,8 +41,14 @@ async function measure(
         killedAt = nowMicros();
         await victim.kill();
       };
-      const onProgress = (share: number): void => progress.within(share);
-      const publishing = publishTo(fleet, { redisUrl: bed.redis.url, from: 0, signals, rate, payload, onProgress });
+      const publishing = publishTo(fleet, {
+        redisUrl: bed.redis.url,
+        from: 0,
+        signals,
+        rate,
+        payload,
+        onProgress: (share) => progress.within(share),
+      });
       const [published] = await Promise.all([publishing, kill()]);
       await fleet.settled(signals, BACK_LIMIT_MS);
       const usage = meter.end();

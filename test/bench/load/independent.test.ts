@@ -22,8 +22,8 @@ async function start(signals: number): Promise<{ server: FeedServer; fleet: Inde
 test.skipIf(noCompiler)('the generator in C gets every signal and knows how late each was', async () => {
   const { server, fleet } = await start(105);
   for (const { ws } of server.connections) ws.send('2');
-  const start = nowMicros();
-  for (let n = 0; n < 5; n++) server.send(n, start);
+  const begin = nowMicros();
+  for (let n = 0; n < 5; n++) server.send(n, begin);
   // 1 to 100 ms before they are sent.
   for (let n = 5; n < 105; n++) server.send(n, nowMicros() - (n - 4) * 1000);
   const report = await fleet.report(SETTLE_MS);
