@@ -1,19 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
-import {
-  type BenchResult,
-  FIGURES,
-  type FigureName,
-  type Row,
-  type ScenarioResult,
-  type Summary,
-  type Table,
-} from '../result.js';
-import { ratioText } from './format.js';
+import { type BenchResult, FIGURES, type FigureName, type Row, type ScenarioResult, type Table } from '../result.js';
 import { rowName } from './verdict.js';
 
-/** A ratio of the gateway to a control row: that of the medians, and the range that the runs allow. */
-interface Ratio {
+/** What is compared: the gateway's ratio to a control row (that of the medians), and the range that the runs allow. */
+interface Stand {
   readonly median: number;
   readonly min: number;
   readonly max: number;
@@ -23,6 +14,8 @@ interface Ratio {
 export interface Move {
   /** Such as `fanout, 200 signals/s, p99 to raw`. */
   readonly what: string;
+  /** The unit of `from` and `to`: `×` for a ratio. */
+  readonly unit: string;
   readonly from: number;
   readonly to: number;
   /** How much worse it became: 0.3 is a latency 1.3 times as high or a rate 1.3 times lower; below 0 it became better. */
@@ -45,9 +38,6 @@ export interface Comparison {
   readonly ok: boolean;
 }
 
-/** Less than this is not called a move, however steady the runs were. */
-const STILL = 0.05;
-
 /**
  * In the tables, but never judged: a few values of a whole run, which come out twice as high for no reason, and the share of
  * a core, which follows from cost and rate.
@@ -59,6 +49,9 @@ const NOT_JUDGED: ReadonlySet<FigureName> = new Set<FigureName>([
   'loopDelayP999',
   'cpuShare',
 ]);
+
+/** Compared as they are: a faster machine does not change them, and the floor of an empty connection is too near to 0. */
+const ABSOLUTE: ReadonlySet<FigureName> = new Set<FigureName>(['heapPerConnection', 'rssPerConnection']);
 
 /**
  * Reads a result.
@@ -76,8 +69,12 @@ export function readResult(file: string): BenchResult {
   return value as BenchResult;
 }
 
-function ratioOf(own: Summary, base: Summary): Ratio | undefined {
-  if (own.min <= 0 || base.min <= 0) return undefined;
+function standOf(name: FigureName, gateway: Row, control: Row | undefined): Stand | undefined {
+  const own = gateway.figures[name];
+  if (own === undefined || own.min <= 0) return undefined;
+  if (ABSOLUTE.has(name)) return own;
+  const base = control?.figures[name];
+  if (base === undefined || base.min <= 0) return undefined;
   return { median: own.median / base.median, min: own.min / base.max, max: own.max / base.min };
 }
 
@@ -95,33 +92,35 @@ function rowOf(table: Table, server: string | undefined): Row | undefined {
 
 function compareTables(scenario: string, before: Table, now: Table, tolerance: number): (Move | string)[] {
   const control = controlOf(before, now);
-  const rows = [rowOf(before, 'gateway'), rowOf(now, 'gateway'), rowOf(before, control), rowOf(now, control)];
-  const [oldRow, newRow, oldBase, newBase] = rows;
+  const [oldRow, newRow] = [rowOf(before, 'gateway'), rowOf(now, 'gateway')];
+  const [oldBase, newBase] = [rowOf(before, control), rowOf(now, control)];
   const where = rowName(scenario, now.point, '');
   if (newRow === undefined || oldRow === undefined) return [`${where}: the gateway was not measured in both.`];
-  if (newBase === undefined || oldBase === undefined) return [`${where}: there is no control row that both have.`];
-  const marked = rows.some((row) => (row?.marks.length ?? 0) > 0);
-  return now.columns
-    .filter((name) => !NOT_JUDGED.has(name))
-    .flatMap((name) => {
-      const [own, base] = [newRow.figures[name], newBase.figures[name]];
-      const [ownBefore, baseBefore] = [oldRow.figures[name], oldBase.figures[name]];
-      if (!own || !base || !ownBefore || !baseBefore) return [];
-      const [to, from] = [ratioOf(own, base), ratioOf(ownBefore, baseBefore)];
-      if (to === undefined || from === undefined) return [];
-      const growth = FIGURES[name].better === 'lower' ? to.median / from.median : from.median / to.median;
-      const worse = growth >= 1 ? growth - 1 : 1 - 1 / growth;
-      const apart = to.min > from.max || to.max < from.min;
-      return {
-        what: `${rowName(scenario, now.point, FIGURES[name].title)} to ${control}`,
+  const moves = now.columns.flatMap((name): Move[] => {
+    if (NOT_JUDGED.has(name)) return [];
+    const [from, to] = [standOf(name, oldRow, oldBase), standOf(name, newRow, newBase)];
+    if (from === undefined || to === undefined) return [];
+    const { better, title, unit } = FIGURES[name];
+    const growth = better === 'lower' ? to.median / from.median : from.median / to.median;
+    const worse = growth >= 1 ? growth - 1 : 1 - 1 / growth;
+    const apart = to.min > from.max || to.max < from.min;
+    const absolute = ABSOLUTE.has(name);
+    const behind = absolute ? [oldRow, newRow] : [oldRow, newRow, oldBase, newBase];
+    return [
+      {
+        what: `${rowName(scenario, now.point, title)}${absolute ? '' : ` to ${control}`}`,
+        unit: absolute ? unit : '×',
         from: from.median,
         to: to.median,
         worse,
         apart,
-        marked,
+        marked: behind.some((row) => (row?.marks.length ?? 0) > 0),
         failed: apart && worse > tolerance,
-      };
-    });
+      },
+    ];
+  });
+  if (moves.length > 0 || control !== undefined) return moves;
+  return [`${where}: there is no control row that both have.`];
 }
 
 function compareScenarios(before: ScenarioResult, now: ScenarioResult, tolerance: number): (Move | string)[] {
@@ -143,7 +142,8 @@ function compareScenarios(before: ScenarioResult, now: ScenarioResult, tolerance
 }
 
 /**
- * Compares the gateway with the control row of its own run, then and now, so that a faster machine does not count. Figures of
+ * Compares the gateway with the control row of its own run, then and now, so that a faster machine does not count; memory,
+ * where it does not, is compared as it is. Figures of
  * marked rows are not judged – unless there are no others, since a comparison that judges nothing would always pass.
  *
  * @param tolerance - how much worse a ratio may become, as {@link Move.worse}
@@ -171,24 +171,4 @@ export function compare(before: BenchResult, now: BenchResult, tolerance: number
   if (all.length === 0) notes.push('Nothing could be compared.');
   const moves = all.map((move) => ({ ...move, failed: move.failed && judged.includes(move) }));
   return { moves, notes, ok: moves.length > 0 && !moves.some(({ failed }) => failed) };
-}
-
-/** The comparison as lines for the terminal: what moved, what is past the tolerance, what could not be compared. */
-export function comparisonText({ moves, notes }: Comparison, tolerance: number): string {
-  const moved = moves.filter(({ apart, worse }) => apart && Math.abs(worse) >= STILL);
-  const lines = moved.map(({ what, from, to, worse, failed, marked }) => {
-    const change = Math.round((to / from - 1) * 100);
-    const share = `${change > 0 ? '+' : '−'}${Math.abs(change)} %, ${worse > 0 ? 'worse' : 'better'}`;
-    const verdict = failed ? '  PAST THE TOLERANCE' : marked ? '  (a row is marked)' : '';
-    return `${failed ? '!' : ' '} ${what}: ${ratioText(from)} → ${ratioText(to)}, ${share}${verdict}`;
-  });
-  const still = moves.length - moved.length;
-  return [
-    `Against the baseline, ratios of the gateway to a control row (tolerance ${Math.round(tolerance * 100)} %):`,
-    ...lines,
-    ...(still > 0
-      ? [`  ${still} of ${moves.length} figures did not move (under 5 %, or within the range of the runs).`]
-      : []),
-    ...notes.map((note) => `  ${note}`),
-  ].join('\n');
 }

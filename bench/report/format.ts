@@ -69,9 +69,14 @@ export function loadText({ runs }: Row): string {
 /** Faults that a client can see, in the order in which they are told. */
 const FAULTS = { lost: 'lost', twice: 'twice', outOfOrder: 'out of order', dropped: 'dropped' } as const;
 
-/** What went wrong in a row's runs together, such as `3 lost, 1 twice`; empty if nothing did. */
-export function faultText({ runs }: Row): string {
+/**
+ * What went wrong in a row's runs together, such as `3 lost, 1 twice`; empty if nothing did.
+ *
+ * @param overloaded - leaves out what an overloaded server may do
+ */
+export function faultText({ runs }: Row, overloaded = false): string {
   const parts = Object.entries(FAULTS).map(([name, text]) => {
+    if (overloaded && (name === 'lost' || name === 'dropped')) return '';
     const total = runs.reduce((sum, { counts }) => sum + (counts?.[name as keyof typeof FAULTS] ?? 0), 0);
     return total === 0 ? '' : `${number(total, 0)} ${text}`;
   });

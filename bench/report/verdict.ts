@@ -7,18 +7,19 @@ export function rowName(scenario: string, point: string, server: string): string
 }
 
 /** What went wrong in a row that a client or an operator would call a fault; empty if nothing did. */
-function faultOf(row: Row): string {
+function faultOf(row: Row, overloaded: boolean): string {
   // A server that can not be measured even once has not shown that it loses nothing.
-  return row.runs.length === 0 ? 'no run could be finished' : faultText(row);
+  return row.runs.length === 0 ? 'no run could be finished' : faultText(row, overloaded);
 }
 
 /** A sentence for each row of the gateway in which a client missed something, had it twice, out of order, or was dropped. */
 export function gatewayFaults({ scenarios }: BenchResult): string[] {
-  return scenarios.flatMap(({ name, tables }) =>
+  return scenarios.flatMap(({ name, tables, overloads = false }) =>
     tables.flatMap(({ point, rows }) =>
-      rows
-        .filter((row) => row.server === 'gateway' && faultOf(row) !== '')
-        .map((row) => `${rowName(name, point, row.server)}: ${faultOf(row)}.`),
+      rows.flatMap((row) => {
+        const fault = row.server === 'gateway' ? faultOf(row, overloads) : '';
+        return fault === '' ? [] : [`${rowName(name, point, row.server)}: ${fault}.`];
+      }),
     ),
   );
 }

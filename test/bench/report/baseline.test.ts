@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { type Comparison, compare, comparisonText } from '../../../bench/report/baseline.js';
+import { comparisonText } from '../../../bench/report/baseline-text.js';
+import { type Comparison, compare } from '../../../bench/report/baseline.js';
 import type { BenchResult, FigureName, Row } from '../../../bench/result.js';
 import { result, row, scenario, table } from './example.js';
 
@@ -129,6 +130,15 @@ test('without a raw row another control row is compared with', () => {
     result(scenario('ingest', [table(['p99'], [row('gateway', { p99 }), row('straight', { p99: 1 })])])),
   );
   expect(before && now && compare(before, now, 0.3).moves[0]?.what).toBe('ingest, p99 to straight');
+});
+
+test('memory is compared as it is, since a faster machine does not change it', () => {
+  const [before, now] = [7, 14].map((heapPerConnection) =>
+    result(scenario('memory', [table(['heapPerConnection'], [row('gateway', { heapPerConnection })])])),
+  );
+  const comparison = compare(before ?? result(), now ?? result(), 0.3);
+  expect(comparison.ok).toBe(false);
+  expect(comparisonText(comparison, 0.3)).toContain('memory, heap/client: 7.00 KB → 14.00 KB, +100 %, worse');
 });
 
 test('another machine is told', () => {

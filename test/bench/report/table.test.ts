@@ -84,6 +84,16 @@ test('only faults of the gateway count as such, and a gateway that finished no r
   ]);
 });
 
+function faultsUnderOverload(counts: Partial<typeof CLEAN>): string[] {
+  const rows = [row('gateway', {}, { run: { counts: { ...CLEAN, ...counts } } })];
+  return gatewayFaults(result(scenario('saturation', [table(['p50'], rows)], { overloads: true })));
+}
+
+test('a server that is overloaded on purpose may be late and cut clients off, and no more', () => {
+  expect(faultsUnderOverload({ lost: 5, dropped: 1 })).toEqual([]);
+  expect(faultsUnderOverload({ lost: 5, outOfOrder: 1 })).toEqual(['saturation, gateway: 3 out of order.']);
+});
+
 test('marked rows are counted', () => {
   expect(countMarks(result(fanoutExample()))).toEqual({ rows: 5, marked: 1 });
 });
