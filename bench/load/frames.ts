@@ -137,6 +137,9 @@ const BROWSER_HEADERS = [
     'session=eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiI0MDk3In0.8nYvYp1m; theme=dark',
 ];
 
+/** A nonce that proxies never see needs to be no other for each connection. */
+const KEY = randomBytes(16).toString('base64');
+
 /** The request that opens a Socket.IO connection over WebSocket. */
 export function upgradeRequest(host: string, headers: 'bare' | 'browser'): string {
   const lines = [
@@ -145,7 +148,7 @@ export function upgradeRequest(host: string, headers: 'bare' | 'browser'): strin
     'Connection: Upgrade',
     'Upgrade: websocket',
     'Sec-WebSocket-Version: 13',
-    `Sec-WebSocket-Key: ${randomBytes(16).toString('base64')}`,
+    `Sec-WebSocket-Key: ${KEY}`,
     ...(headers === 'browser' ? BROWSER_HEADERS : []),
   ];
   return `${lines.join('\r\n')}\r\n\r\n`;

@@ -5,7 +5,16 @@ import type { Progress, Scenario, ServerName } from '../scenario.js';
 import { UsageMeter, interleave, rowsOf, withServers } from './harness.js';
 import { ALL_ROWS } from './steady-scenario.js';
 import { latencyFigures } from './summary.js';
-import { type Steady, publishTo, runOf, samplesOf, settingsOf, steadyOf, withFleet } from './steady.js';
+import {
+  type Steady,
+  WARM_UP_SECONDS,
+  publishTo,
+  runOf,
+  samplesOf,
+  settingsOf,
+  steadyOf,
+  withFleet,
+} from './steady.js';
 
 /** The pod is killed this far into the timed part. */
 const KILL_AFTER_SECONDS = 2;
@@ -20,7 +29,7 @@ async function measure(
   onReturn: (reconnected: number, recovered: number) => void,
 ): Promise<Run> {
   const { rate, seconds, payload, clients, workers, samples } = steady;
-  const signals = rate * (1 + seconds);
+  const signals = rate * (WARM_UP_SECONDS + seconds);
   return withServers(name, { pods: steady.pods }, async (bed) => {
     const plan = {
       ports: bed.servers.map(({ port }) => port),
@@ -31,13 +40,13 @@ async function measure(
       ...(samples !== undefined && { samples }),
     };
     return withFleet(plan, progress, async (fleet) => {
-      await fleet.begin(rate);
+      await fleet.begin(rate * WARM_UP_SECONDS);
       const [victim, ...others] = bed.servers;
       if (victim === undefined || others.length === 0) throw new Error('This scenario needs two pods at least');
       const meter = new UsageMeter({ servers: others, redisPid: bed.redisPid });
       let killedAt = 0;
       const kill = async (): Promise<void> => {
-        await sleep((1 + KILL_AFTER_SECONDS) * 1000);
+        await sleep((WARM_UP_SECONDS + KILL_AFTER_SECONDS) * 1000);
         killedAt = nowMicros();
         await victim.kill();
       };
