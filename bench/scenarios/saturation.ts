@@ -127,6 +127,7 @@ export const saturation: Scenario = {
       title: saturation.title,
       settings: { ...settingsOf(steady, runs), 'signals/s': `${steady.rate} and up` },
       axis: 'signals/s',
+      overloads: true,
       tables: [{ point: '', columns: ['sustainableRate', 'deliveriesPerSecond'], rows }, ...tables],
       notes: [
         ...notes,
