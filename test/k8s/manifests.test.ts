@@ -5,9 +5,9 @@ import type { IDeployment } from 'kubernetes-models/apps/v1';
 import type { IJob } from 'kubernetes-models/batch/v1';
 import type { INetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1';
 import type { IConfigMap, IPodSpec, IService } from 'kubernetes-models/v1';
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { loadConfig } from '../../src/config.js';
-import { type Manifest, ROOT, render, schemaError, unknownFields } from '../support/manifests.js';
+import { type Manifest, ROOT, render, schemaError, testRendered as test, unknownFields } from '../support/manifests.js';
 
 const OVERLAYS = readdirSync(join(ROOT, 'k8s/overlays')).map((name) => `overlays/${name}`);
 const COMPONENTS = readdirSync(join(ROOT, 'k8s/components'));

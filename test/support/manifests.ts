@@ -29,12 +29,18 @@ function withFolder<T>(body: (folder: string) => T): T {
   }
 }
 
-/** Whichever renderer is there: kubectl 1.25 or newer has kustomize 4.5 in it. */
-function renderer(): readonly string[] {
-  for (const command of [['kubectl', 'kustomize'] as const, ['kustomize', 'build'] as const]) {
-    if (spawnSync(command[0], ['version', '--client']).error === undefined) return command;
-  }
-  throw new Error('The tests of k8s/ need kubectl (1.25 or newer) or kustomize (4.5 or newer) on the PATH.');
+/** Whichever renderer is there, if any: kubectl 1.25 or newer has kustomize 4.5 in it. */
+const RENDERER = (
+  [
+    ['kubectl', 'kustomize'],
+    ['kustomize', 'build'],
+  ] as const
+).find(([command]) => spawnSync(command, ['version']).error === undefined);
+
+/** A test of what `k8s/` renders to; where nothing renders it, it is reported as skipped, with what is missing. */
+export function testRendered(name: string, body: () => void | Promise<void>): void {
+  if (RENDERER !== undefined) test(name, body);
+  else test.skip(`${name} (skipped: needs kubectl 1.25 or kustomize 4.5 on the PATH)`, body);
 }
 
 /**
@@ -42,9 +48,11 @@ function renderer(): readonly string[] {
  *
  * @param resource - folder below `k8s/`
  * @param components - names below `k8s/components/`
+ * @returns nothing where there is no renderer
  */
 export function render(resource: string, components: readonly string[] = []): Manifest[] {
-  const [command = '', ...args] = renderer();
+  if (RENDERER === undefined) return [];
+  const [command, ...args] = RENDERER;
   return withFolder((folder) => {
     const k8s = relative(folder, join(ROOT, 'k8s'));
     writeFileSync(
