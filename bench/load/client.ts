@@ -147,10 +147,8 @@ export class Client implements FrameHandler {
   #nextPort(): number {
     const { ports, workers } = this.#plan;
     // By the number within its worker, so that every worker has clients of every pod.
-    const [own, round] = [
-      Math.floor(this.identity.index / workers),
-      Math.floor(this.identity.index / workers / ports.length),
-    ];
+    const own = Math.floor(this.identity.index / workers);
+    const round = Math.floor(own / ports.length);
     // Clients that lose the same pod go to different ones next.
     const stride = this.#connects === 0 ? 0 : 1 + (round % Math.max(1, ports.length - 1)) + this.#connects - 1;
     this.#connects++;

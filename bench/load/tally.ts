@@ -13,31 +13,33 @@ export function emptyHistogram(): Histogram {
 /** The signals that one client wants, numbered without holes: its *places*. */
 export class Wanted {
   readonly #topics: Topics | undefined;
+  readonly #symbols: readonly number[];
   /** By symbol: its rank among those wanted, or -1. */
-  readonly #ranks: Int16Array | undefined;
+  readonly #ranks: Int16Array;
 
-  /** @param symbols - those wanted, in rising order; everything is wanted if left out */
+  /** @param symbols - those wanted, in rising order; without topics everything is wanted */
   constructor(topics?: Topics, symbols: readonly number[] = []) {
     this.#topics = topics;
-    if (topics === undefined) return;
-    this.#ranks = new Int16Array(topics.symbols).fill(-1);
+    this.#symbols = symbols;
+    this.#ranks = new Int16Array(topics?.symbols ?? 0).fill(-1);
     for (const [rank, symbol] of symbols.entries()) this.#ranks[symbol] = rank;
   }
 
   /** The place of signal `n`; -1 if it is not wanted. */
   place(n: number): number {
-    if (this.#topics === undefined || this.#ranks === undefined) return n;
-    const { symbols, perClient } = this.#topics;
+    if (this.#topics === undefined) return n;
+    const { symbols } = this.#topics;
     const rank = this.#ranks[n % symbols] ?? -1;
-    return rank < 0 ? -1 : Math.floor(n / symbols) * perClient + rank;
+    return rank < 0 ? -1 : Math.floor(n / symbols) * this.#symbols.length + rank;
   }
 
   /** How many of the signals below `n` are wanted. */
   below(n: number): number {
-    if (this.#topics === undefined || this.#ranks === undefined) return n;
-    const { symbols, perClient } = this.#topics;
-    const begun = this.#ranks.subarray(0, n % symbols).reduce((count, rank) => count + (rank < 0 ? 0 : 1), 0);
-    return Math.floor(n / symbols) * perClient + begun;
+    if (this.#topics === undefined) return n;
+    const { symbols } = this.#topics;
+    let begun = 0;
+    for (const symbol of this.#symbols) if (symbol < n % symbols) begun++;
+    return Math.floor(n / symbols) * this.#symbols.length + begun;
   }
 }
 
