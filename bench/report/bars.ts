@@ -2,7 +2,7 @@ import type { Look } from './colours.js';
 import { FONT, type Picture, type Size, draw, legendName } from './drawing.js';
 
 /** Widths of a picture and height of a bar with its gap, in CSS pixels. */
-const WIDE = 530;
+const WIDE = 560;
 const NARROW = 350;
 const ROW = 32;
 

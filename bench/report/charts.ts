@@ -27,6 +27,9 @@ const BARS: readonly FigureName[] = [
 /** Figures that are drawn over the points of a curve, such as a rate that rises. */
 const CURVES: readonly FigureName[] = ['p50', 'p99', 'deliveriesPerSecond', 'cpuPerDelivery'];
 
+/** A line through fewer seconds says nothing. */
+const FEWEST_SECONDS = 4;
+
 type Looks = ReadonlyMap<string, Look>;
 
 function lookOf(looks: Looks, server: string): Look {
@@ -70,7 +73,7 @@ function timelinePicture(looks: Looks, name: string, table: Table, half: boolean
     const points = (typicalRun(row)?.timeline ?? [])
       .filter(({ deliveries }) => deliveries > 0)
       .map(({ at, p99 }) => [at, Math.max(p99, 0.001)] as const);
-    return points.length > 1 ? [lineOf(looks, row, points, points.length <= 60)] : [];
+    return points.length >= FEWEST_SECONDS ? [lineOf(looks, row, points, points.length <= 60)] : [];
   });
   if (lines.length === 0) return [];
   const title = 'p99 of each second, in the run with the middle p99';

@@ -92,6 +92,38 @@ export function countsText(row: Row): string {
   return received === 0 ? '' : `all ${number(received, 0)}`;
 }
 
+/** The columns of some tables that any of their rows has a value for. */
+export function filledColumns(tables: readonly Table[]): FigureName[] {
+  const rows = tables.flatMap((table) => table.rows);
+  return [...new Set(tables.flatMap(({ columns }) => columns))].filter((name) =>
+    rows.some(({ figures }) => figures[name] !== undefined),
+  );
+}
+
+/** One reason not to trust rows, and which rows those are. */
+export interface Doubt {
+  readonly text: string;
+  /** `200 signals/s, raw`; or `every row`. */
+  readonly rows: string;
+}
+
+/** Rows that are named one by one; of more the rest is only counted. */
+const MOST_NAMED = 4;
+
+/** The marks of some tables: each sentence once, with the rows that it stands for. */
+export function doubtsOf(tables: readonly Table[]): Doubt[] {
+  const rows = tables.flatMap(({ point, rows: all }) =>
+    all.map(({ server, marks }) => ({ name: [point, server].filter((part) => part !== '').join(', '), marks })),
+  );
+  return [...new Set(rows.flatMap(({ marks }) => marks))].map((text) => {
+    const names = rows.filter(({ marks }) => marks.includes(text)).map(({ name }) => name);
+    const rest = names.length - MOST_NAMED;
+    if (names.length === rows.length && rows.length > 1) return { text, rows: 'every row' };
+    const more = rest > 0 ? [`${rest} more`] : [];
+    return { text, rows: [...names.slice(0, MOST_NAMED), ...more].join('; ') };
+  });
+}
+
 /** Settings in one line: `clients 5,000 · signals/s 25`. */
 export function settingsText(settings: ScenarioResult['settings']): string {
   return Object.entries(settings)

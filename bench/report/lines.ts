@@ -2,8 +2,8 @@ import type { EChartsOption, LineSeriesOption } from 'echarts';
 import type { Look } from './colours.js';
 import { FONT, type Frame, type Picture, type Size, draw, legendName } from './drawing.js';
 
-const WIDE: Size = { width: 1090, height: 360 };
-const HALF: Size = { width: 530, height: 310 };
+const WIDE: Size = { width: 1140, height: 360 };
+const HALF: Size = { width: 560, height: 310 };
 const NARROW: Size = { width: 350, height: 300 };
 
 /** A line of a picture: one server. */
@@ -60,7 +60,7 @@ function axisOption(axis: Axis, values: readonly number[], spread: boolean): Rec
   const tick = { show: spread, lineStyle: { color: 'var(--line)' } };
   const [low, high] = [Math.min(...values), Math.max(...values)];
   if (axis.type === 'value' && axis.ticks === undefined)
-    return { ...common, max: high, axisLabel: text, axisTick: tick };
+    return { ...common, max: high, minInterval: 1, axisLabel: text, axisTick: tick };
   const customValues = axis.ticks?.filter((value) => value >= low && value <= high) ?? niceTicks(values);
   const ends = axis.ticks === undefined ? [customValues[0], customValues.at(-1)] : [low, high];
   return {

@@ -1,7 +1,7 @@
 /** Styles of the report; the colours come from `colours.ts`. */
 export const PAGE_CSS = `
 *{box-sizing:border-box}
-body{margin:0 auto;max-width:1180px;padding:24px 20px 64px;background:var(--page);color:var(--ink);
+body{margin:0 auto;max-width:1260px;padding:24px 20px 64px;background:var(--page);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
 h1{font-size:26px;margin:0 0 12px}
 h2{font-size:20px;margin:0}
@@ -22,15 +22,15 @@ section{background:var(--card);border:1px solid var(--line);border-radius:12px;p
 .chips li{border:1px solid var(--line);border-radius:6px;padding:1px 8px}
 .chips b{color:var(--ink);font-weight:600}
 .scroll{overflow-x:auto;margin:0 0 12px}
-table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
-th,td{padding:6px 10px;text-align:right;vertical-align:top;white-space:nowrap;border-bottom:1px solid var(--line)}
-thead th{font-size:12px;font-weight:600;color:var(--soft)}
+table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}
+th,td{padding:6px;text-align:right;vertical-align:top;white-space:nowrap;border-bottom:1px solid var(--line)}
+thead th{white-space:normal;vertical-align:bottom;font-size:12px;font-weight:600;color:var(--soft)}
 tbody th{font-weight:600}
 th:first-child{text-align:left;position:sticky;left:0;background:var(--card)}
 .point th{color:var(--soft);padding-top:14px}
-td small{display:block;color:var(--soft);font-size:12px}
-.load{white-space:normal;min-width:112px}
-td i{font-style:normal;color:var(--soft);font-size:12px}
+.load{width:160px;margin-left:auto;white-space:normal}
+td small{display:block;color:var(--soft);font-size:11.5px}
+td i{font-style:normal;color:var(--soft);font-size:11.5px}
 .dot{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:8px}
 .marks{list-style:none;margin:0 0 12px;padding:0;font-size:14px}
 .note{color:var(--soft);font-size:14px;border-left:3px solid var(--line);padding-left:10px;margin:14px 0 0}

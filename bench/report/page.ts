@@ -1,82 +1,13 @@
-import type { BenchResult, FigureName, Row, ScenarioResult, Table } from '../result.js';
+import type { BenchResult, ScenarioResult, Table } from '../result.js';
 import { type Look, colourCss, looksOf } from './colours.js';
 import type { Picture } from './drawing.js';
-import {
-  columnTitle,
-  countsText,
-  figureText,
-  limitText,
-  loadText,
-  rangeText,
-  ratioText,
-  ratioToRaw,
-  slug,
-} from './format.js';
+import { doubtsOf, slug } from './format.js';
 import { PAGE_CSS } from './page-style.js';
-import { countMarks, gatewayCounted, gatewayFaults } from './verdict.js';
+import { escapeHtml, grouped, tableHtml } from './page-table.js';
+import { countMarks, gatewayCounted, gatewayFaults, overloadShowed } from './verdict.js';
 
-const ENTITIES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
-/** Text as HTML, for content and for quoted attributes. */
-export function escapeHtml(text: string): string {
-  return text.replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? '');
-}
-
-function small(text: string): string {
-  return text === '' ? '' : `<small>${escapeHtml(text)}</small>`;
-}
-
-function figureCell(table: Table, row: Row, name: FigureName): string {
-  const figure = row.figures[name];
-  if (figure === undefined) return '<td>–</td>';
-  const ratio = ratioToRaw(table, row, name);
-  const times = ratio === undefined ? '' : ` <i>${ratioText(ratio)}</i>`;
-  return `<td>${escapeHtml(figureText(name, figure.median))}${times}${small(rangeText(name, figure))}</td>`;
-}
-
-/** One HTML table of tables that have the same columns; each has its point as a row of its own. */
-function tableHtml(tables: readonly Table[], looks: ReadonlyMap<string, Look>): string {
-  const columns = tables[0]?.columns ?? [];
-  const rows = tables.flatMap((table) => table.rows);
-  const limits = rows.some((row) => limitText(row) !== '');
-  const counts = rows.some((row) => countsText(row) !== '');
-  const width = 1 + columns.length + Number(limits) + Number(counts);
-  const headings = [...columns.map(columnTitle), ...(limits ? ['limited by'] : []), ...(counts ? ['received'] : [])];
-  const body = tables.map((table) => {
-    const point =
-      table.point === '' ? '' : `<tr class="point"><th colspan="${width}">${escapeHtml(table.point)}</th></tr>`;
-    const lines = table.rows.map((row) => {
-      const mark = row.marks.length > 0 ? '<b class="mark">!</b> ' : '';
-      const dot = `<span class="dot" style="background:var(${looks.get(row.server)?.variable ?? '--ink'})"></span>`;
-      const cells = [
-        ...columns.map((name) => figureCell(table, row, name)),
-        ...(limits ? [`<td class="load">${escapeHtml(limitText(row))}${small(loadText(row))}</td>`] : []),
-        ...(counts ? [`<td>${escapeHtml(countsText(row))}</td>`] : []),
-      ];
-      return `<tr><th>${mark}${dot}${escapeHtml(row.server)}</th>${cells.join('')}</tr>`;
-    });
-    return point + lines.join('\n');
-  });
-  const head = headings.map((title) => `<th>${escapeHtml(title)}</th>`).join('');
-  return `<div class="scroll"><table><thead><tr><th>server</th>${head}</tr></thead><tbody>${body.join('\n')}</tbody></table></div>`;
-}
-
-/** Puts tables with the same columns that follow each other together. */
-function grouped(tables: readonly Table[]): Table[][] {
-  const groups: Table[][] = [];
-  for (const table of tables) {
-    const last = groups.at(-1);
-    if (last?.[0]?.columns.join() === table.columns.join()) last.push(table);
-    else groups.push([table]);
-  }
-  return groups;
-}
+/** A curve of more points is better seen as a picture; its tables are folded. */
+const MOST_POINTS = 4;
 
 function pictureHtml({ title, wide, narrow, half }: Picture): string {
   const label = ` role="img" aria-label="${escapeHtml(title)}"`;
@@ -95,24 +26,24 @@ function scenarioHtml(
     ([key, value]) =>
       `<li>${escapeHtml(key)} <b>${escapeHtml(typeof value === 'number' ? value.toLocaleString('en-US') : value)}</b></li>`,
   );
-  const marks = tables.flatMap(({ point, rows }) =>
-    rows.flatMap(({ server, marks: sentences }) =>
-      sentences.map(
-        (text) =>
-          `<li><b>! ${escapeHtml([point, server].filter((part) => part !== '').join(', '))}</b>: ${escapeHtml(text)}</li>`,
-      ),
-    ),
-  );
-  const figures = [
-    ...grouped(tables).map((group) => tableHtml(group, looks)),
-    marks.length === 0 ? '' : `<ul class="marks">${marks.join('')}</ul>`,
-  ].join('\n');
+  const marks = doubtsOf(tables).map(({ rows, text }) => `<li><b>! ${escapeHtml(rows)}</b>: ${escapeHtml(text)}</li>`);
+  const html = (some: readonly Table[]): string =>
+    grouped(some)
+      .map((group) => tableHtml(group, looks))
+      .join('\n');
+  const points = tables.filter(({ x }) => scenario.axis !== undefined && x !== undefined);
+  const long = points.length > MOST_POINTS;
+  const folded = !long ? '' : `<details><summary>Figures of each point</summary>${html(points)}</details>`;
+  const figures =
+    html(tables.filter((table) => !(long && points.includes(table)))) +
+    (marks.length === 0 ? '' : `<ul class="marks">${marks.join('')}</ul>`);
   const drawings = `<div class="pictures">${pictures.map(pictureHtml).join('\n')}</div>`;
   return [
     `<section id="${slug(name)}"><h2>${escapeHtml(name)}</h2><p class="lead">${escapeHtml(title)}</p>`,
     `<ul class="chips">${chips.join('')}</ul>`,
-    // The tables of a curve are long, and its pictures say it better.
-    scenario.axis === undefined ? figures + drawings : drawings + figures,
+    figures,
+    drawings,
+    folded,
     notes.map((note) => `<p class="note">${escapeHtml(note)}</p>`).join(''),
     '</section>',
   ].join('\n');
@@ -122,7 +53,7 @@ function verdictHtml(result: BenchResult): string {
   const faults = gatewayFaults(result);
   const { rows, marked } = countMarks(result);
   const clean = gatewayCounted(result)
-    ? '<p class="good">The gateway delivered every signal once and in order to every client.</p>'
+    ? `<p class="good">The gateway delivered every signal once and in order to every client${overloadShowed(result) ? ', but where it was overloaded on purpose' : ''}.</p>`
     : '';
   const complete =
     faults.length === 0

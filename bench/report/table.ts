@@ -3,7 +3,9 @@ import type { FigureName, Row, ScenarioResult, Table } from '../result.js';
 import {
   columnTitle,
   countsText,
+  doubtsOf,
   figureText,
+  filledColumns,
   limitText,
   loadText,
   rangeText,
@@ -48,7 +50,7 @@ function columnsOf(table: Table): Column[] {
     { title: 'received', cells: table.rows.map((row) => [countsText(row), '']) },
   ];
   return [
-    ...table.columns.map((name) => figureColumn(table, name)),
+    ...filledColumns([table]).map((name) => figureColumn(table, name)),
     ...said.filter(({ cells }) => cells.some(([main]) => main !== '')),
   ];
 }
@@ -113,7 +115,8 @@ export function drawTable(table: Table, style: TableStyle): string {
     ...(i > 0 ? [''] : []),
     ...drawBlock(table, columns, serverWidth, style),
   ]);
-  const marks = table.rows.flatMap(({ server, marks: sentences }) => sentences.map((text) => `  ! ${server}: ${text}`));
+  // The point stands above.
+  const marks = doubtsOf([{ ...table, point: '' }]).map(({ rows, text }) => `  ! ${rows}: ${text}`);
   return [...(table.point === '' ? [] : [`  ${table.point}`]), ...lines, ...marks].join('\n');
 }
 

@@ -24,6 +24,14 @@ export function gatewayFaults({ scenarios }: BenchResult): string[] {
   );
 }
 
+/** Whether the gateway was so overloaded somewhere, as was wanted, that clients missed something in time. */
+export function overloadShowed({ scenarios }: BenchResult): boolean {
+  return scenarios.some(
+    ({ overloads = false, tables }) =>
+      overloads && tables.some(({ rows }) => rows.some((row) => row.server === 'gateway' && faultText(row) !== '')),
+  );
+}
+
 /** Whether clients of the gateway counted what they got anywhere in a result; without it "nothing was lost" means nothing. */
 export function gatewayCounted({ scenarios }: BenchResult): boolean {
   const rows = scenarios.flatMap(({ tables }) => tables.flatMap((table) => table.rows));
