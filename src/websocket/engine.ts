@@ -154,6 +154,13 @@ export class FeedEngine {
     this.server.attach(this.#guarded(app, options, admission), { path: SOCKET_PATH, ...engineOptions });
   }
 
+  /** Every Engine.IO session that is open, on whatever transport. */
+  sessions(): Connection[] {
+    // Typed as engine.io's own business, and yet its only list.
+    const { clients } = this.server as unknown as { clients: Readonly<Record<string, Connection>> };
+    return [...Object.values(clients), ...((this.server.lean?.all() ?? []) as unknown as Connection[])];
+  }
+
   /** Whether a connection was cut because more than the limit was waiting for it. */
   wasSlow(connection: Connection): boolean {
     return leanOf(connection)?.isSlow ?? this.#slow.has((connection as unknown as SocketHolder).transport);

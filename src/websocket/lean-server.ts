@@ -61,9 +61,14 @@ export class LeanServer implements ConnectionOwner {
     this.#onCount(-1);
   }
 
+  /** The connections that are open. */
+  all(): LeanConnection[] {
+    return this.#heartbeat.all() as LeanConnection[];
+  }
+
   /** Closes every connection. */
   close(): void {
-    for (const connection of this.#heartbeat.all() as LeanConnection[]) connection.close();
+    for (const connection of this.all()) connection.close();
     this.#heartbeat.stop();
   }
 }

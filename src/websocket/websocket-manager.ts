@@ -1,4 +1,3 @@
-import type { Socket as Connection } from 'engine.io';
 import type { Logger } from 'pino';
 import { type DefaultEventsMap, type ExtendedError, Server, type Socket } from 'socket.io';
 import { Adapter } from 'socket.io-adapter';
@@ -193,9 +192,7 @@ export class WebSocketManager {
 
   /** Lets the clients go so that they come back elsewhere, as {@link Drain} says. */
   drain(options: DrainOptions): Promise<void> {
-    // Typed as engine.io's own business, and yet the only list of all sessions.
-    const { clients } = this.#engine.server as unknown as { clients: Readonly<Record<string, Connection>> };
-    return this.#drain.run(Object.values(clients), () => this.connections, options);
+    return this.#drain.run(this.#engine.sessions(), () => this.connections, options);
   }
 
   /** Closes every connection so that the stock client connects again, elsewhere. May be called twice. */
