@@ -53,7 +53,7 @@ export function tableHtml(tables: readonly Table[], looks: ReadonlyMap<string, L
       const dot = `<span class="dot" style="background:var(${looks.get(row.server)?.variable ?? '--ink'})"></span>`;
       const cells = [
         ...columns.map((name) => figureCell(table, row, name)),
-        ...(limits ? [`<td>${escapeHtml(limitText(row))}<div class="load">${small(loadText(row))}</div></td>`] : []),
+        ...(limits ? [`<td><div class="load">${escapeHtml(limitText(row))}${small(loadText(row))}</div></td>`] : []),
         ...(counts ? [`<td>${escapeHtml(countsText(row))}</td>`] : []),
       ];
       return `<tr><th>${mark}${dot}${escapeHtml(row.server)}</th>${cells.join('')}</tr>`;
