@@ -22,7 +22,9 @@ import { AppendError, type Journal, type JournalListener } from './journal/journ
 import { MemoryJournal } from './journal/memory-journal.js';
 import { describeRedis } from './redis/url.js';
 import type { Uws } from './uws.js';
-import { type FeedServer, WebSocketManager } from './websocket/websocket-manager.js';
+import type { FeedServer } from './websocket/feed-socket.js';
+import { MemoryTopicStore } from './websocket/topic-store.js';
+import { WebSocketManager } from './websocket/websocket-manager.js';
 
 /** Each step of a stop gets at most this long, so that all of them together end within Kubernetes's patience. */
 const STOP_STEP_MS = 1000;
@@ -207,6 +209,7 @@ export class App {
       maxConnections: config.maxConnections,
       connectTimeout: config.connectTimeout,
       ...(this.#redis && { adapter: this.#redis.adapter }),
+      topicStore: this.#redis?.topicStore ?? new MemoryTopicStore(),
       feed: {
         head: () => this.#journal.head(),
         resolve: (offset) => this.#journal.resolve(offset),
@@ -268,8 +271,10 @@ export class App {
     const first = this.#announced === undefined;
     if (this.#announced === up || (first && up)) return;
     this.#announced = up;
-    if (up) this.#fanout.announce('active', 'The link to Redis is back; signals flow again.');
-    else this.#fanout.announce('degraded', 'The link to Redis is lost; signals are late until it is back.');
+    if (up) {
+      this.#fanout.announce('active', 'The link to Redis is back; signals flow again.');
+      this.#websocket.renewKept();
+    } else this.#fanout.announce('degraded', 'The link to Redis is lost; signals are late until it is back.');
   }
 
   #onDropped(count: number, why: 'full' | 'expired'): void {

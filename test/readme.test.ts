@@ -63,10 +63,18 @@ test('every error code has a row in the README with its status', () => {
   expect(wrong).toEqual([]);
 });
 
+test('every reason to refuse a subscribe has a row in the README', () => {
+  const union = between(read('src/contract/events.ts'), 'type SubscribeErrorCode =', ';');
+  const codes = [...union.matchAll(/'(\w+)'/g)].map(([, code = '']) => code);
+  expect(codes.length).toBeGreaterThan(3);
+  expect(codes.filter((code) => !ROWS.has(code))).toEqual([]);
+});
+
 test('every event has a row in the README', () => {
-  const declared = between(read('src/contract/events.ts'), 'interface ServerToClientEvents {', '\n}').matchAll(
-    /^ {2}(\w+):/gm,
-  );
+  const source = read('src/contract/events.ts');
+  const declared = ['ServerToClientEvents', 'ClientToServerEvents'].flatMap((name) => [
+    ...between(source, `interface ${name} {`, '\n}').matchAll(/^ {2}(\w+):/gm),
+  ]);
   const events = new Set<string>([...FEED_EVENTS, ...[...declared].map(([, name = '']) => name)]);
   expect(events.size).toBeGreaterThan(2);
   expect([...events].filter((event) => !ROWS.has(event))).toEqual([]);

@@ -58,6 +58,13 @@ export function parseTopics(value: unknown): ParsedTopics {
   return { ok: true, topics: minimal(topics) };
 }
 
+/** Whether a set of topics covers a topic: has it, or a wider one. */
+export function covers(topics: ReadonlySet<string>, topic: string): boolean {
+  if (topics.has(ALL_SIGNALS) || topics.has(topic)) return true;
+  const at = topic.indexOf('@');
+  return at >= 0 && topics.has(topic.slice(0, at));
+}
+
 const ROOM_PREFIX = 'feed:';
 
 /** The room of everybody who follows the feed: what goes there does not depend on topics. */

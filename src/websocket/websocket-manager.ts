@@ -1,35 +1,21 @@
 import type { Logger } from 'pino';
-import { type DefaultEventsMap, type ExtendedError, Server, type Socket } from 'socket.io';
+import { type ExtendedError, Server } from 'socket.io';
 import { Adapter } from 'socket.io-adapter';
 import type { TemplatedApp } from 'uWebSockets.js';
-import type { Gap, ServerToClientEvents, Welcome } from '../contract/events.js';
+import type { Gap, Welcome } from '../contract/events.js';
 import { type Offset, formatOffset, isHole } from '../contract/offset.js';
 import { isFeedRoom, parseTopics, roomsOfClient, roomsOfEntry } from '../contract/topics.js';
 import type { GapReason, JournalEntry, Resolution } from '../journal/journal.js';
 import type { AdapterFactory } from './adapter.js';
 import { Admission, type Refusal } from './admission.js';
 import { type EngineOptions, FeedEngine, bufferedBytes, sendAll } from './engine.js';
+import type { FeedServer, FeedSocket } from './feed-socket.js';
 import { OriginPolicy } from './origin.js';
-import { type RecoveredData, Recovery } from './recovery.js';
+import { Recovery } from './recovery.js';
 import { replay } from './replay.js';
 import { Rooms } from './rooms.js';
-
-/** Clients send no events yet. */
-type ClientToServerEvents = Record<string, never>;
-
-/** What is known of a client. */
-interface ClientData extends RecoveredData {
-  topics?: ReadonlySet<string>;
-}
-
-/** The Socket.IO server, with the feed's events typed. */
-export type FeedServer = Server<
-  ClientToServerEvents,
-  ServerToClientEvents & DefaultEventsMap,
-  DefaultEventsMap,
-  ClientData
->;
-type FeedSocket = Socket<ClientToServerEvents, ServerToClientEvents & DefaultEventsMap, DefaultEventsMap, ClientData>;
+import { Subscriptions } from './subscriptions.js';
+import type { TopicStore } from './topic-store.js';
 
 /** What the manager asks of the feed. */
 export interface Feed {
@@ -65,6 +51,8 @@ export interface WebSocketManagerOptions extends EngineOptions {
   readonly connectTimeout: number;
   /** Unset: Socket.IO's adapter in memory. */
   readonly adapter?: AdapterFactory;
+  /** Where the topics are kept that clients choose while connected. */
+  readonly topicStore: TopicStore;
   readonly feed: Feed;
   readonly events: ConnectionEvents;
   readonly log: Logger;
@@ -105,6 +93,7 @@ export class WebSocketManager {
   readonly #rooms: Rooms;
   readonly #admission: Admission;
   readonly #recovery: Recovery;
+  readonly #subscriptions: Subscriptions;
   readonly #options: WebSocketManagerOptions;
   readonly #welcome: Welcome;
   /** Connections that have a socket. */
@@ -116,7 +105,13 @@ export class WebSocketManager {
     this.#welcome = { message: options.welcomeMessage };
     this.#recovery = new Recovery(
       (offset) => options.feed.resolve(offset),
+      (pid) => options.topicStore.load(pid),
       (result) => options.events.recovery(result),
+    );
+    this.#subscriptions = new Subscriptions(
+      options.topicStore,
+      () => `2["checkpoint",${JSON.stringify(formatOffset(options.feed.head()))}]`,
+      options.log,
     );
     const adapter = this.#recovery.extend(options.adapter ?? ((namespace) => new Adapter(namespace)));
     this.sio = new Server({
@@ -168,9 +163,15 @@ export class WebSocketManager {
     this.#admission.stopping = true;
   }
 
+  /** Keeps anew what is kept of connected clients outside of this process: it may have been lost there. */
+  renewKept(): void {
+    void this.#subscriptions.renew();
+  }
+
   /** Closes every connection so that the stock client connects again, elsewhere. May be called twice. */
   async close(): Promise<void> {
     this.refuseNew();
+    this.#subscriptions.close();
     await this.sio.close();
   }
 
@@ -188,7 +189,7 @@ export class WebSocketManager {
     }
     const parsed = parseTopics((socket.handshake.auth as Record<string, unknown>)['topics']);
     if (parsed.ok) {
-      socket.data.topics = parsed.topics;
+      socket.data.topics ??= parsed.topics;
       this.#occupied.add(socket.conn);
       next();
     } else {
@@ -210,9 +211,10 @@ export class WebSocketManager {
     const { resume } = socket.data;
     if (resume !== undefined) {
       this.#greet(socket, formatOffset(resume));
-      void this.#resume(socket, resume);
+      this.#subscriptions.listen(socket, this.#resume(socket, resume));
       return;
     }
+    this.#subscriptions.listen(socket, undefined);
     const head = formatOffset(feed.head());
     this.#greet(socket, head);
     for (const packet of feed.statuses()) connection.write(packet);
