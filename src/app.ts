@@ -23,6 +23,7 @@ import { MemoryJournal } from './journal/memory-journal.js';
 import { describeRedis } from './redis/url.js';
 import type { Uws } from './uws.js';
 import type { FeedServer } from './websocket/feed-socket.js';
+import { MemoryPressure } from './websocket/memory-pressure.js';
 import { MemoryTopicStore } from './websocket/topic-store.js';
 import { WebSocketManager } from './websocket/websocket-manager.js';
 
@@ -54,6 +55,7 @@ export class App {
   readonly #journal: Journal;
   readonly #redis: RedisParts | undefined;
   readonly #rejections: Rejections;
+  readonly #memory: MemoryPressure;
   readonly #websocket: WebSocketManager;
   readonly #publicApp: TemplatedApp;
   readonly #adminApp: TemplatedApp;
@@ -101,6 +103,7 @@ export class App {
       this.#journal = this.#redis.journal;
       this.#rejections = this.#redis.rejections;
     }
+    this.#memory = new MemoryPressure(config.limits.maxMemoryPercent, config.limits.memoryLimit);
     this.#publicApp = config.tls
       ? uws.SSLApp({ cert_file_name: config.tls.certFile, key_file_name: config.tls.keyFile })
       : uws.App();
@@ -109,6 +112,7 @@ export class App {
     this.#metrics.watch({
       connections: () => this.#websocket.transports(),
       sessions: () => this.#websocket.connections,
+      memoryShare: () => this.#memory.share,
       journalSeq: () => this.#journal.head().seq,
       redis: this.#redis && {
         up: () => (this.#redis?.linked === true ? 1 : 0),
@@ -177,6 +181,7 @@ export class App {
   async #stop(): Promise<void> {
     this.#state = 'stopping';
     clearInterval(this.#checkpoints);
+    this.#memory.close();
     const steps: [string, () => unknown][] = [
       ['refuse new clients', () => this.#websocket.refuseNew()],
       // The admin port goes last: health checks should see "draining", not a closed port.
@@ -206,7 +211,10 @@ export class App {
       maxBackpressure: config.maxBackpressure,
       welcomeMessage: config.welcomeMessage,
       corsOrigins: config.corsOrigins,
-      maxConnections: config.maxConnections,
+      limits: config.limits,
+      trustProxy: config.trustProxy,
+      jwt: config.jwt,
+      memory: this.#memory,
       connectTimeout: config.connectTimeout,
       ...(this.#redis && { adapter: this.#redis.adapter }),
       topicStore: this.#redis?.topicStore ?? new MemoryTopicStore(),
@@ -221,6 +229,8 @@ export class App {
         connected: () => this.#metrics.connects.inc(),
         disconnected: (reason) => this.#metrics.disconnects.inc({ reason }),
         refused: (reason) => this.#metrics.refusals.inc({ reason }),
+        subscribed: (result) => this.#metrics.subscribes.inc({ result }),
+        flooded: (kind) => this.#metrics.floods.inc({ kind }),
         recovery: (result) => this.#metrics.recoveries.inc({ result }),
         replayed: (entries) => this.#metrics.replayed.inc(entries),
       },
@@ -300,6 +310,7 @@ export class App {
     if (this.#state === 'starting') reasons.push('starting');
     if (this.#state === 'stopping') reasons.push('draining');
     if (this.#redis?.linked === false) reasons.push('redis');
+    if (this.#memory.isHigh) reasons.push('overloaded');
     return reasons;
   }
 }

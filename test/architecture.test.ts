@@ -84,7 +84,8 @@ const MAY_IMPORT: Readonly<Record<string, { code: readonly string[]; types?: rea
   // The half of the composition root that exists only with Redis.
   'app-redis.ts': { code: ['contract/', 'ingest/', 'journal/', 'redis/', 'websocket/'], types: ['config.ts'] },
   'banner.ts': { code: ['redis/'] },
-  'config.ts': { code: ['redis/'] },
+  'config.ts': { code: ['redis/', 'variable.ts'] },
+  'variable.ts': { code: [] },
   'log.ts': { code: [], types: ['config.ts'] },
   'uws.ts': { code: [] },
   'http-listener.ts': { code: [], types: ['uws.ts'] },
@@ -108,6 +109,8 @@ const PACKAGES: Readonly<Record<string, { code: RegExp; types?: RegExp }>> = {
   'engine.io': { code: /^websocket\// },
   '@socket.io/': { code: /^websocket\/adapter\.ts$/ },
   'uWebSockets.js': { code: /^uws\.ts$/, types: /^(?:uws|http-listener|app)\.ts$|^(?:websocket|admin|dashboard)\// },
+  jose: { code: /^websocket\/authentication\.ts$/ },
+  'proxy-addr': { code: /^websocket\/client-address\.ts$|^config\.ts$/ },
   ioredis: { code: /^(?:journal|ingest|redis)\/|^websocket\/adapter\.ts$|^app(?:-redis)?\.ts$/ },
 };
 

@@ -5,6 +5,8 @@ import type { Route } from './http.js';
 export interface Gauges {
   connections(): Readonly<Record<'websocket' | 'polling', number>>;
   sessions(): number;
+  /** Share of the memory that is in use, 0 to 1. */
+  memoryShare(): number;
   /** Number of the newest journal entry this pod has delivered. */
   journalSeq(): number;
   /** Unset in embedded mode. */
@@ -36,8 +38,10 @@ export class Metrics {
   ]);
   readonly connects = this.#counter('gateway_connects_total', 'Clients that connected');
   readonly disconnects = this.#counter('gateway_disconnects_total', 'Clients that disconnected', ['reason']);
-  readonly refusals = this.#counter('gateway_refusals_total', 'Requests of clients refused before any work was done', [
-    'reason',
+  readonly refusals = this.#counter('gateway_refusals_total', 'Clients that were refused', ['reason']);
+  readonly floods = this.#counter('gateway_floods_total', 'Clients that were cut for what they sent', ['kind']);
+  readonly subscribes = this.#counter('gateway_subscribes_total', 'Answers to clients that changed their topics', [
+    'result',
   ]);
   readonly recoveries = this.#counter('gateway_recoveries_total', 'Clients that asked for what they missed', [
     'result',
@@ -62,6 +66,7 @@ export class Metrics {
     this.#gauge('gateway_sessions', 'Engine.IO sessions, including clients that are still connecting', () =>
       gauges.sessions(),
     );
+    this.#gauge('gateway_memory_share', 'Share of the memory limit in use', () => gauges.memoryShare());
     this.#gauge('gateway_journal_seq', 'Number of the newest journal entry delivered', () => gauges.journalSeq());
     const { redis } = gauges;
     if (redis === undefined) return;

@@ -65,6 +65,12 @@ export function covers(topics: ReadonlySet<string>, topic: string): boolean {
   return at >= 0 && topics.has(topic.slice(0, at));
 }
 
+/** The topics that cover what both sets cover. */
+export function intersection(one: ReadonlySet<string>, other: ReadonlySet<string>): ReadonlySet<string> {
+  const both = [...one].filter((topic) => covers(other, topic));
+  return minimal(new Set([...both, ...[...other].filter((topic) => covers(one, topic))]));
+}
+
 const ROOM_PREFIX = 'feed:';
 
 /** The room of everybody who follows the feed: what goes there does not depend on topics. */

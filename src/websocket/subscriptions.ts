@@ -1,14 +1,10 @@
 import type { Logger } from 'pino';
 import type { SubscribeAnswer, SubscribeErrorCode } from '../contract/events.js';
-import { parseTopics, roomsOfClient } from '../contract/topics.js';
+import { roomsOfClient } from '../contract/topics.js';
 import { messageOf } from '../errors.js';
+import { type TopicChoice, chooseTopics } from './entrance.js';
 import type { FeedSocket } from './feed-socket.js';
 import { TOPICS_TTL_MS, type TopicStore } from './topic-store.js';
-
-/** What a topic that was asked for comes to. */
-export type TopicChoice =
-  | { readonly ok: true; readonly topics: ReadonlySet<string> }
-  | { readonly ok: false; readonly code: SubscribeErrorCode; readonly message: string };
 
 /** Requests of one client that may wait: for its replay to end, and for the store. */
 const MAX_WAITING = 16;
@@ -32,15 +28,25 @@ const FINAL_REASONS: ReadonlySet<string> = new Set(['client namespace disconnect
 export class Subscriptions {
   readonly #store: TopicStore;
   readonly #checkpoint: () => string;
+  readonly #onAnswer: (result: 'ok' | SubscribeErrorCode) => void;
   readonly #log: Logger;
   /** Topics of the connected clients that have chosen them while connected, by `pid`. */
   readonly #chosen = new Map<string, readonly string[]>();
   readonly #timer: NodeJS.Timeout;
 
-  /** @param checkpoint - the packet that tells a client where the journal is now */
-  constructor(store: TopicStore, checkpoint: () => string, log: Logger) {
+  /**
+   * @param checkpoint - the packet that tells a client where the journal is now
+   * @param onAnswer - told of every answer
+   */
+  constructor(
+    store: TopicStore,
+    checkpoint: () => string,
+    onAnswer: (result: 'ok' | SubscribeErrorCode) => void,
+    log: Logger,
+  ) {
     this.#store = store;
     this.#checkpoint = checkpoint;
+    this.#onAnswer = onAnswer;
     this.#log = log;
     this.#timer = setInterval(() => void this.renew(), RENEW_MS).unref();
   }
@@ -59,11 +65,12 @@ export class Subscriptions {
       // The client's word: the answer may be asked for in the place of the topics, or not at all.
       const reply: unknown = typeof value === 'function' ? value : ack;
       const answer = (text: SubscribeAnswer): void => {
+        this.#onAnswer(text.ok ? 'ok' : text.error.code);
         if (typeof reply === 'function') (reply as (text: SubscribeAnswer) => void)(text);
       };
       const refuse = (code: SubscribeErrorCode, message: string): void =>
         answer({ ok: false, error: { code, message } });
-      const choice = choose(value);
+      const choice = choose(socket, value);
       if (!choice.ok) {
         refuse(choice.code, choice.message);
         return;
@@ -131,11 +138,11 @@ export class Subscriptions {
   }
 }
 
-function choose(value: unknown): TopicChoice {
+function choose(socket: FeedSocket, value: unknown): TopicChoice {
   if (value === undefined || typeof value === 'function') {
     return { ok: false, code: 'invalid_topics', message: 'send an array of topics: subscribe(["BTC/USDT"], ack)' };
   }
-  return parseTopics(value);
+  return chooseTopics(value, socket.data.allowed);
 }
 
 /** Changes rooms in one go. New ones are joined first: a client that left its last room would lose what is still batched for it. */

@@ -1,15 +1,24 @@
+import type { Socket as Connection } from 'engine.io';
 import type { Logger } from 'pino';
-import { type ExtendedError, Server } from 'socket.io';
+import { Server } from 'socket.io';
 import { Adapter } from 'socket.io-adapter';
 import type { TemplatedApp } from 'uWebSockets.js';
-import type { Gap, Welcome } from '../contract/events.js';
+import type { Gap, SubscribeErrorCode, Welcome } from '../contract/events.js';
 import { type Offset, formatOffset, isHole } from '../contract/offset.js';
-import { isFeedRoom, parseTopics, roomsOfClient, roomsOfEntry } from '../contract/topics.js';
+import { isFeedRoom, roomsOfClient, roomsOfEntry } from '../contract/topics.js';
 import type { GapReason, JournalEntry, Resolution } from '../journal/journal.js';
+import type { RefusalCode } from '../errors.js';
 import type { AdapterFactory } from './adapter.js';
-import { Admission, type Refusal } from './admission.js';
+import { Admission } from './admission.js';
+import { type TokenOptions, TokenVerifier } from './authentication.js';
+import { ClientAddress } from './client-address.js';
 import { type EngineOptions, FeedEngine, bufferedBytes, sendAll } from './engine.js';
+import { Entrance, type EntranceRefusal } from './entrance.js';
+import { Expiry } from './expiry.js';
 import type { FeedServer, FeedSocket } from './feed-socket.js';
+import { FloodGuard, type FloodKind } from './flood.js';
+import { ConnectionLimits, type ConnectionLimitsOptions } from './limits.js';
+import type { MemoryPressure } from './memory-pressure.js';
 import { OriginPolicy } from './origin.js';
 import { Recovery } from './recovery.js';
 import { replay } from './replay.js';
@@ -38,7 +47,9 @@ export interface Feed {
 export interface ConnectionEvents {
   connected(): void;
   disconnected(reason: string): void;
-  refused(reason: Refusal): void;
+  refused(reason: RefusalCode | EntranceRefusal): void;
+  subscribed(result: 'ok' | SubscribeErrorCode): void;
+  flooded(kind: FloodKind): void;
   recovery(result: 'recovered' | GapReason | 'retry'): void;
   replayed(entries: number): void;
 }
@@ -47,7 +58,15 @@ export interface ConnectionEvents {
 export interface WebSocketManagerOptions extends EngineOptions {
   readonly welcomeMessage: string;
   readonly corsOrigins: readonly string[];
-  readonly maxConnections: number;
+  readonly limits: ConnectionLimitsOptions & {
+    readonly maxMessagesPerSecond: number;
+    readonly maxBytesPerSecond: number;
+  };
+  /** As `ClientAddress` takes it. */
+  readonly trustProxy: number | readonly string[] | undefined;
+  /** Unset: clients need no token. */
+  readonly jwt: TokenOptions | undefined;
+  readonly memory: MemoryPressure;
   readonly connectTimeout: number;
   /** Unset: Socket.IO's adapter in memory. */
   readonly adapter?: AdapterFactory;
@@ -60,6 +79,8 @@ export interface WebSocketManagerOptions extends EngineOptions {
 
 /** Why a connection ended, where Socket.IO's own reason says less than is known. */
 const SLOW_CLIENT = 'slow client';
+const FLOOD = 'flood';
+const TOKEN_EXPIRED = 'token expired';
 
 /** Bytes of a replay in flight at most: a slow client must not fill this process. */
 const REPLAY_WINDOW = 128 * 1024;
@@ -74,11 +95,6 @@ function gapPacket(gap: Gap): string {
 /** The place before an entry. */
 function before({ epoch, seq }: Offset): Offset {
   return { epoch, seq: seq - 1 };
-}
-
-/** An error that a client gets as `connect_error` with `data.code`; it does not come again by itself. */
-function refusal(code: string, message: string): ExtendedError {
-  return Object.assign(new Error(message), { data: { code } });
 }
 
 /**
@@ -96,8 +112,14 @@ export class WebSocketManager {
   readonly #subscriptions: Subscriptions;
   readonly #options: WebSocketManagerOptions;
   readonly #welcome: Welcome;
-  /** Connections that have a socket. */
-  readonly #occupied = new WeakSet<object>();
+  readonly #entrance: Entrance;
+  readonly #expiry = new Expiry<FeedSocket>((socket) => {
+    this.#causes.set(socket.conn, TOKEN_EXPIRED);
+    // Not `disconnect`, after which the stock client would not come again with a fresh token.
+    socket.conn.close();
+  });
+  /** Why connections were cut. */
+  readonly #causes = new WeakMap<object, string>();
 
   /** Attaches Socket.IO to the app; it serves as soon as the app listens. */
   constructor(app: TemplatedApp, options: WebSocketManagerOptions) {
@@ -111,6 +133,7 @@ export class WebSocketManager {
     this.#subscriptions = new Subscriptions(
       options.topicStore,
       () => `2["checkpoint",${JSON.stringify(formatOffset(options.feed.head()))}]`,
+      (result) => options.events.subscribed(result),
       options.log,
     );
     const adapter = this.#recovery.extend(options.adapter ?? ((namespace) => new Adapter(namespace)));
@@ -122,13 +145,27 @@ export class WebSocketManager {
       connectionStateRecovery: { skipMiddlewares: false },
     });
     const origins = new OriginPolicy(options.corsOrigins);
+    const addresses = new ClientAddress(options.trustProxy);
+    const limits = new ConnectionLimits(options.limits, addresses, options.memory, () => this.connections);
     this.#admission = new Admission({
       origins,
-      maxConnections: options.maxConnections,
-      connections: () => this.connections,
+      limits,
       onRefused: (reason) => options.events.refused(reason),
     });
     this.#engine = new FeedEngine(app, options, this.#admission, origins);
+    const guard = new FloodGuard({
+      ...options.limits,
+      maxPayload: options.maxPayload,
+      onFlood: (connection, kind) => {
+        this.#causes.set(connection, FLOOD);
+        options.events.flooded(kind);
+      },
+    });
+    // Before Socket.IO listens, so that a flood is cut before it is worked on.
+    this.#engine.server.on('connection', (connection: Connection) => {
+      limits.count(connection);
+      guard.watch(connection);
+    });
     this.sio.bind(this.#engine.server);
     const root = this.sio.of('/');
     this.#rooms = new Rooms(app, root.adapter, root.sockets, {
@@ -136,7 +173,12 @@ export class WebSocketManager {
       maxBuffered: options.maxBackpressure,
       onSlow: (connection) => this.#engine.markSlow(connection),
     });
-    this.sio.use((socket, next) => this.#admit(socket, next));
+    this.#entrance = new Entrance({
+      tokens: options.jwt && new TokenVerifier(options.jwt),
+      onRefused: (code) => options.events.refused(code),
+      log: options.log,
+    });
+    this.sio.use((socket, next) => this.#entrance.admit(socket, next));
     this.sio.on('connect', (socket) => this.#onConnect(socket));
   }
 
@@ -172,29 +214,8 @@ export class WebSocketManager {
   async close(): Promise<void> {
     this.refuseNew();
     this.#subscriptions.close();
+    this.#expiry.close();
     await this.sio.close();
-  }
-
-  #admit(socket: FeedSocket, next: (error?: ExtendedError) => void): void {
-    if (socket.data.retry === true) {
-      // The stock client comes back after a closed transport, and not after a connect_error.
-      socket.conn.close(true);
-      next();
-      return;
-    }
-    // A second socket on one connection would get everything twice over the same link.
-    if (this.#occupied.has(socket.conn)) {
-      next(refusal('already_connected', 'this connection has a socket already'));
-      return;
-    }
-    const parsed = parseTopics((socket.handshake.auth as Record<string, unknown>)['topics']);
-    if (parsed.ok) {
-      socket.data.topics ??= parsed.topics;
-      this.#occupied.add(socket.conn);
-      next();
-    } else {
-      next(refusal(parsed.code, parsed.message));
-    }
   }
 
   #onConnect(socket: FeedSocket): void {
@@ -202,9 +223,12 @@ export class WebSocketManager {
     const connection = socket.conn;
     events.connected();
     log.info({ sid: socket.id, transport: connection.transport.name, recovered: socket.recovered }, 'client connected');
+    const { expires } = socket.data;
+    const forget = expires === undefined ? undefined : this.#expiry.add(socket, expires);
     socket.on('disconnect', (reason) => {
-      const cause = this.#engine.wasSlow(connection) ? SLOW_CLIENT : reason;
-      this.#occupied.delete(connection);
+      const cause = this.#engine.wasSlow(connection) ? SLOW_CLIENT : (this.#causes.get(connection) ?? reason);
+      this.#entrance.leave(socket);
+      forget?.();
       events.disconnected(cause);
       log.info({ sid: socket.id, reason: cause }, 'client disconnected');
     });
