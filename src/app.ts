@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import type { TemplatedApp } from 'uWebSockets.js';
 import { publishGuard } from './admin/access.js';
+import { controlRoutes } from './admin/control.js';
 import { type NotReadyReason, healthRoutes } from './admin/health.js';
 import { historyRoute } from './admin/history.js';
 import { serveRoutes } from './admin/http.js';
@@ -9,6 +10,7 @@ import { Metrics } from './admin/metrics.js';
 import { type Publisher, publishRoutes } from './admin/publish.js';
 import { RedisParts } from './app-redis.js';
 import type { BannerFacts } from './banner.js';
+import { CertificateWatch } from './certificate.js';
 import type { Config } from './config.js';
 import type { FeedMessage } from './contract/decode.js';
 import { formatOffset } from './contract/offset.js';
@@ -16,10 +18,17 @@ import { within } from './deadline.js';
 import { Problem, messageOf } from './errors.js';
 import { Fanout } from './fanout/fanout.js';
 import { encodeEntry } from './fanout/packet.js';
-import { type Listener, listen } from './http-listener.js';
+import { listen } from './http-listener.js';
 import { Rejections } from './ingest/rejections.js';
-import { AppendError, type Journal, type JournalListener } from './journal/journal.js';
+import {
+  AppendError,
+  type IdempotencyKey,
+  type Journal,
+  type JournalListener,
+  type OnceJournal,
+} from './journal/journal.js';
 import { MemoryJournal } from './journal/memory-journal.js';
+import { PublicApp } from './public-app.js';
 import { describeRedis } from './redis/url.js';
 import type { Uws } from './uws.js';
 import type { FeedServer } from './websocket/feed-socket.js';
@@ -52,14 +61,16 @@ export class App {
   readonly #log: Logger;
   readonly #metrics = new Metrics();
   readonly #fanout: Fanout;
-  readonly #journal: Journal;
+  readonly #journal: Journal & OnceJournal;
+  readonly #pod: string;
+  readonly #started = Date.now();
   readonly #redis: RedisParts | undefined;
   readonly #rejections: Rejections;
   readonly #memory: MemoryPressure;
   readonly #websocket: WebSocketManager;
-  readonly #publicApp: TemplatedApp;
+  readonly #publicApp: PublicApp;
+  readonly #certificate: CertificateWatch | undefined;
   readonly #adminApp: TemplatedApp;
-  readonly #listeners: Listener[] = [];
   #state: 'starting' | 'serving' | 'stopping' = 'starting';
   /** What clients were last told of the link to Redis; `undefined` while there was nothing to tell. */
   #announced: boolean | undefined;
@@ -71,6 +82,7 @@ export class App {
     this.#config = config;
     this.#uws = uws;
     this.#log = log;
+    this.#pod = pod;
 
     this.#fanout = new Fanout({ publish: (rooms, packet) => this.#websocket.publish(rooms, packet) });
     const listener: JournalListener = {
@@ -104,9 +116,8 @@ export class App {
       this.#rejections = this.#redis.rejections;
     }
     this.#memory = new MemoryPressure(config.limits.maxMemoryPercent, config.limits.memoryLimit);
-    this.#publicApp = config.tls
-      ? uws.SSLApp({ cert_file_name: config.tls.certFile, key_file_name: config.tls.keyFile })
-      : uws.App();
+    this.#publicApp = new PublicApp(uws, config.tls);
+    if (config.tls !== undefined) this.#certificate = this.#watchCertificate(config.tls);
     this.#websocket = this.#buildWebSocket(this.#publicApp);
     this.#adminApp = this.#buildAdmin();
     this.#metrics.watch({
@@ -114,6 +125,7 @@ export class App {
       sessions: () => this.#websocket.connections,
       memoryShare: () => this.#memory.share,
       journalSeq: () => this.#journal.head().seq,
+      certificateEnd: this.#certificate && (() => (this.#certificate?.notAfter ?? 0) / 1000),
       redis: this.#redis && {
         up: () => (this.#redis?.linked === true ? 1 : 0),
         bridging: () => (this.#redis?.bridge.holding === true ? 1 : 0),
@@ -131,9 +143,8 @@ export class App {
   async start(): Promise<BannerFacts> {
     const { host, port, adminHost, adminPort, redis, tls, signalChannel, apiKeys } = this.#config;
     const admin = await listen(this.#uws, this.#adminApp, adminHost, adminPort, 'ADMIN_PORT');
-    this.#listeners.push(admin);
-    const open = await listen(this.#uws, this.#publicApp, host, port, 'PORT');
-    this.#listeners.push(open);
+    const publicPort = await this.#publicApp.listen(host, port);
+    await this.#certificate?.start();
     this.#redis?.start();
     this.#startCheckpoints();
     this.#state = 'serving';
@@ -141,7 +152,7 @@ export class App {
       version: version(),
       tls: tls !== undefined,
       host,
-      port: open.port,
+      port: publicPort,
       adminHost,
       adminPort: admin.port,
       redis,
@@ -182,10 +193,11 @@ export class App {
     this.#state = 'stopping';
     clearInterval(this.#checkpoints);
     this.#memory.close();
+    this.#certificate?.stop();
     const steps: [string, () => unknown][] = [
       ['refuse new clients', () => this.#websocket.refuseNew()],
       // The admin port goes last: health checks should see "draining", not a closed port.
-      ['stop listening', () => this.#listeners.at(-1)?.close()],
+      ['stop listening', () => this.#publicApp.stopListening()],
       ['stop reading', () => this.#redis?.stop()],
       ['close the clients', () => this.#websocket.close()],
       ['close Redis', () => this.#redis?.close()],
@@ -201,7 +213,7 @@ export class App {
     }
   }
 
-  #buildWebSocket(app: TemplatedApp): WebSocketManager {
+  #buildWebSocket(app: PublicApp): WebSocketManager {
     const config = this.#config;
     const manager = new WebSocketManager(app, {
       transports: config.transports,
@@ -215,6 +227,7 @@ export class App {
       trustProxy: config.trustProxy,
       jwt: config.jwt,
       memory: this.#memory,
+      describe: () => this.#describe(),
       connectTimeout: config.connectTimeout,
       ...(this.#redis && { adapter: this.#redis.adapter }),
       topicStore: this.#redis?.topicStore ?? new MemoryTopicStore(),
@@ -248,7 +261,7 @@ export class App {
     const { maxSignalBytes, apiKeys } = this.#config;
     const app = this.#uws.App();
     const guard = publishGuard(apiKeys);
-    const publisher: Publisher = { publish: (messages) => this.#publish(messages) };
+    const publisher: Publisher = { publish: (messages, once) => this.#publish(messages, once) };
     serveRoutes(
       app,
       [
@@ -257,6 +270,7 @@ export class App {
         ...publishRoutes(publisher, guard, maxSignalBytes, (event, reason, detail, item) =>
           this.#rejections.note('http', event, reason, detail, item),
         ),
+        ...controlRoutes(this.#websocket.pods, guard),
         historyRoute(this.#journal, () => this.#redis?.linked !== false, guard),
       ],
       this.#log,
@@ -264,17 +278,52 @@ export class App {
     return app;
   }
 
-  async #publish(messages: readonly FeedMessage[]): Promise<readonly string[]> {
+  #watchCertificate(tls: NonNullable<Config['tls']>): CertificateWatch {
+    return new CertificateWatch({
+      ...tls,
+      renew: () => this.#publicApp.renew(),
+      onResult: (result) => this.#metrics.renewals.inc({ result }),
+      log: this.#log,
+    });
+  }
+
+  async #publish(messages: readonly FeedMessage[], once?: IdempotencyKey): ReturnType<Publisher['publish']> {
     try {
-      const offsets = await this.#journal.append(messages);
-      for (const { event } of messages) this.#metrics.accepted.inc({ source: 'http', event });
-      return offsets.map(formatOffset);
+      const result =
+        once === undefined
+          ? { outcome: 'appended' as const, offsets: await this.#journal.append(messages) }
+          : await this.#journal.appendOnce(messages, once);
+      if (result.outcome === 'conflict') {
+        throw new Problem(
+          'idempotency_key_reused',
+          'This Idempotency-Key was used for another request in the last 5 minutes. Nothing was published.',
+        );
+      }
+      const repeated = result.outcome === 'repeated';
+      if (!repeated) for (const { event } of messages) this.#metrics.accepted.inc({ source: 'http', event });
+      return { offsets: result.offsets.map(formatOffset), repeated };
     } catch (error) {
       if (!(error instanceof AppendError)) throw error;
       throw new Problem('publish_unavailable', `Redis did not confirm the messages (${error.message}). Try again.`, {
         headers: { 'Retry-After': '1' },
       });
     }
+  }
+
+  /** What this pod says of itself in `GET /v1/info`. */
+  #describe(): object {
+    return {
+      pod: this.#pod,
+      version: version(),
+      node: process.version,
+      uptime: Math.round((Date.now() - this.#started) / 1000),
+      notReady: this.#notReady(),
+      connections: this.#websocket.transports(),
+      topics: this.#websocket.topics,
+      head: formatOffset(this.#journal.head()),
+      lag: this.#redis?.journal.lag() ?? 0,
+      bridge: this.#redis?.bridge.holding ?? false,
+    };
   }
 
   #onLink(up: boolean): void {

@@ -9,6 +9,8 @@ export interface Gauges {
   memoryShare(): number;
   /** Number of the newest journal entry this pod has delivered. */
   journalSeq(): number;
+  /** When the certificate ends, in seconds since 1970; unset without TLS. */
+  readonly certificateEnd: (() => number) | undefined;
   /** Unset in embedded mode. */
   readonly redis: RedisGauges | undefined;
 }
@@ -43,6 +45,7 @@ export class Metrics {
   readonly subscribes = this.#counter('gateway_subscribes_total', 'Answers to clients that changed their topics', [
     'result',
   ]);
+  readonly renewals = this.#counter('gateway_tls_renewals_total', 'Certificates found changed', ['result']);
   readonly recoveries = this.#counter('gateway_recoveries_total', 'Clients that asked for what they missed', [
     'result',
   ]);
@@ -68,7 +71,10 @@ export class Metrics {
     );
     this.#gauge('gateway_memory_share', 'Share of the memory limit in use', () => gauges.memoryShare());
     this.#gauge('gateway_journal_seq', 'Number of the newest journal entry delivered', () => gauges.journalSeq());
-    const { redis } = gauges;
+    const { redis, certificateEnd } = gauges;
+    if (certificateEnd !== undefined) {
+      this.#gauge('gateway_tls_not_after_seconds', 'When the certificate in force ends, Unix time', certificateEnd);
+    }
     if (redis === undefined) return;
     this.#gauge('gateway_redis_up', 'Whether subscription and journal reader are in force', () => redis.up());
     this.#gauge('gateway_bridge_lease', 'Whether this pod carries Pub/Sub into the journal', () => redis.bridging());

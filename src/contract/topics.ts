@@ -95,6 +95,11 @@ export function isFeedRoom(room: string): boolean {
   return room.startsWith(ROOM_PREFIX);
 }
 
+/** Whether a Socket.IO room is that of a topic. */
+export function isTopicRoom(room: string): boolean {
+  return isFeedRoom(room) && room !== EVERYBODY && room !== SELECTIVE;
+}
+
 /** The rooms that an entry goes to. */
 export function roomsOfEntry(entry: {
   readonly event: string;

@@ -1,5 +1,6 @@
 import { type Socket as Connection, uServer } from 'engine.io';
-import type { HttpRequest, HttpResponse, TemplatedApp, WebSocket, WebSocketBehavior } from 'uWebSockets.js';
+import type { HttpRequest, HttpResponse, WebSocket, WebSocketBehavior } from 'uWebSockets.js';
+import type { RoutedApp } from '../uws.js';
 import type { Admission } from './admission.js';
 import type { OriginPolicy } from './origin.js';
 
@@ -87,7 +88,7 @@ export class FeedEngine {
   /** Sockets to be closed before anything else is sent. */
   readonly #toCut = new Set<WebSocket<UserData>>();
 
-  constructor(app: TemplatedApp, options: EngineOptions, admission: Admission, origins: OriginPolicy) {
+  constructor(app: RoutedApp, options: EngineOptions, admission: Admission, origins: OriginPolicy) {
     const engineOptions = {
       transports: [...options.transports],
       pingInterval: options.pingInterval,
@@ -147,7 +148,7 @@ export class FeedEngine {
   }
 
   /** The app as engine.io sees it: every request passes admission, and every WebSocket has limits. */
-  #guarded(app: TemplatedApp, options: EngineOptions, admission: Admission): unknown {
+  #guarded(app: RoutedApp, options: EngineOptions, admission: Admission): unknown {
     return {
       any: (path: string, handler: (res: HttpResponse, req: HttpRequest) => void) => {
         app.any(path, (res, req) => {
@@ -162,7 +163,7 @@ export class FeedEngine {
   }
 
   #addWebSocket(
-    app: TemplatedApp,
+    app: RoutedApp,
     path: string,
     behavior: WebSocketBehavior<UserData>,
     options: EngineOptions,

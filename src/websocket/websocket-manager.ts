@@ -2,10 +2,10 @@ import type { Socket as Connection } from 'engine.io';
 import type { Logger } from 'pino';
 import { Server } from 'socket.io';
 import { Adapter } from 'socket.io-adapter';
-import type { TemplatedApp } from 'uWebSockets.js';
+import type { RoutedApp } from '../uws.js';
 import type { Gap, SubscribeErrorCode, Welcome } from '../contract/events.js';
 import { type Offset, formatOffset, isHole } from '../contract/offset.js';
-import { isFeedRoom, roomsOfClient, roomsOfEntry } from '../contract/topics.js';
+import { isFeedRoom, isTopicRoom, roomsOfClient, roomsOfEntry } from '../contract/topics.js';
 import type { GapReason, JournalEntry, Resolution } from '../journal/journal.js';
 import type { RefusalCode } from '../errors.js';
 import type { AdapterFactory } from './adapter.js';
@@ -20,6 +20,7 @@ import { FloodGuard, type FloodKind } from './flood.js';
 import { ConnectionLimits, type ConnectionLimitsOptions } from './limits.js';
 import type { MemoryPressure } from './memory-pressure.js';
 import { OriginPolicy } from './origin.js';
+import { PodCalls, roomOfUser } from './pods.js';
 import { Recovery } from './recovery.js';
 import { replay } from './replay.js';
 import { Rooms } from './rooms.js';
@@ -67,6 +68,8 @@ export interface WebSocketManagerOptions extends EngineOptions {
   /** Unset: clients need no token. */
   readonly jwt: TokenOptions | undefined;
   readonly memory: MemoryPressure;
+  /** What this pod tells of itself; JSON. */
+  readonly describe: () => object;
   readonly connectTimeout: number;
   /** Unset: Socket.IO's adapter in memory. */
   readonly adapter?: AdapterFactory;
@@ -105,6 +108,8 @@ function before({ epoch, seq }: Offset): Offset {
 export class WebSocketManager {
   /** The Socket.IO server. */
   readonly sio: FeedServer;
+  /** Asks all pods. */
+  readonly pods: PodCalls;
   readonly #engine: FeedEngine;
   readonly #rooms: Rooms;
   readonly #admission: Admission;
@@ -122,7 +127,7 @@ export class WebSocketManager {
   readonly #causes = new WeakMap<object, string>();
 
   /** Attaches Socket.IO to the app; it serves as soon as the app listens. */
-  constructor(app: TemplatedApp, options: WebSocketManagerOptions) {
+  constructor(app: RoutedApp, options: WebSocketManagerOptions) {
     this.#options = options;
     this.#welcome = { message: options.welcomeMessage };
     this.#recovery = new Recovery(
@@ -144,6 +149,7 @@ export class WebSocketManager {
       // The journal decides how long a client may be away. Middlewares must run: else recovery walks around them.
       connectionStateRecovery: { skipMiddlewares: false },
     });
+    this.pods = new PodCalls(this.sio, options.adapter === undefined, options.describe);
     const origins = new OriginPolicy(options.corsOrigins);
     const addresses = new ClientAddress(options.trustProxy);
     const limits = new ConnectionLimits(options.limits, addresses, options.memory, () => this.connections);
@@ -193,6 +199,11 @@ export class WebSocketManager {
     return { polling, websocket: Math.max(0, this.sio.of('/').sockets.size - polling) };
   }
 
+  /** Topics that somebody on this pod is subscribed to. */
+  get topics(): number {
+    return [...this.sio.of('/').adapter.rooms.keys()].filter(isTopicRoom).length;
+  }
+
   /** Sends an encoded packet to the members of the rooms on this pod. */
   publish(rooms: readonly string[], packet: string): void {
     // A client that has lost a packet must be gone before the next one, or it would have a hole.
@@ -223,7 +234,8 @@ export class WebSocketManager {
     const connection = socket.conn;
     events.connected();
     log.info({ sid: socket.id, transport: connection.transport.name, recovered: socket.recovered }, 'client connected');
-    const { expires } = socket.data;
+    const { expires, user } = socket.data;
+    if (user !== undefined) void socket.join(roomOfUser(user));
     const forget = expires === undefined ? undefined : this.#expiry.add(socket, expires);
     socket.on('disconnect', (reason) => {
       const cause = this.#engine.wasSlow(connection) ? SLOW_CLIENT : (this.#causes.get(connection) ?? reason);

@@ -25,9 +25,12 @@ export function secretToken(payload = claims(), secret = SECRET, alg = 'HS256'):
   return new SignJWT(payload).setProtectedHeader({ alg }).sign(Buffer.from(secret));
 }
 
+function part(value: unknown): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url');
+}
+
 /** A token put together by hand. */
 export function rawToken(header: unknown, payload: unknown, signature: string): string {
-  const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
   return `${part(header)}.${part(payload)}.${signature}`;
 }
 
