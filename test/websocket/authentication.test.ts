@@ -84,9 +84,13 @@ const BAD: readonly (readonly [string, () => unknown, string])[] = [
 ];
 
 test('a token of every bad kind is refused with its code and counted under it; good ones are let in meanwhile', async () => {
-  const pod = await Pod.start(cleanup, WITH_SECRET);
+  const pod = await Pod.start(cleanup, { ...WITH_SECRET, LOG_LEVEL: 'trace' });
   const token = await secretToken();
-  const honest = await FeedClient.connect(cleanup, pod.url, { auth: { token }, transports: ['websocket'] });
+  const honest = await FeedClient.connect(cleanup, pod.url, {
+    auth: { token },
+    transports: ['websocket'],
+    extraHeaders: { cookie: 'session=of-the-page' },
+  });
   const counts = new Map<string, number>();
   for (const [name, make, code] of BAD) {
     const bad = await make();
@@ -103,6 +107,7 @@ test('a token of every bad kind is refused with its code and counted under it; g
   // Neither good nor bad tokens, nor the secret, are in the log, at the level that tells most.
   for (const part of token.split('.')) expect(pod.output()).not.toContain(part);
   expect(pod.output()).not.toContain(SECRET);
+  expect(pod.output()).not.toContain('of-the-page');
 });
 
 test('a token may come in the Authorization header, over either transport, and auth.token goes before it', async () => {
