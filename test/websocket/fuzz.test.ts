@@ -64,11 +64,11 @@ test(`90,000 random and mutated packets over WebSocket (seed ${SEED}) neither en
   await expectUnharmed(pod, honest);
 }, 120_000);
 
-/** Sends packets over long-polling, in one request. */
+/** Sends packets over long-polling, in one request, after a socket is there. */
 async function post(pod: Pod, packets: string): Promise<void> {
   const url = `${pod.url}/socket.io/?EIO=4&transport=polling`;
   const { sid } = JSON.parse((await httpRequest(url)).body.slice(1)) as { sid: string };
-  for (const body of [packets, '1']) {
+  for (const body of ['40', packets, '1']) {
     const headers = { 'content-length': String(Buffer.byteLength(body)) };
     // A session that is gone answers with an error, or not at all.
     await httpRequest(`${url}&sid=${sid}`, { method: 'POST', body, headers }).catch(() => {});
