@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { parser } from '@prometheus-io/lezer-promql';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { Certificate } from '../support/certificate.js';
 import { CAN_RENDER, ROOT, render } from '../support/manifests.js';
 import { Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
@@ -75,7 +76,8 @@ const cleanup = new Cleanup();
 let metrics: string[];
 beforeAll(async () => {
   const redis = await RedisServer.start(cleanup);
-  const pod = await Pod.start(cleanup, { REDIS_URL: redis.url });
+  const { certFile, keyFile } = new Certificate(cleanup, 'gateway');
+  const pod = await Pod.start(cleanup, { REDIS_URL: redis.url, TLS_CERT: certFile, TLS_KEY: keyFile });
   const text = await (await fetch(`${pod.adminUrl}/metrics`)).text();
   metrics = [...text.matchAll(/^# TYPE (\w+) (\w+)$/gm)].flatMap(([, name = '', kind]) =>
     kind === 'histogram' ? [name, `${name}_bucket`, `${name}_sum`, `${name}_count`] : [name],
