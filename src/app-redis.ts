@@ -14,6 +14,7 @@ import { type RedisCommands, RedisConnections } from './redis/connections.js';
 import { RedisLink } from './redis/link.js';
 import type { RedisTarget } from './redis/url.js';
 import { type AdapterFactory, redisAdapter } from './websocket/adapter.js';
+import { RedisTopicStore } from './websocket/redis-topic-store.js';
 
 /** Whom the parts with Redis tell. */
 export interface RedisPartsListener extends JournalListener {
@@ -33,6 +34,7 @@ export class RedisParts {
   readonly bridge: Bridge;
   readonly rejections: Rejections;
   readonly adapter: AdapterFactory;
+  readonly topicStore: RedisTopicStore;
   readonly #connections: RedisConnections;
   readonly #readerLink: RedisLink<RedisCommands>;
   readonly #subscriptionLink: RedisLink<Redis>;
@@ -56,6 +58,8 @@ export class RedisParts {
     // It may be the last one to be back.
     commands.on('ready', () => this.#linkChanged(true));
     this.adapter = redisAdapter(commands, adapterSubscriber, connections.isCluster, log);
+
+    this.topicStore = new RedisTopicStore(commands, config.redisKeyPrefix);
 
     const { redisKeyPrefix, signalChannel, statusChannel } = config;
     this.journal = new RedisJournal({

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { TemplatedApp } from 'uWebSockets.js';
 import { publishGuard } from './admin/access.js';
+import { controlRoutes } from './admin/control.js';
 import { type NotReadyReason, healthRoutes } from './admin/health.js';
 import { historyRoute } from './admin/history.js';
 import { serveRoutes } from './admin/http.js';
@@ -10,6 +11,7 @@ import { Metrics } from './admin/metrics.js';
 import { type Publisher, publishRoutes } from './admin/publish.js';
 import { RedisParts } from './app-redis.js';
 import type { BannerFacts } from './banner.js';
+import { CertificateWatch } from './certificate.js';
 import type { Config } from './config.js';
 import type { FeedMessage } from './contract/decode.js';
 import { formatOffset } from './contract/offset.js';
@@ -17,13 +19,23 @@ import { within } from './deadline.js';
 import { Problem, messageOf } from './errors.js';
 import { Fanout } from './fanout/fanout.js';
 import { encodeEntry } from './fanout/packet.js';
-import { type Listener, listen } from './http-listener.js';
+import { listen } from './http-listener.js';
 import { Rejections } from './ingest/rejections.js';
-import { AppendError, type Journal, type JournalListener } from './journal/journal.js';
+import {
+  AppendError,
+  type IdempotencyKey,
+  type Journal,
+  type JournalListener,
+  type OnceJournal,
+} from './journal/journal.js';
 import { MemoryJournal } from './journal/memory-journal.js';
+import { PublicApp } from './public-app.js';
 import { describeRedis } from './redis/url.js';
 import { type Uws, uwsVersion } from './uws.js';
-import { type FeedServer, WebSocketManager } from './websocket/websocket-manager.js';
+import type { FeedServer } from './websocket/feed-socket.js';
+import { MemoryPressure } from './websocket/memory-pressure.js';
+import { MemoryTopicStore } from './websocket/topic-store.js';
+import { WebSocketManager } from './websocket/websocket-manager.js';
 
 /**
  * Each step of a stop gets at most this long, beside the time that it is meant to take, so that all of them together end
@@ -63,13 +75,16 @@ export class App {
   readonly #log: Logger;
   readonly #metrics = new Metrics({ version: version(), uws: uwsVersion() });
   readonly #fanout: Fanout;
-  readonly #journal: Journal;
+  readonly #journal: Journal & OnceJournal;
+  readonly #pod: string;
+  readonly #started = Date.now();
   readonly #redis: RedisParts | undefined;
   readonly #rejections: Rejections;
+  readonly #memory: MemoryPressure;
   readonly #websocket: WebSocketManager;
-  readonly #publicApp: TemplatedApp;
+  readonly #publicApp: PublicApp;
+  readonly #certificate: CertificateWatch | undefined;
   readonly #adminApp: TemplatedApp;
-  readonly #listeners: Listener[] = [];
   #state: 'starting' | 'serving' | 'stopping' = 'starting';
   /** What clients were last told of the link to Redis; `undefined` while there was nothing to tell. */
   #announced: boolean | undefined;
@@ -82,6 +97,7 @@ export class App {
     this.#config = config;
     this.#uws = uws;
     this.#log = log;
+    this.#pod = pod;
 
     this.#fanout = new Fanout(
       { publish: (rooms, packet) => this.#websocket.publish(rooms, packet) },
@@ -121,9 +137,9 @@ export class App {
       this.#journal = this.#redis.journal;
       this.#rejections = this.#redis.rejections;
     }
-    this.#publicApp = config.tls
-      ? uws.SSLApp({ cert_file_name: config.tls.certFile, key_file_name: config.tls.keyFile })
-      : uws.App();
+    this.#memory = new MemoryPressure(config.limits.maxMemoryPercent, config.limits.memoryLimit);
+    this.#publicApp = new PublicApp(uws, config.tls);
+    if (config.tls !== undefined) this.#certificate = this.#watchCertificate(config.tls);
     this.#websocket = this.#buildWebSocket(this.#publicApp);
     this.#adminApp = this.#buildAdmin();
     this.#metrics.watch({
@@ -131,7 +147,9 @@ export class App {
       sessions: () => this.#websocket.connections,
       bufferedBytes: () => this.#websocket.bufferedBytes(),
       draining: () => (this.#state === 'stopping' ? 1 : 0),
+      memoryShare: () => this.#memory.share,
       journalSeq: () => this.#journal.head().seq,
+      certificateEnd: this.#certificate && (() => (this.#certificate?.notAfter ?? 0) / 1000),
       redis: this.#redis && {
         up: () => (this.#redis?.linked === true ? 1 : 0),
         bridging: () => (this.#redis?.bridge.holding === true ? 1 : 0),
@@ -150,9 +168,8 @@ export class App {
   async start(): Promise<BannerFacts> {
     const { host, port, adminHost, adminPort, redis, tls, signalChannel, apiKeys } = this.#config;
     const admin = await listen(this.#uws, this.#adminApp, adminHost, adminPort, 'ADMIN_PORT');
-    this.#listeners.push(admin);
-    const open = await listen(this.#uws, this.#publicApp, host, port, 'PORT');
-    this.#listeners.push(open);
+    const publicPort = await this.#publicApp.listen(host, port);
+    await this.#certificate?.start();
     this.#redis?.start();
     this.#startCheckpoints();
     this.#state = 'serving';
@@ -160,7 +177,7 @@ export class App {
       version: version(),
       tls: tls !== undefined,
       host,
-      port: open.port,
+      port: publicPort,
       adminHost,
       adminPort: admin.port,
       redis,
@@ -203,6 +220,8 @@ export class App {
 
   async #stop(): Promise<void> {
     this.#state = 'stopping';
+    this.#memory.close();
+    this.#certificate?.stop();
     const { drainDelay, drainDuration } = this.#config;
     const steps: StopStep[] = [
       // Load balancers need a moment to see that this pod is not ready; whom they still send is taken.
@@ -211,7 +230,7 @@ export class App {
       // Before the clients go, so that another pod is the bridge by then; this one goes on reading for its clients.
       { name: 'hand the bridge over', run: () => this.#redis?.retire() },
       { name: 'let the clients go', takes: drainDuration + DRAIN_END_MS, run: () => this.#drain(drainDuration) },
-      { name: 'stop listening', run: () => this.#listeners.at(-1)?.close() },
+      { name: 'stop listening', run: () => this.#publicApp.stopListening() },
       { name: 'close the clients', run: () => this.#websocket.close() },
       { name: 'end the checkpoints', run: () => clearInterval(this.#checkpoints) },
       { name: 'stop reading', run: () => this.#redis?.stop() },
@@ -244,11 +263,11 @@ export class App {
       duration,
       hurry: this.#hurry.signal,
       // Until then a request of a polling client may need a TCP connection; new clients get 503 on it.
-      onNoPolling: () => this.#listeners.at(-1)?.close(),
+      onNoPolling: () => this.#publicApp.stopListening(),
     });
   }
 
-  #buildWebSocket(app: TemplatedApp): WebSocketManager {
+  #buildWebSocket(app: PublicApp): WebSocketManager {
     const config = this.#config;
     const manager = new WebSocketManager(app, {
       transports: config.transports,
@@ -258,9 +277,14 @@ export class App {
       maxBackpressure: config.maxBackpressure,
       welcomeMessage: config.welcomeMessage,
       corsOrigins: config.corsOrigins,
-      maxConnections: config.maxConnections,
+      limits: config.limits,
+      trustProxy: config.trustProxy,
+      jwt: config.jwt,
+      memory: this.#memory,
+      describe: () => this.#describe(),
       connectTimeout: config.connectTimeout,
       ...(this.#redis && { adapter: this.#redis.adapter }),
+      topicStore: this.#redis?.topicStore ?? new MemoryTopicStore(),
       feed: {
         head: () => this.#journal.head(),
         resolve: (offset) => this.#journal.resolve(offset),
@@ -273,6 +297,8 @@ export class App {
         disconnected: (reason) => this.#metrics.disconnects.inc({ reason }),
         slow: () => this.#metrics.slow.inc(),
         refused: (reason) => this.#metrics.refusals.inc({ reason }),
+        subscribed: (result) => this.#metrics.subscribes.inc({ result }),
+        flooded: (kind) => this.#metrics.floods.inc({ kind }),
         recovery: (result) => this.#metrics.recoveries.inc({ result }),
         replayed: (entries) => {
           this.#metrics.replayed.inc(entries);
@@ -293,7 +319,7 @@ export class App {
     const { maxSignalBytes, apiKeys } = this.#config;
     const app = this.#uws.App();
     const guard = publishGuard(apiKeys);
-    const publisher: Publisher = { publish: (messages) => this.#publish(messages) };
+    const publisher: Publisher = { publish: (messages, once) => this.#publish(messages, once) };
     serveRoutes(
       app,
       [
@@ -302,6 +328,7 @@ export class App {
         ...publishRoutes(publisher, guard, maxSignalBytes, (event, reason, detail, item) =>
           this.#rejections.note('http', event, reason, detail, item),
         ),
+        ...controlRoutes(this.#websocket.pods, guard),
         historyRoute(this.#journal, () => this.#redis?.linked !== false, guard),
       ],
       this.#log,
@@ -309,11 +336,30 @@ export class App {
     return app;
   }
 
-  async #publish(messages: readonly FeedMessage[]): Promise<readonly string[]> {
+  #watchCertificate(tls: NonNullable<Config['tls']>): CertificateWatch {
+    return new CertificateWatch({
+      ...tls,
+      renew: () => this.#publicApp.renew(),
+      onResult: (result) => this.#metrics.renewals.inc({ result }),
+      log: this.#log,
+    });
+  }
+
+  async #publish(messages: readonly FeedMessage[], once?: IdempotencyKey): ReturnType<Publisher['publish']> {
     try {
-      const offsets = await this.#journal.append(messages);
-      for (const { event } of messages) this.#metrics.accepted.inc({ source: 'http', event });
-      return offsets.map(formatOffset);
+      const result =
+        once === undefined
+          ? { outcome: 'appended' as const, offsets: await this.#journal.append(messages) }
+          : await this.#journal.appendOnce(messages, once);
+      if (result.outcome === 'conflict') {
+        throw new Problem(
+          'idempotency_key_reused',
+          'This Idempotency-Key was used for another request in the last 5 minutes. Nothing was published.',
+        );
+      }
+      const repeated = result.outcome === 'repeated';
+      if (!repeated) for (const { event } of messages) this.#metrics.accepted.inc({ source: 'http', event });
+      return { offsets: result.offsets.map(formatOffset), repeated };
     } catch (error) {
       if (!(error instanceof AppendError)) throw error;
       throw new Problem('publish_unavailable', `Redis did not confirm the messages (${error.message}). Try again.`, {
@@ -322,12 +368,30 @@ export class App {
     }
   }
 
+  /** What this pod says of itself in `GET /v1/info`. */
+  #describe(): object {
+    return {
+      pod: this.#pod,
+      version: version(),
+      node: process.version,
+      uptime: Math.round((Date.now() - this.#started) / 1000),
+      notReady: this.#notReady(),
+      connections: this.#websocket.transports(),
+      topics: this.#websocket.topics,
+      head: formatOffset(this.#journal.head()),
+      lag: this.#redis?.journal.lag() ?? 0,
+      bridge: this.#redis?.bridge.holding ?? false,
+    };
+  }
+
   #onLink(up: boolean): void {
     const first = this.#announced === undefined;
     if (this.#announced === up || (first && up)) return;
     this.#announced = up;
-    if (up) this.#fanout.announce('active', 'The link to Redis is back; signals flow again.');
-    else this.#fanout.announce('degraded', 'The link to Redis is lost; signals are late until it is back.');
+    if (up) {
+      this.#fanout.announce('active', 'The link to Redis is back; signals flow again.');
+      this.#websocket.renewKept();
+    } else this.#fanout.announce('degraded', 'The link to Redis is lost; signals are late until it is back.');
   }
 
   #onDropped(count: number, why: 'full' | 'expired'): void {
@@ -353,6 +417,7 @@ export class App {
     if (this.#state === 'starting') reasons.push('starting');
     if (this.#state === 'stopping') reasons.push('draining');
     if (this.#redis?.linked === false) reasons.push('redis');
+    if (this.#memory.isHigh) reasons.push('overloaded');
     return reasons;
   }
 }

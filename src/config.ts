@@ -1,10 +1,41 @@
-import { readFileSync } from 'node:fs';
+import { compile as compileNetworks } from 'proxy-addr';
 import { z } from 'zod';
 import { EXIT, StartError } from './errors.js';
 import { REDIS_URL_TAKES, type RedisTarget, parseRedisUrl } from './redis/url.js';
+import { type Variable, commaList, file, oneOf, text, wholeNumber } from './variable.js';
 
 /** The transports a client may use. */
 export type TransportName = 'websocket' | 'polling';
+
+/** How tokens of clients are checked: with a secret, or with the public keys that a fixed address gives. */
+export interface JwtConfig {
+  readonly key: { readonly secret: string } | { readonly jwksUrl: URL };
+  /** Unset: any issuer. */
+  readonly issuer: string | undefined;
+  /** Unset: any audience. */
+  readonly audience: string | undefined;
+}
+
+/** How much clients may do; 0 is no limit. */
+export interface LimitsConfig {
+  /** Clients taken by this process. */
+  readonly maxConnections: number;
+  /** Clients taken from one address (an IPv6 network of 64 bits). */
+  readonly maxConnectionsPerIp: number;
+  /** New clients a second, of all addresses and of each. */
+  readonly maxConnectsPerSecond: number;
+  readonly maxConnectsPerSecondPerIp: number;
+  /** Messages and bytes that one client may send in a second, over a while. */
+  readonly maxMessagesPerSecond: number;
+  readonly maxBytesPerSecond: number;
+  /** Percent of the memory limit above which no new clients are taken. */
+  readonly maxMemoryPercent: number;
+  /** Bytes; `undefined` is the container's limit, or the machine's memory. */
+  readonly memoryLimit: number | undefined;
+}
+
+/** Which proxies are believed when they name a client's address: so many hops, or those in these networks. */
+export type TrustProxy = number | readonly string[];
 
 /** Everything a process is told from outside; frozen. Durations are in milliseconds unless the name says otherwise. */
 export interface Config {
@@ -30,12 +61,15 @@ export interface Config {
   readonly journalMaxlen: number;
   /** Bytes buffered for one client before it is cut. */
   readonly maxBackpressure: number;
-  /** Clients taken by this process; 0 is no limit. */
-  readonly maxConnections: number;
+  readonly limits: LimitsConfig;
+  /** `undefined`: the address of a client is that of its connection. */
+  readonly trustProxy: TrustProxy | undefined;
+  /** `undefined`: clients need no token. */
+  readonly jwt: JwtConfig | undefined;
   /** Keys of the publish API; empty answers loopback callers only. */
   readonly apiKeys: readonly string[];
   /** Files of the certificate and the key of the public port; `undefined` is plain HTTP. */
-  readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
+  readonly tls: { readonly certFile: string; readonly keyFile: string; readonly checkInterval: number } | undefined;
   readonly pingInterval: number;
   readonly pingTimeout: number;
   readonly connectTimeout: number;
@@ -48,64 +82,25 @@ export interface Config {
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
 }
 
-interface Variable<T> {
-  readonly schema: z.ZodType<T, string>;
-  /** Used when the variable is unset or empty; `undefined` leaves the setting unset. */
-  readonly fallback: string | undefined;
-  /** What it takes, for the error. */
-  readonly takes: string;
-  /** A secret's value is never printed. */
-  readonly secret?: true;
-}
-
-function wholeNumber(min: number, max: number, fallback: number, unit = ''): Variable<number> {
-  return {
-    schema: z
-      .string()
-      .regex(/^\d{1,15}$/)
-      .transform(Number)
-      .refine((value) => value >= min && value <= max),
-    fallback: String(fallback),
-    takes: `a whole number${unit === '' ? '' : ` of ${unit}`} from ${min} to ${max}`,
-  };
-}
-
-function text(fallback: string, takes: string, shape = /^.+$/s): Variable<string> {
-  return { schema: z.string().regex(shape), fallback, takes };
-}
-
-function commaList(value: string): string[] {
-  return value
-    .split(',')
-    .map((part) => part.trim())
-    .filter((part) => part !== '');
-}
-
-/** A setting of a later version: naming its default is fine, anything else is refused rather than silently not done. */
-function notYet(only: string): Variable<string> {
-  return {
-    schema: z.string().refine((value) => value === only),
-    fallback: only,
-    takes: `only ${only} in this version`,
-  };
-}
-
-function file(): Variable<string> {
-  return {
-    schema: z.string().refine((path) => {
-      try {
-        return readFileSync(path).length > 0;
-      } catch {
-        return false;
-      }
-    }),
-    fallback: undefined,
-    takes: 'the path of a PEM file that can be read',
-  };
-}
-
-const origin = /^(\*|https?:\/\/[^\s/,*]+)$/;
+const origin = /^(\*|https?:\/\/(\*\.)?[^\s/,*]+)$/;
 const ONE_MEBIBYTE = 1024 * 1024;
+/** RFC 7518, section 3.2: a key of HS256 has at least as many bits as its hash. */
+const MIN_SECRET_BYTES = 32;
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+
+/** Keys that come over a line that others can write to would let them sign tokens. */
+function isSafeUrl({ protocol, hostname, username, hash }: URL): boolean {
+  return (protocol === 'https:' || (protocol === 'http:' && LOOPBACK.test(hostname))) && username === '' && hash === '';
+}
+
+function areNetworks(list: readonly string[]): boolean {
+  try {
+    compileNetworks([...list]);
+    return list.length > 0;
+  } catch {
+    return false;
+  }
+}
 
 const VARIABLES = {
   PORT: wholeNumber(0, 65_535, 3000),
@@ -136,7 +131,7 @@ const VARIABLES = {
           list.length > 0 && list.every((item) => origin.test(item)) && (list.length === 1 || !list.includes('*')),
       ),
     fallback: '*',
-    takes: '* or a comma-separated list of origins such as https://app.example.com',
+    takes: '* or a comma-separated list of origins such as https://app.example.com or https://*.example.com',
   } as Variable<string[]>,
   TRANSPORTS: {
     schema: z
@@ -151,7 +146,21 @@ const VARIABLES = {
   JOURNAL_MAXLEN: wholeNumber(1, 100_000_000, 100_000, 'entries'),
   MAX_BACKPRESSURE: wholeNumber(1024, 1024 * ONE_MEBIBYTE, ONE_MEBIBYTE, 'bytes'),
   MAX_CONNECTIONS: wholeNumber(0, 100_000_000, 0),
-  MAX_CONNECTIONS_PER_IP: notYet('0'),
+  MAX_CONNECTIONS_PER_IP: wholeNumber(0, 100_000_000, 0),
+  MAX_CONNECTS_PER_SECOND: wholeNumber(0, 1_000_000, 0),
+  MAX_CONNECTS_PER_SECOND_PER_IP: wholeNumber(0, 1_000_000, 0),
+  MAX_MESSAGES_PER_SECOND: wholeNumber(0, 1_000_000, 100),
+  MAX_BYTES_PER_SECOND: wholeNumber(0, 1024 * ONE_MEBIBYTE, 262_144, 'bytes'),
+  MAX_MEMORY_PERCENT: wholeNumber(0, 100, 90, 'percent'),
+  MEMORY_LIMIT: wholeNumber(ONE_MEBIBYTE, 1024 * 1024 * ONE_MEBIBYTE, undefined, 'bytes'),
+  TRUST_PROXY: {
+    schema: z
+      .string()
+      .transform((value): TrustProxy => (/^\d{1,2}$/.test(value) ? Number(value) : commaList(value)))
+      .refine((value) => (typeof value === 'number' ? value > 0 : areNetworks(value))),
+    fallback: undefined,
+    takes: 'a number of hops from 1 to 99, or a comma-separated list of addresses and networks such as 10.0.0.0/8',
+  } as Variable<TrustProxy>,
   API_KEY: {
     schema: z
       .string()
@@ -161,21 +170,48 @@ const VARIABLES = {
     takes: 'one or more keys, comma-separated, each of visible ASCII characters',
     secret: true,
   } as Variable<string[]>,
-  AUTH: notYet('none'),
+  AUTH: oneOf(['none', 'jwt'], 'none'),
+  JWT_SECRET: {
+    schema: z.string().refine((value) => Buffer.byteLength(value) >= MIN_SECRET_BYTES),
+    fallback: undefined,
+    takes: `a text of at least ${MIN_SECRET_BYTES} bytes`,
+    secret: true,
+  } as Variable<string>,
+  JWKS_URL: {
+    schema: z
+      .string()
+      .refine((value) => URL.canParse(value))
+      .transform((value) => new URL(value))
+      .refine(isSafeUrl),
+    fallback: undefined,
+    takes: 'an https:// address without a user (http:// only on this machine)',
+    secret: true,
+  } as Variable<URL>,
+  JWT_ISSUER: text(undefined, 'the issuer that tokens must name'),
+  JWT_AUDIENCE: text(undefined, 'the audience that tokens must name'),
   TLS_CERT: file(),
   TLS_KEY: file(),
+  TLS_CHECK_INTERVAL: wholeNumber(100, 3_600_000, 10_000, 'milliseconds'),
   PING_INTERVAL: wholeNumber(100, 3_600_000, 25_000, 'milliseconds'),
   PING_TIMEOUT: wholeNumber(100, 3_600_000, 20_000, 'milliseconds'),
   CONNECT_TIMEOUT: wholeNumber(100, 3_600_000, 45_000, 'milliseconds'),
   MAX_PAYLOAD: wholeNumber(256, 64 * ONE_MEBIBYTE, 16_384, 'bytes'),
   DRAIN_DELAY_SECONDS: wholeNumber(0, 3600, 5, 'seconds'),
   DRAIN_SECONDS: wholeNumber(0, 3600, 20, 'seconds'),
-  LOG_LEVEL: {
-    schema: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
-    fallback: 'info',
-    takes: 'fatal, error, warn, info, debug, trace or silent',
-  } as Variable<Config['logLevel']>,
+  LOG_LEVEL: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info'),
 } satisfies Record<string, Variable<unknown>>;
+
+type OptionalName =
+  | 'REDIS_URL'
+  | 'API_KEY'
+  | 'MEMORY_LIMIT'
+  | 'TRUST_PROXY'
+  | 'JWT_SECRET'
+  | 'JWKS_URL'
+  | 'JWT_ISSUER'
+  | 'JWT_AUDIENCE'
+  | 'TLS_CERT'
+  | 'TLS_KEY';
 
 type Values = { [K in keyof typeof VARIABLES]: (typeof VARIABLES)[K] extends Variable<infer T> ? T : never };
 
@@ -198,6 +234,35 @@ export class ConfigError extends StartError {
   }
 }
 
+/** Variables that do not go together. */
+function mismatches(env: Readonly<Record<string, string | undefined>>): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const needs = (variable: string, takes: string): void => void problems.push({ variable, got: 'nothing', takes });
+  const refuses = (variable: string, takes: string): void => void problems.push({ variable, got: '(hidden)', takes });
+  if (env['TLS_CERT'] && !env['TLS_KEY']) needs('TLS_KEY', 'a file, since TLS_CERT is set');
+  if (env['TLS_KEY'] && !env['TLS_CERT']) needs('TLS_CERT', 'a file, since TLS_KEY is set');
+  if (env['AUTH'] === 'jwt') {
+    if (!env['JWT_SECRET'] && !env['JWKS_URL'])
+      needs('JWT_SECRET', 'a secret, or JWKS_URL an address, since AUTH is jwt');
+    // With both, a public key could be taken for the secret.
+    if (env['JWT_SECRET'] && env['JWKS_URL']) refuses('JWT_SECRET', 'nothing, since JWKS_URL is set');
+    // The keys are the issuer's: without an audience, tokens that it gave out for other services would open this one.
+    if (env['JWKS_URL'] && !env['JWT_AUDIENCE']) needs('JWT_AUDIENCE', 'an audience, since JWKS_URL is set');
+  } else {
+    // Whoever sets one of these expects protection that is not there.
+    for (const name of ['JWT_SECRET', 'JWKS_URL', 'JWT_ISSUER', 'JWT_AUDIENCE']) {
+      if (env[name]) refuses(name, 'nothing, since AUTH is not jwt');
+    }
+  }
+  return problems;
+}
+
+function jwtOf(v: Partial<Values>): JwtConfig | undefined {
+  const { JWT_SECRET: secret, JWKS_URL: jwksUrl, JWT_ISSUER: issuer, JWT_AUDIENCE: audience } = v;
+  if (jwksUrl !== undefined) return { key: { jwksUrl }, issuer, audience };
+  return secret === undefined ? undefined : { key: { secret }, issuer, audience };
+}
+
 /**
  * Reads the environment into a {@link Config}. An empty variable counts as unset.
  *
@@ -216,27 +281,17 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     else
       problems.push({ variable: name, got: variable.secret ? '(hidden)' : JSON.stringify(raw), takes: variable.takes });
   }
-  for (const name of ['JWT_SECRET', 'JWKS_URL', 'JWT_ISSUER', 'JWT_AUDIENCE', 'TRUST_PROXY']) {
-    const set = env[name];
-    // Whoever sets one of these expects protection that this version does not give.
-    if (set !== undefined && set !== '')
-      problems.push({ variable: name, got: '(hidden)', takes: 'nothing in this version' });
-  }
-  const { TLS_CERT, TLS_KEY, ...v } = values as Omit<Values, 'TLS_CERT' | 'TLS_KEY'> & {
-    TLS_CERT?: string;
-    TLS_KEY?: string;
-  };
-  for (const [one, other] of [['TLS_CERT', 'TLS_KEY'] as const, ['TLS_KEY', 'TLS_CERT'] as const]) {
-    if (env[one] && !env[other])
-      problems.push({ variable: other, got: 'nothing', takes: `a file, since ${one} is set` });
-  }
+  // The variables without a fallback may be missing.
+  const v = values as Omit<Values, OptionalName> & Partial<Pick<Values, OptionalName>>;
+  const named = new Set(problems.map(({ variable }) => variable));
+  problems.push(...mismatches(env).filter(({ variable }) => !named.has(variable)));
   if (problems.length > 0) throw new ConfigError(problems);
   return Object.freeze<Config>({
     host: v.HOST,
     port: v.PORT,
     adminHost: v.ADMIN_HOST,
     adminPort: v.ADMIN_PORT,
-    redis: (v as Partial<Values>).REDIS_URL,
+    redis: v.REDIS_URL,
     redisKeyPrefix: v.REDIS_KEY_PREFIX,
     signalChannel: v.SIGNAL_CHANNEL,
     statusChannel: v.STATUS_CHANNEL,
@@ -246,9 +301,23 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     maxSignalBytes: v.MAX_SIGNAL_BYTES,
     journalMaxlen: v.JOURNAL_MAXLEN,
     maxBackpressure: v.MAX_BACKPRESSURE,
-    maxConnections: v.MAX_CONNECTIONS,
-    apiKeys: (v as Partial<Values>).API_KEY ?? [],
-    tls: TLS_CERT !== undefined && TLS_KEY !== undefined ? { certFile: TLS_CERT, keyFile: TLS_KEY } : undefined,
+    limits: Object.freeze<LimitsConfig>({
+      maxConnections: v.MAX_CONNECTIONS,
+      maxConnectionsPerIp: v.MAX_CONNECTIONS_PER_IP,
+      maxConnectsPerSecond: v.MAX_CONNECTS_PER_SECOND,
+      maxConnectsPerSecondPerIp: v.MAX_CONNECTS_PER_SECOND_PER_IP,
+      maxMessagesPerSecond: v.MAX_MESSAGES_PER_SECOND,
+      maxBytesPerSecond: v.MAX_BYTES_PER_SECOND,
+      maxMemoryPercent: v.MAX_MEMORY_PERCENT,
+      memoryLimit: v.MEMORY_LIMIT,
+    }),
+    trustProxy: v.TRUST_PROXY,
+    jwt: v.AUTH === 'jwt' ? jwtOf(v) : undefined,
+    apiKeys: v.API_KEY ?? [],
+    tls:
+      v.TLS_CERT !== undefined && v.TLS_KEY !== undefined
+        ? { certFile: v.TLS_CERT, keyFile: v.TLS_KEY, checkInterval: v.TLS_CHECK_INTERVAL }
+        : undefined,
     pingInterval: v.PING_INTERVAL,
     pingTimeout: v.PING_TIMEOUT,
     connectTimeout: v.CONNECT_TIMEOUT,

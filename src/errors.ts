@@ -15,6 +15,10 @@ export const PROBLEMS = {
   message_too_large: { status: 413, title: 'A message is too large' },
   invalid_signal: { status: 422, title: 'A signal does not have the shape of a signal' },
   invalid_status: { status: 422, title: 'A status does not have the shape of a status' },
+  invalid_idempotency_key: { status: 400, title: 'The Idempotency-Key is not one' },
+  idempotency_key_reused: { status: 422, title: 'The Idempotency-Key was used for another request' },
+  invalid_disconnect: { status: 422, title: 'The request does not say whom to disconnect' },
+  pods_unreachable: { status: 503, title: 'Not every pod has answered' },
   invalid_offset: { status: 400, title: 'The offset is not an offset' },
   invalid_limit: { status: 400, title: 'The limit is not a number in range' },
   offset_expired: { status: 410, title: 'The entries after the offset are no longer kept' },
@@ -26,6 +30,45 @@ export const PROBLEMS = {
 
 /** A stable code of {@link PROBLEMS}. */
 export type ProblemCode = keyof typeof PROBLEMS;
+
+/**
+ * Why a client is refused before any work is done for it: an HTTP answer with the code in its body, which the stock client
+ * takes for a `connect_error` and comes again after.
+ */
+export const REFUSALS = {
+  origin: { status: 403, message: 'This origin is not allowed.' },
+  stopping: { status: 503, retryAfter: 1, message: 'This pod is stopping; connect again.' },
+  memory: { status: 503, retryAfter: 10, message: 'This pod is short of memory; try again.' },
+  max_connections: { status: 503, retryAfter: 5, message: 'This pod has all the connections it takes; try again.' },
+  connect_rate: { status: 503, retryAfter: 1, message: 'Too many clients connect at once; try again.' },
+  max_connections_per_ip: { status: 429, retryAfter: 5, message: 'This address has all the connections it may have.' },
+  connect_rate_per_ip: { status: 429, retryAfter: 1, message: 'This address connects too often; try again.' },
+} as const satisfies Record<string, { status: number; retryAfter?: number; message: string }>;
+
+/** A stable code of {@link REFUSALS}. */
+export type RefusalCode = keyof typeof REFUSALS;
+
+/**
+ * Why a token is not taken. The client gets a `connect_error` with `data.code` and does not come again by itself, since the
+ * same token would be refused again; after `keys_unavailable` its connection is closed instead, and it does.
+ */
+export const TOKEN_ERRORS = {
+  token_missing: 'no token was sent',
+  token_malformed: 'not a signed JSON Web Token',
+  token_too_large: 'longer than 8,192 characters',
+  token_expired: 'the time in `exp` is over',
+  token_not_yet_valid: 'the time in `nbf` has not come',
+  token_wrong_audience: '`aud` is missing or is not `JWT_AUDIENCE`',
+  token_wrong_issuer: '`iss` is missing or is not `JWT_ISSUER`',
+  token_wrong_algorithm: 'signed with an algorithm that is not taken, or not at all',
+  token_bad_signature: 'the signature is wrong',
+  token_unknown_key: 'signed with a key that the issuer does not publish',
+  token_bad_claims: '`exp` is missing, or `sub` or `topics` has a wrong shape',
+  keys_unavailable: "the issuer's keys can not be had right now",
+} as const satisfies Record<string, string>;
+
+/** A stable code of {@link TOKEN_ERRORS}. */
+export type TokenErrorCode = keyof typeof TOKEN_ERRORS;
 
 /** An error meant for the caller of the admin port; becomes `application/problem+json` (RFC 9457). */
 export class Problem extends Error {

@@ -15,6 +15,15 @@ export function uwsVersion(): string {
   return version;
 }
 
+/** What the parts that serve clients need of an app. */
+export interface RoutedApp {
+  any(pattern: string, handler: (res: uWebSockets.HttpResponse, req: uWebSockets.HttpRequest) => void): unknown;
+  options(pattern: string, handler: (res: uWebSockets.HttpResponse, req: uWebSockets.HttpRequest) => void): unknown;
+  ws<UserData>(pattern: string, behavior: uWebSockets.WebSocketBehavior<UserData>): unknown;
+  publish(topic: string, message: string | Uint8Array, isBinary: boolean): unknown;
+  numSubscribers(topic: string): number;
+}
+
 /**
  * Loads uWebSockets.js, which is a binary for one platform and one major version of Node.js.
  *

@@ -77,16 +77,19 @@ const LEAVES = ['deadline.ts', 'errors.ts'];
 const MAY_IMPORT: Readonly<Record<string, { code: readonly string[]; types?: readonly string[] }>> = {
   'main.ts': { code: ['app.ts', 'banner.ts', 'config.ts', 'log.ts', 'uws.ts'] },
   'app.ts': {
-    code: 'admin/ contract/ dashboard/ fanout/ ingest/ journal/ redis/ websocket/ app-redis.ts banner.ts config.ts http-listener.ts log.ts uws.ts'.split(
+    code: 'admin/ contract/ dashboard/ fanout/ ingest/ journal/ redis/ websocket/ app-redis.ts banner.ts config.ts certificate.ts http-listener.ts log.ts public-app.ts uws.ts'.split(
       ' ',
     ),
   },
   // The half of the composition root that exists only with Redis.
   'app-redis.ts': { code: ['contract/', 'ingest/', 'journal/', 'redis/', 'websocket/'], types: ['config.ts'] },
   'banner.ts': { code: ['redis/'] },
-  'config.ts': { code: ['redis/'] },
+  'config.ts': { code: ['redis/', 'variable.ts'] },
+  'variable.ts': { code: [] },
   'log.ts': { code: [], types: ['config.ts'] },
   'uws.ts': { code: [] },
+  'certificate.ts': { code: [] },
+  'public-app.ts': { code: ['http-listener.ts'], types: ['uws.ts'] },
   'http-listener.ts': { code: [], types: ['uws.ts'] },
   'deadline.ts': { code: [] },
   'errors.ts': { code: [] },
@@ -95,7 +98,7 @@ const MAY_IMPORT: Readonly<Record<string, { code: readonly string[]; types?: rea
   // Fan-out and replay take journal entries, so they know what an entry is, and nothing of how a journal works.
   'fanout/': { code: ['contract/'], types: ['journal/'] },
   'ingest/': { code: ['contract/'] },
-  'websocket/': { code: ['contract/'], types: ['journal/'] },
+  'websocket/': { code: ['contract/'], types: ['journal/', 'uws.ts'] },
   'admin/': { code: ['contract/'] },
   'dashboard/': { code: ['contract/'] },
   'redis/': { code: [] },
@@ -107,7 +110,12 @@ const PACKAGES: Readonly<Record<string, { code: RegExp; types?: RegExp }>> = {
   'socket.io-adapter': { code: /^websocket\// },
   'engine.io': { code: /^websocket\// },
   '@socket.io/': { code: /^websocket\/adapter\.ts$/ },
-  'uWebSockets.js': { code: /^uws\.ts$/, types: /^(?:uws|http-listener|app)\.ts$|^(?:websocket|admin|dashboard)\// },
+  'uWebSockets.js': {
+    code: /^uws\.ts$/,
+    types: /^(?:uws|http-listener|public-app|app)\.ts$|^(?:websocket|admin|dashboard)\//,
+  },
+  jose: { code: /^websocket\/authentication\.ts$/ },
+  'proxy-addr': { code: /^websocket\/client-address\.ts$|^config\.ts$/ },
   ioredis: { code: /^(?:journal|ingest|redis)\/|^websocket\/adapter\.ts$|^app(?:-redis)?\.ts$/ },
 };
 

@@ -42,7 +42,18 @@ const DEFAULTS: Config = {
   maxSignalBytes: 16_000,
   journalMaxlen: 100_000,
   maxBackpressure: 1_048_576,
-  maxConnections: 0,
+  limits: {
+    maxConnections: 0,
+    maxConnectionsPerIp: 0,
+    maxConnectsPerSecond: 0,
+    maxConnectsPerSecondPerIp: 0,
+    maxMessagesPerSecond: 100,
+    maxBytesPerSecond: 262_144,
+    maxMemoryPercent: 90,
+    memoryLimit: undefined,
+  },
+  trustProxy: undefined,
+  jwt: undefined,
   apiKeys: [],
   tls: undefined,
   pingInterval: 25_000,
@@ -74,7 +85,18 @@ const GOOD: [string, string, Partial<Config>][] = [
   ['MAX_SIGNAL_BYTES', '64', { maxSignalBytes: 64 }],
   ['JOURNAL_MAXLEN', '1', { journalMaxlen: 1 }],
   ['MAX_BACKPRESSURE', '1024', { maxBackpressure: 1024 }],
-  ['MAX_CONNECTIONS', '20000', { maxConnections: 20_000 }],
+  ['CORS_ORIGIN', 'https://*.example.com', { corsOrigins: ['https://*.example.com'] }],
+  ['MAX_CONNECTIONS', '20000', { limits: { ...DEFAULTS.limits, maxConnections: 20_000 } }],
+  ['MAX_CONNECTIONS_PER_IP', '5', { limits: { ...DEFAULTS.limits, maxConnectionsPerIp: 5 } }],
+  ['MAX_CONNECTS_PER_SECOND', '500', { limits: { ...DEFAULTS.limits, maxConnectsPerSecond: 500 } }],
+  ['MAX_CONNECTS_PER_SECOND_PER_IP', '9', { limits: { ...DEFAULTS.limits, maxConnectsPerSecondPerIp: 9 } }],
+  ['MAX_MESSAGES_PER_SECOND', '0', { limits: { ...DEFAULTS.limits, maxMessagesPerSecond: 0 } }],
+  ['MAX_BYTES_PER_SECOND', '1', { limits: { ...DEFAULTS.limits, maxBytesPerSecond: 1 } }],
+  ['MAX_MEMORY_PERCENT', '0', { limits: { ...DEFAULTS.limits, maxMemoryPercent: 0 } }],
+  ['MEMORY_LIMIT', '1048576', { limits: { ...DEFAULTS.limits, memoryLimit: 1_048_576 } }],
+  ['TRUST_PROXY', '2', { trustProxy: 2 }],
+  ['TRUST_PROXY', '10.0.0.0/8, fd00::/8,192.0.2.1', { trustProxy: ['10.0.0.0/8', 'fd00::/8', '192.0.2.1'] }],
+  ['TRUST_PROXY', 'loopback', { trustProxy: ['loopback'] }],
   ['API_KEY', 'one, two,', { apiKeys: ['one', 'two'] }],
   ['PING_INTERVAL', '100', { pingInterval: 100 }],
   ['PING_TIMEOUT', '3600000', { pingTimeout: 3_600_000 }],
@@ -99,6 +121,11 @@ const NUMBERS = [
   ['MAX_PAYLOAD', '255'],
   ['MAX_PAYLOAD', '67108865'],
   ['DRAIN_SECONDS', '3601'],
+  ['MAX_CONNECTIONS_PER_IP', '100000001'],
+  ['MAX_CONNECTS_PER_SECOND', '1000001'],
+  ['MAX_MEMORY_PERCENT', '101'],
+  ['MEMORY_LIMIT', '1048575'],
+  ['TLS_CHECK_INTERVAL', '99'],
 ] as const;
 
 const NO_NUMBERS = ['-1', '1.5', '1e3', '0x10', ' 1', '1 ', '1_000', 'many', 'NaN', '9'.repeat(20), '٣'];
@@ -119,7 +146,9 @@ const BAD: readonly (readonly [string, string])[] = [
   ['REDIS_KEY_PREFIX', 'a'.repeat(101)],
   ['CORS_ORIGIN', 'app.example.com'],
   ['CORS_ORIGIN', 'https://app.example.com/'],
-  ['CORS_ORIGIN', 'https://*.example.com'],
+  ['CORS_ORIGIN', 'https://*example.com'],
+  ['CORS_ORIGIN', 'https://app.*.com'],
+  ['CORS_ORIGIN', 'https://*'],
   ['CORS_ORIGIN', '*,https://app.example.com'],
   ['CORS_ORIGIN', ','],
   ['TRANSPORTS', 'webtransport'],
@@ -130,13 +159,17 @@ const BAD: readonly (readonly [string, string])[] = [
   ['API_KEY', 'schlüssel'],
   ['LOG_LEVEL', 'verbose'],
   ['LOG_LEVEL', 'INFO'],
-  ['MAX_CONNECTIONS_PER_IP', '5'],
-  ['AUTH', 'jwt'],
+  ['AUTH', 'oauth'],
   ['JWT_SECRET', 'x'],
   ['JWKS_URL', 'https://id.example/jwks'],
   ['JWT_ISSUER', 'x'],
   ['JWT_AUDIENCE', 'x'],
-  ['TRUST_PROXY', '1'],
+  ['JWT_SECRET', 'x'.repeat(32)],
+  ['JWKS_URL', 'http://id.example/jwks'],
+  ['TRUST_PROXY', '0'],
+  ['TRUST_PROXY', 'everybody'],
+  ['TRUST_PROXY', '10.0.0.0/33'],
+  ['TRUST_PROXY', ','],
 ];
 
 describe('loadConfig', () => {
@@ -174,6 +207,34 @@ describe('loadConfig', () => {
     expect(loadConfig({ REDIS_URL: 'redis-cluster://a,b' }).redis?.kind).toBe('cluster');
   });
 
+  test('takes what tokens are checked with, and only one of a secret and an address', () => {
+    const secret = 's'.repeat(32);
+    const jwksUrl = 'https://id.example/.well-known/jwks.json';
+    const good = { AUTH: 'jwt', JWT_ISSUER: 'https://id.example', JWT_AUDIENCE: 'feed' };
+    const named = { issuer: 'https://id.example', audience: 'feed' };
+    expect(loadConfig({ ...good, JWT_SECRET: secret }).jwt).toEqual({ key: { secret }, ...named });
+    expect(loadConfig({ AUTH: 'jwt', JWT_SECRET: secret }).jwt?.key).toEqual({ secret });
+    expect(loadConfig({ ...good, JWKS_URL: jwksUrl }).jwt).toEqual({ key: { jwksUrl: new URL(jwksUrl) }, ...named });
+    for (const host of ['localhost:8080', '127.0.0.1', '[::1]:1']) {
+      expect(loadConfig({ ...good, JWKS_URL: `http://${host}/` }).jwt?.key).toEqual({
+        jwksUrl: new URL(`http://${host}/`),
+      });
+    }
+    expect(wrong({ AUTH: 'jwt' })).toEqual(['JWT_SECRET']);
+    expect(wrong({ ...good, JWT_SECRET: secret, JWKS_URL: jwksUrl })).toEqual(['JWT_SECRET']);
+    expect(wrong({ AUTH: 'jwt', JWKS_URL: jwksUrl })).toEqual(['JWT_AUDIENCE']);
+    expect(wrong({ ...good, JWT_SECRET: 's'.repeat(31) })).toEqual(['JWT_SECRET']);
+    for (const url of [
+      'id.example',
+      'http://id.example/',
+      'http://localhost.evil/',
+      'https://u:p@id.example/',
+      'file:///k',
+    ]) {
+      expect(wrong({ ...good, JWKS_URL: url })).toEqual(['JWKS_URL']);
+    }
+  });
+
   test('takes a certificate and its key together, as files that can be read', () => {
     const dir = cleanup.add(mkdtempSync(join(tmpdir(), 'signal-gateway-config-')), (path) =>
       rmSync(path, { recursive: true }),
@@ -182,7 +243,11 @@ describe('loadConfig', () => {
     const empty = join(dir, 'empty.pem');
     writeFileSync(file, 'something');
     writeFileSync(empty, '');
-    expect(loadConfig({ TLS_CERT: file, TLS_KEY: file }).tls).toEqual({ certFile: file, keyFile: file });
+    expect(loadConfig({ TLS_CERT: file, TLS_KEY: file }).tls).toEqual({
+      certFile: file,
+      keyFile: file,
+      checkInterval: 10_000,
+    });
     expect(wrong({ TLS_CERT: file })).toEqual(['TLS_KEY']);
     expect(wrong({ TLS_KEY: file })).toEqual(['TLS_CERT']);
     expect(wrong({ TLS_CERT: join(dir, 'missing.pem'), TLS_KEY: file })).toEqual(['TLS_CERT']);

@@ -10,8 +10,12 @@ export interface Gauges {
   bufferedBytes(): number;
   /** 1 while the process stops. */
   draining(): number;
+  /** Share of the memory that is in use, 0 to 1. */
+  memoryShare(): number;
   /** Number of the newest journal entry this pod has delivered. */
   journalSeq(): number;
+  /** When the certificate ends, in seconds since 1970; unset without TLS. */
+  readonly certificateEnd: (() => number) | undefined;
   /** Unset in embedded mode. */
   readonly redis: RedisGauges | undefined;
 }
@@ -49,9 +53,6 @@ export class Metrics {
   readonly connects = this.#counter('gateway_connects_total', 'Clients that connected');
   readonly disconnects = this.#counter('gateway_disconnects_total', 'Clients that disconnected', ['reason']);
   readonly slow = this.#counter('gateway_slow_clients_total', 'Clients cut because they did not read');
-  readonly refusals = this.#counter('gateway_refusals_total', 'Requests of clients refused before any work was done', [
-    'reason',
-  ]);
   readonly deliveries = this.#counter(
     'gateway_deliveries_total',
     'Entries of the journal handed to clients of this pod, live and replayed, counted once for each client. One that is ' +
@@ -59,6 +60,12 @@ export class Metrics {
       'checkpoints, and what the gateway says of itself, do not count',
   );
   readonly replayed = this.#counter('gateway_replayed_entries_total', 'Entries sent to clients that had missed them');
+  readonly refusals = this.#counter('gateway_refusals_total', 'Clients that were refused', ['reason']);
+  readonly floods = this.#counter('gateway_floods_total', 'Clients that were cut for what they sent', ['kind']);
+  readonly subscribes = this.#counter('gateway_subscribes_total', 'Answers to clients that changed their topics', [
+    'result',
+  ]);
+  readonly renewals = this.#counter('gateway_tls_renewals_total', 'Certificates found changed', ['result']);
   readonly recoveries = this.#counter('gateway_recoveries_total', 'Clients that asked for what they missed', [
     'result',
   ]);
@@ -107,8 +114,12 @@ export class Metrics {
       () => gauges.bufferedBytes(),
     );
     this.#gauge('gateway_draining', 'Whether this pod is stopping and lets its clients go', () => gauges.draining());
+    this.#gauge('gateway_memory_share', 'Share of the memory limit in use', () => gauges.memoryShare());
     this.#gauge('gateway_journal_seq', 'Number of the newest journal entry delivered', () => gauges.journalSeq());
-    const { redis } = gauges;
+    const { redis, certificateEnd } = gauges;
+    if (certificateEnd !== undefined) {
+      this.#gauge('gateway_tls_not_after_seconds', 'When the certificate in force ends, Unix time', certificateEnd);
+    }
     if (redis === undefined) return;
     this.#gauge('gateway_redis_up', 'Whether subscription and journal reader are in force', () => redis.up());
     this.#gauge('gateway_bridge_lease', 'Whether this pod carries Pub/Sub into the journal', () => redis.bridging());

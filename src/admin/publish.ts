@@ -1,19 +1,25 @@
-import { isUtf8 } from 'node:buffer';
+import { createHash } from 'node:crypto';
 import { decodeItem, type FeedMessage, type RejectReason } from '../contract/decode.js';
 import type { FeedEvent } from '../contract/events.js';
 import { splitJsonArray } from '../contract/json-array.js';
 import { type ProblemCode, Problem } from '../errors.js';
 import type { AdminRequest, Route } from './http.js';
+import { readJson } from './json-body.js';
 
 /** Puts messages where every pod delivers them. */
 export interface Publisher {
   /**
    * Publishes all of the messages, in order, or none.
    *
-   * @returns offsets in wire form, one a message; fewer where the place is not known
-   * @throws {@link Problem} `publish_unavailable` when they are not published
+   * @param once - names the request, so that a repetition of it publishes nothing
+   * @returns offsets in wire form, one a message, and whether they are those of an earlier request of that name
+   * @throws {@link Problem} `publish_unavailable` when they are not published; `idempotency_key_reused` when the name
+   *   stands for another request
    */
-  publish(messages: readonly FeedMessage[]): Promise<readonly string[]>;
+  publish(
+    messages: readonly FeedMessage[],
+    once?: { readonly key: string; readonly fingerprint: string },
+  ): Promise<{ readonly offsets: readonly string[]; readonly repeated: boolean }>;
 }
 
 /** Told of every item that was refused. */
@@ -24,20 +30,25 @@ const MAX_BATCH = 1000;
 
 const SHAPE_PROBLEM: Record<FeedEvent, ProblemCode> = { new_signal: 'invalid_signal', status_update: 'invalid_status' };
 
+/** Longest `Idempotency-Key`, in characters. */
+const MAX_KEY_LENGTH = 255;
+
+/** The name that the caller has given the request: header `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header). */
+function readOnce(request: AdminRequest): { key: string; fingerprint: string } | undefined {
+  const key = request.header('idempotency-key');
+  if (key === '') return undefined;
+  if (key.length > MAX_KEY_LENGTH || !/^[\x20-\x7e]+$/.test(key)) {
+    throw new Problem(
+      'invalid_idempotency_key',
+      `An Idempotency-Key has up to ${MAX_KEY_LENGTH} visible ASCII characters. Nothing was published.`,
+    );
+  }
+  const fingerprint = createHash('sha256').update(`${request.path}\n`).update(request.body).digest('base64url');
+  return { key, fingerprint };
+}
+
 function readBody(request: AdminRequest): { text: string; items: readonly string[]; isBatch: boolean } {
-  const mediaType = (request.header('content-type').split(';')[0] ?? '').trim().toLowerCase();
-  if (mediaType !== 'application/json') {
-    const got = mediaType === '' ? 'no content-type' : `"${mediaType}"`;
-    throw new Problem('unsupported_media_type', `Send the body with content-type application/json; got ${got}.`);
-  }
-  if (!isUtf8(request.body)) throw new Problem('invalid_encoding', 'The body is not valid UTF-8.');
-  const sent = request.body.toString('utf8');
-  let value: unknown;
-  try {
-    value = JSON.parse(sent);
-  } catch (error) {
-    throw new Problem('invalid_json', `The body is not JSON: ${(error as SyntaxError).message}.`);
-  }
+  const { text: sent, value } = readJson(request);
   // Only now: trim() also takes a byte order mark and other white space that JSON does not have.
   const text = sent.trim();
   if (!Array.isArray(value)) return { text, items: [text], isBatch: false };
@@ -90,7 +101,12 @@ function publishRoute(
           body.isBatch ? { members: { index } } : {},
         );
       });
-      return { status: 202, body: JSON.stringify({ offsets: await publisher.publish(messages) }) };
+      const { offsets, repeated } = await publisher.publish(messages, readOnce(request));
+      return {
+        status: 202,
+        body: JSON.stringify({ offsets }),
+        ...(repeated && { headers: { 'Idempotent-Replayed': 'true' } }),
+      };
     },
   };
 }

@@ -69,6 +69,32 @@ export interface Gap {
   readonly resumed: string;
 }
 
+/** What a client gets when it has asked for topics; {@link ClientToServerEvents}. */
+export type SubscribeAnswer =
+  /** In force; `topics` without those that another one covers. */
+  | { readonly ok: true; readonly topics: readonly string[] }
+  /** Nothing has changed. */
+  | { readonly ok: false; readonly error: { readonly code: SubscribeErrorCode; readonly message: string } };
+
+/** Why topics can not be had. The first three also refuse a connection, as `data.code` of its `connect_error`. */
+export type SubscribeErrorCode =
+  /** Not an array of topics. */
+  | 'invalid_topics'
+  /** More than a client may have. */
+  | 'too_many_topics'
+  /** The client's token does not allow one of them. */
+  | 'topics_not_allowed'
+  /** Earlier requests of this client are still under way. */
+  | 'busy'
+  /** They can not be kept for a reconnect right now; to be asked for again. */
+  | 'unavailable';
+
+/** Socket.IO events from a client to the gateway. */
+export interface ClientToServerEvents {
+  /** Replaces all topics of the client. */
+  subscribe: (topics: readonly string[], ack?: (answer: SubscribeAnswer) => void) => void;
+}
+
 /** Socket.IO events from the gateway to a client; the last argument, where it is a string, is an offset. */
 export interface ServerToClientEvents {
   welcome: (welcome: Welcome, offset: string) => void;

@@ -58,6 +58,19 @@ export function parseTopics(value: unknown): ParsedTopics {
   return { ok: true, topics: minimal(topics) };
 }
 
+/** Whether a set of topics covers a topic: has it, or a wider one. */
+export function covers(topics: ReadonlySet<string>, topic: string): boolean {
+  if (topics.has(ALL_SIGNALS) || topics.has(topic)) return true;
+  const at = topic.indexOf('@');
+  return at >= 0 && topics.has(topic.slice(0, at));
+}
+
+/** The topics that cover what both sets cover. */
+export function intersection(one: ReadonlySet<string>, other: ReadonlySet<string>): ReadonlySet<string> {
+  const both = [...one].filter((topic) => covers(other, topic));
+  return minimal(new Set([...both, ...[...other].filter((topic) => covers(one, topic))]));
+}
+
 const ROOM_PREFIX = 'feed:';
 
 /** The room of everybody who follows the feed: what goes there does not depend on topics. */
@@ -80,6 +93,11 @@ export function roomsOfClient(topics: ReadonlySet<string>): string[] {
 /** Whether a Socket.IO room is one of the feed's. */
 export function isFeedRoom(room: string): boolean {
   return room.startsWith(ROOM_PREFIX);
+}
+
+/** Whether a Socket.IO room is that of a topic. */
+export function isTopicRoom(room: string): boolean {
+  return isFeedRoom(room) && room !== EVERYBODY && room !== SELECTIVE;
 }
 
 /** The rooms that an entry goes to. */

@@ -1,11 +1,20 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { FeedMessage } from '../contract/decode.js';
 import type { LeaseAnswer, LeaseRequest } from '../contract/lease.js';
 import type { Offset } from '../contract/offset.js';
-import { AppendError, type Journal, type JournalEntry, type Resolution } from './journal.js';
+import {
+  AppendError,
+  type AppendedOnce,
+  IDEMPOTENCY_MS,
+  type IdempotencyKey,
+  type Journal,
+  type JournalEntry,
+  type OnceJournal,
+  type Resolution,
+} from './journal.js';
 import { newEpoch } from './memory-journal.js';
 import { type RawEntry, parseEntry } from './redis-entry.js';
 import { type JournalKeys, journalKeys } from './redis-keys.js';
@@ -72,6 +81,16 @@ function entryId(origin: 'b' | 'h'): string {
   return origin + randomBytes(9).toString('base64url');
 }
 
+/** The places of a batch, which is contiguous. */
+function places(messages: readonly FeedMessage[], epoch: string, first: string | undefined): Offset[] {
+  return messages.map((_, index) => ({ epoch, seq: Number(first) + index }));
+}
+
+/** A name of fixed length for a key. */
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('base64url');
+}
+
 /** An id for an entry that the bridge appends. */
 export function bridgedId(): string {
   return entryId('b');
@@ -83,7 +102,7 @@ export function isBridged(entry: JournalEntry): boolean {
 }
 
 /** A journal in a Redis stream that all pods share. */
-export class RedisJournal implements Journal {
+export class RedisJournal implements Journal, OnceJournal {
   /** Fills the ring and feeds the listener; give its session a connection of its own. */
   readonly reader: RedisReader;
   readonly #ring: Ring;
@@ -128,14 +147,16 @@ export class RedisJournal implements Journal {
   }
 
   async append(messages: readonly FeedMessage[]): Promise<readonly Offset[]> {
-    const named = messages.map((message) => ({ id: entryId('h'), message }));
-    // Those that were never read, because they were not appended or were lost with a failover, must not add up.
-    if (this.#timed.size + named.length > MAX_TIMED) this.#timed.clear();
-    const since = performance.now();
-    for (const { id } of named) this.#timed.set(id, since);
-    const [outcome, epoch, first] = await this.#append(named, '', 0);
+    const [outcome, epoch, first] = await this.#append(this.#timedNames(messages), '', 0);
     if (outcome !== 'OK' || epoch === undefined) throw new AppendError('Redis was too late to take the messages');
-    return messages.map((_, index) => ({ epoch, seq: Number(first) + index }));
+    return places(messages, epoch, first);
+  }
+
+  async appendOnce(messages: readonly FeedMessage[], once: IdempotencyKey): Promise<AppendedOnce> {
+    const [outcome, epoch, first] = await this.#append(this.#timedNames(messages), '', 0, once);
+    if (outcome === 'OTHER') return { outcome: 'conflict' };
+    if (epoch === undefined) throw new AppendError('Redis was too late to take the messages');
+    return { outcome: outcome === 'AGAIN' ? 'repeated' : 'appended', offsets: places(messages, epoch, first) };
   }
 
   /**
@@ -202,8 +223,25 @@ export class RedisJournal implements Journal {
     return this.#ring.after(after, limit) ?? this.#readRedis(after, limit);
   }
 
-  async #append(messages: readonly NamedMessage[], token: string, batch: number): Promise<[string, string?, string?]> {
-    const { meta, journal, statuses, lease } = this.#keys;
+  /** Names messages that came over HTTP, and notes when. */
+  #timedNames(messages: readonly FeedMessage[]): NamedMessage[] {
+    // Those that were never read, because they were not appended or were lost with a failover, must not add up.
+    if (this.#timed.size + messages.length > MAX_TIMED) this.#timed.clear();
+    const since = performance.now();
+    return messages.map((message) => {
+      const id = entryId('h');
+      this.#timed.set(id, since);
+      return { id, message };
+    });
+  }
+
+  async #append(
+    messages: readonly NamedMessage[],
+    token: string,
+    batch: number,
+    once?: IdempotencyKey,
+  ): Promise<[string, string?, string?]> {
+    const { meta, journal, statuses, lease, request } = this.#keys;
     const deadline = Math.round(Date.now() + (await this.#knownClockOffset()) + APPEND_PATIENCE_MS);
     const floor = Math.max(this.reader.position, this.#ring.head.seq);
     // A promotion or a restart takes longer than the interval and breaks the connection: the first append after it looks.
@@ -217,13 +255,15 @@ export class RedisJournal implements Journal {
       token,
       batch,
       looks ? '1' : '0',
+      once?.fingerprint ?? '',
+      IDEMPOTENCY_MS,
     ];
     for (const { id, message } of messages) {
       const { event, json, symbol = '', timeframe = '', service = '' } = message;
       args.push(event, json, symbol, timeframe, service, id);
     }
     try {
-      const keys = [meta, journal, statuses, lease];
+      const keys = [meta, journal, statuses, lease, request + (once === undefined ? '' : digest(once.key))];
       const answer = (await appendScript.run(this.#options.commands, keys, args)) as [string, string?, string?];
       // Whatever refused the batch did so before it looked.
       if (looks && answer[0] === 'OK') this.#lookedAt = now;

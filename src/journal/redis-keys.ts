@@ -17,6 +17,8 @@ export interface JournalKeys {
   readonly bridge: string;
   /** String with a time to live: the pod that has heard what the holder has not, and asks for the lease. */
   readonly claim: string;
+  /** Beginning of the names of hashes with a time to live: `fingerprint`, `epoch` and `first` of a named request. */
+  readonly request: string;
 }
 
 /** @param prefix - `REDIS_KEY_PREFIX` */
@@ -29,5 +31,6 @@ export function journalKeys(prefix: string): JournalKeys {
     lease: key('lease'),
     bridge: key('bridge'),
     claim: key('claim'),
+    request: key('request:'),
   };
 }

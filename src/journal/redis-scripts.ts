@@ -75,12 +75,14 @@ const MAX_STATUSES = 1000;
 /**
  * Appends a batch.
  *
- * KEYS meta, journal, statuses, lease. ARGV fresh epoch, floor, maxlen, deadline (ms of Redis's clock), lease token (empty
+ * KEYS meta, journal, statuses, lease, the named request. ARGV fresh epoch, floor, maxlen, deadline (ms of Redis's clock), lease token (empty
  * for none), number of the batch under that token, whether to look if a new epoch is due (`1` or `0`: it costs as much
- * as all the rest), and for every message: event, json, symbol, timeframe, service, id.
+ * as all the rest), fingerprint of the named request (empty for none), how long it is remembered in ms, and for every
+ * message: event, json, symbol, timeframe, service, id.
  *
  * @returns `OK`, epoch, seq of the first; or `LATE`: the deadline has passed; `FENCED`: the token is not the holder's;
- *   `DONE`: this batch was appended before
+ *   `DONE`: this batch was appended before; `AGAIN`, epoch, seq of the first: the named request was carried out before;
+ *   `OTHER`: its name stands for another request
  */
 export const APPEND_SCRIPT = `${OPEN}
 local now = redis.call('TIME')
@@ -89,10 +91,15 @@ local token = ARGV[5]
 if token ~= '' and redis.call('GET', KEYS[4]) ~= token then return {'FENCED'} end
 local known = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'token', 'batch')
 if token ~= '' and known[3] == token and tonumber(known[4]) >= tonumber(ARGV[6]) then return {'DONE'} end
+if ARGV[8] ~= '' then
+  local before = redis.call('HMGET', KEYS[5], 'fingerprint', 'epoch', 'first')
+  if before[1] == ARGV[8] then return {'AGAIN', before[2], before[3]} end
+  if before[1] then return {'OTHER'} end
+end
 local epoch, seq = known[1], tonumber(known[2] or 0)
 if not epoch or ARGV[7] == '1' then epoch, seq = open(KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2])) end
 local first = seq + 1
-for i = 8, #ARGV, 6 do
+for i = 10, #ARGV, 6 do
   seq = seq + 1
   local id = text(seq)
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], id .. '-0', 'event', ARGV[i], 'json', ARGV[i + 1], 'symbol', ARGV[i + 2],
@@ -104,6 +111,10 @@ for i = 8, #ARGV, 6 do
 end
 if token == '' then redis.call('HSET', KEYS[1], 'seq', text(seq))
 else redis.call('HSET', KEYS[1], 'seq', text(seq), 'token', token, 'batch', ARGV[6]) end
+if ARGV[8] ~= '' then
+  redis.call('HSET', KEYS[5], 'fingerprint', ARGV[8], 'epoch', epoch, 'first', text(first))
+  redis.call('PEXPIRE', KEYS[5], ARGV[9])
+end
 return {'OK', epoch, text(first)}
 `;
 

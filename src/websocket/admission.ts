@@ -1,26 +1,15 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
+import { REFUSALS, type RefusalCode } from '../errors.js';
+import type { ConnectionLimits } from './limits.js';
 import type { OriginPolicy } from './origin.js';
 
-/** Why a request was refused before the Socket.IO engine saw it; also the value of the label `reason` in metrics. */
-export type Refusal = 'origin' | 'max_connections' | 'stopping';
-
-const ANSWERS: Record<Refusal, { status: string; retryAfter?: string; message: string }> = {
-  origin: { status: '403 Forbidden', message: 'This origin is not allowed.' },
-  max_connections: {
-    status: '503 Service Unavailable',
-    retryAfter: '5',
-    message: 'This pod has all the connections it takes; try again.',
-  },
-  stopping: { status: '503 Service Unavailable', retryAfter: '1', message: 'This pod is stopping; connect again.' },
-};
+const STATUS_TEXT = { 403: 'Forbidden', 429: 'Too Many Requests', 503: 'Service Unavailable' } as const;
 
 /** What admission looks at and whom it tells. */
 export interface AdmissionOptions {
   readonly origins: OriginPolicy;
-  /** 0 is no limit. */
-  readonly maxConnections: number;
-  readonly connections: () => number;
-  readonly onRefused: (refusal: Refusal) => void;
+  readonly limits: ConnectionLimits;
+  readonly onRefused: (refusal: RefusalCode) => void;
 }
 
 /** As Engine.IO decides it: the last `sid` counts, and an empty one is none. */
@@ -45,24 +34,28 @@ export class Admission {
    */
   admit(res: HttpResponse, req: HttpRequest): boolean {
     const origin = req.getHeader('origin');
-    const refusal = this.#refusal(origin, namesSession(req.getQuery()));
+    const refusal = this.#refusal(origin, res, req);
     if (refusal === undefined) return true;
-    const { status, retryAfter, message } = ANSWERS[refusal];
+    const answer: { status: keyof typeof STATUS_TEXT; retryAfter?: number; message: string } = REFUSALS[refusal];
+    const { status, retryAfter, message } = answer;
     res.cork(() => {
-      res.writeStatus(status).writeHeader('Content-Type', 'application/json');
+      res.writeStatus(`${status} ${STATUS_TEXT[status]}`).writeHeader('Content-Type', 'application/json');
       for (const [name, value] of this.#options.origins.headers(origin)) res.writeHeader(name, value);
-      if (retryAfter !== undefined) res.writeHeader('Retry-After', retryAfter);
+      if (retryAfter !== undefined) res.writeHeader('Retry-After', String(retryAfter));
       res.end(JSON.stringify({ code: refusal, message }));
     });
     this.#options.onRefused(refusal);
     return false;
   }
 
-  #refusal(origin: string, hasSession: boolean): Refusal | undefined {
-    const { origins, maxConnections, connections } = this.#options;
+  #refusal(origin: string, res: HttpResponse, req: HttpRequest): RefusalCode | undefined {
+    const { origins, limits } = this.#options;
     if (!origins.allows(origin)) return 'origin';
-    if (hasSession) return undefined;
+    if (namesSession(req.getQuery())) return undefined;
     if (this.stopping) return 'stopping';
-    return maxConnections > 0 && connections() >= maxConnections ? 'max_connections' : undefined;
+    return limits.refusal(
+      () => Buffer.from(res.getRemoteAddressAsText()).toString(),
+      () => req.getHeader('x-forwarded-for'),
+    );
   }
 }

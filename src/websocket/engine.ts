@@ -1,10 +1,11 @@
 import { type Socket as Connection, uServer } from 'engine.io';
-import type { HttpRequest, HttpResponse, TemplatedApp, WebSocket, WebSocketBehavior } from 'uWebSockets.js';
+import type { HttpRequest, HttpResponse, WebSocket, WebSocketBehavior } from 'uWebSockets.js';
+import type { RoutedApp } from '../uws.js';
 import type { Admission } from './admission.js';
 import { SOCKET_PATH } from './handshake.js';
 import { MAX_CONNECTS } from './lean-client.js';
 import { LeanConnection } from './lean-connection.js';
-import { LeanServer } from './lean-server.js';
+import { type LeanHandlers, LeanServer } from './lean-server.js';
 import type { OriginPolicy } from './origin.js';
 
 /** How the Engine.IO server is set up. */
@@ -108,14 +109,8 @@ export class FeedEngine {
   /** Sockets to be closed before anything else is sent. */
   readonly #toCut = new Set<WebSocket<UserData>>();
 
-  /** @param onLean - serves a connection whose session began on a WebSocket; others are events of `server` */
-  constructor(
-    app: TemplatedApp,
-    options: EngineOptions,
-    admission: Admission,
-    origins: OriginPolicy,
-    onLean: (connection: LeanConnection) => void,
-  ) {
+  /** @param lean - for connections whose session began on a WebSocket; others are events of `server` */
+  constructor(app: RoutedApp, options: EngineOptions, admission: Admission, origins: OriginPolicy, lean: LeanHandlers) {
     const engineOptions = {
       transports: [...options.transports],
       pingInterval: options.pingInterval,
@@ -128,7 +123,7 @@ export class FeedEngine {
     this.server = new EngineServer(engineOptions);
     if (options.transports.includes('websocket')) {
       const count = (change: number): unknown => (this.server.clientsCount += change);
-      this.server.lean = new LeanServer(options, count, onLean);
+      this.server.lean = new LeanServer(options, count, lean);
     }
     // Registered before Socket.IO's own listener, so that a flood is cut before it is worked on.
     this.server.on('connection', (connection: Connection) => limitConnects(connection));
@@ -188,7 +183,7 @@ export class FeedEngine {
   }
 
   /** The app as engine.io sees it: every request passes admission, and every WebSocket has limits. */
-  #guarded(app: TemplatedApp, options: EngineOptions, admission: Admission): unknown {
+  #guarded(app: RoutedApp, options: EngineOptions, admission: Admission): unknown {
     return {
       any: (path: string, handler: (res: HttpResponse, req: HttpRequest) => void) => {
         app.any(path, (res, req) => {
@@ -203,7 +198,7 @@ export class FeedEngine {
   }
 
   #addWebSocket(
-    app: TemplatedApp,
+    app: RoutedApp,
     path: string,
     behavior: WebSocketBehavior<UserData>,
     options: EngineOptions,

@@ -2,11 +2,15 @@ import { EventEmitter } from 'node:events';
 import type { WebSocket } from 'uWebSockets.js';
 import { type HandshakeRequest, sessionId, withoutHeaders } from './handshake.js';
 import type { Beating } from './heartbeat.js';
+import type { Sender } from './flood.js';
+import { NOTHING_TAKEN } from './rate-limit.js';
 
 /** What a connection tells the server that opened it. */
 export interface ConnectionOwner {
   /** The heartbeat's clock, in ticks. */
   readonly now: number;
+  /** Whether a frame of so many bytes may be worked on; if not the connection has been closed. */
+  admits(connection: LeanConnection, bytes: number): boolean;
   /** It is closed: no more pings, not counted. */
   closed(connection: LeanConnection): void;
 }
@@ -39,7 +43,7 @@ const TRANSPORT = Object.freeze({ name: 'websocket', writable: true });
  *
  * Format: https://socket.io/docs/v4/engine-io-protocol/
  */
-export class LeanConnection implements Beating {
+export class LeanConnection implements Beating, Sender {
   readonly id = sessionId();
   /** Without headers once the client is connected. */
   request: HandshakeRequest;
@@ -51,6 +55,8 @@ export class LeanConnection implements Beating {
   slot = 0;
   pingedAt = 0;
   heardAt = 0;
+  messagesPaidAt = NOTHING_TAKEN;
+  bytesPaidAt = NOTHING_TAKEN;
   readonly #owner: ConnectionOwner;
   #native: WebSocket<unknown> | undefined = undefined;
   #address: string | undefined = undefined;
@@ -141,7 +147,7 @@ export class LeanConnection implements Beating {
 
   /** Takes a frame from the client. */
   take(frame: ArrayBuffer, isBinary: boolean): void {
-    if (this.#native === undefined) return;
+    if (this.#native === undefined || !this.#owner.admits(this, frame.byteLength)) return;
     if (!isBinary && frame.byteLength === 1 && new Uint8Array(frame)[0] === PONG) {
       this.pingedAt = 0;
       this.#events?.emit('packet', { type: 'pong' });

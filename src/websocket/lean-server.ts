@@ -10,27 +10,28 @@ export interface LeanServerOptions {
   readonly maxPayload: number;
 }
 
+/** What is done with connections beside opening and pinging them. */
+export interface LeanHandlers {
+  /** Gives a connection that was just opened its receiver. */
+  onConnection(connection: LeanConnection): void;
+  /** As in {@link ConnectionOwner}. */
+  admits(connection: LeanConnection, bytes: number): boolean;
+}
+
 /** Opens, counts, pings and closes the connections whose session began on a WebSocket. */
 export class LeanServer implements ConnectionOwner {
   readonly #openPacketEnd: string;
   readonly #heartbeat: Heartbeat;
   readonly #onCount: (change: 1 | -1) => void;
-  readonly #onConnection: (connection: LeanConnection) => void;
+  readonly #handlers: LeanHandlers;
 
-  /**
-   * @param onCount - told of every connection that comes and goes
-   * @param onConnection - gives the connection its receiver
-   */
-  constructor(
-    options: LeanServerOptions,
-    onCount: (change: 1 | -1) => void,
-    onConnection: (connection: LeanConnection) => void,
-  ) {
+  /** @param onCount - told of every connection that comes and goes */
+  constructor(options: LeanServerOptions, onCount: (change: 1 | -1) => void, handlers: LeanHandlers) {
     const { pingInterval, pingTimeout, maxPayload } = options;
     this.#openPacketEnd = `,"upgrades":[],"pingInterval":${pingInterval},"pingTimeout":${pingTimeout},"maxPayload":${maxPayload}}`;
     this.#heartbeat = new Heartbeat(pingInterval, pingTimeout);
     this.#onCount = onCount;
-    this.#onConnection = onConnection;
+    this.#handlers = handlers;
   }
 
   get now(): number {
@@ -52,7 +53,11 @@ export class LeanServer implements ConnectionOwner {
     connection.open(native, `0{"sid":"${connection.id}"${this.#openPacketEnd}`);
     this.#heartbeat.add(connection);
     this.#onCount(1);
-    this.#onConnection(connection);
+    this.#handlers.onConnection(connection);
+  }
+
+  admits(connection: LeanConnection, bytes: number): boolean {
+    return this.#handlers.admits(connection, bytes);
   }
 
   /** Told by a connection that it is closed. */

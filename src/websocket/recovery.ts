@@ -11,6 +11,10 @@ export interface RecoveredData {
   resume?: Offset;
   /** Nobody can tell right now whether the client can be served: let it come again. */
   retry?: true;
+  /** Topics that the client had chosen while it was connected. */
+  topics?: ReadonlySet<string>;
+  /** Whether {@link topics} were chosen so, and are kept by the client's `pid`. */
+  chosen?: true;
 }
 
 const PID_SHAPE = /^[\w-]{1,64}$/;
@@ -26,14 +30,21 @@ const REMEMBERED = 10_000;
  */
 export class Recovery {
   readonly #resolve: (offset: Offset) => Promise<Resolution>;
+  readonly #loadTopics: (pid: string) => Promise<readonly string[] | undefined>;
   readonly #onResult: (result: 'recovered' | GapReason | 'retry') => void;
   readonly #refused = new Map<string, GapReason>();
 
+  /**
+   * @param resolve - as in `Journal.resolve`
+   * @param loadTopics - as in `TopicStore.load`
+   */
   constructor(
     resolve: (offset: Offset) => Promise<Resolution>,
+    loadTopics: (pid: string) => Promise<readonly string[] | undefined>,
     onResult: (result: 'recovered' | GapReason | 'retry') => void,
   ) {
     this.#resolve = resolve;
+    this.#loadTopics = loadTopics;
     this.#onResult = onResult;
   }
 
@@ -67,14 +78,18 @@ export class Recovery {
     // Both are the client's word: Socket.IO has only checked that they are strings.
     if (offset === undefined || !PID_SHAPE.test(pid)) return null;
     let resolution: Resolution;
+    let topics: readonly string[] | undefined;
     try {
-      resolution = await this.#resolve(offset);
+      [resolution, topics] = await Promise.all([this.#resolve(offset), this.#loadTopics(pid)]);
     } catch {
       this.#onResult('retry');
       return this.#session(pid, { retry: true });
     }
     this.#onResult(resolution.ok ? 'recovered' : resolution.reason);
-    if (resolution.ok) return this.#session(pid, { resume: offset });
+    if (resolution.ok) {
+      const chosen = topics === undefined ? {} : { topics: new Set(topics), chosen: true as const };
+      return this.#session(pid, { resume: offset, ...chosen });
+    }
     if (this.#refused.size >= REMEMBERED) this.#refused.clear();
     this.#refused.set(text, resolution.reason);
     return null;

@@ -1,6 +1,6 @@
 import type { Socket as Connection } from 'engine.io';
 import type { Adapter } from 'socket.io-adapter';
-import type { TemplatedApp } from 'uWebSockets.js';
+import type { RoutedApp } from '../uws.js';
 import { nativeSocket } from './engine.js';
 
 /** The part of a Socket.IO namespace that is looked at. */
@@ -26,7 +26,7 @@ const MESSAGE = '4';
  * publish costs JavaScript nothing per client. Clients on long-polling are kept in a list of their own.
  */
 export class Rooms {
-  readonly #app: TemplatedApp;
+  readonly #app: RoutedApp;
   readonly #sockets: Sockets;
   readonly #isFeedRoom: (room: string) => boolean;
   readonly #maxBuffered: number;
@@ -39,7 +39,7 @@ export class Rooms {
    * @param onSlow - told just before such a client is cut
    */
   constructor(
-    app: TemplatedApp,
+    app: RoutedApp,
     adapter: Adapter,
     sockets: Sockets,
     options: { isFeedRoom: (room: string) => boolean; maxBuffered: number; onSlow: (connection: Connection) => void },

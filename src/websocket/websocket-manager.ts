@@ -1,39 +1,35 @@
+import type { Socket as Connection } from 'engine.io';
 import type { Logger } from 'pino';
-import { type DefaultEventsMap, type ExtendedError, Server, type Socket } from 'socket.io';
+import { Server } from 'socket.io';
 import { Adapter } from 'socket.io-adapter';
-import type { TemplatedApp } from 'uWebSockets.js';
-import type { Gap, ServerToClientEvents, Welcome } from '../contract/events.js';
+import type { RoutedApp } from '../uws.js';
+import type { Gap, SubscribeErrorCode, Welcome } from '../contract/events.js';
 import { type Offset, formatOffset, isHole } from '../contract/offset.js';
-import { isFeedRoom, parseTopics, roomsOfClient, roomsOfEntry } from '../contract/topics.js';
+import { isFeedRoom, isTopicRoom, roomsOfClient, roomsOfEntry } from '../contract/topics.js';
 import type { GapReason, JournalEntry, Resolution } from '../journal/journal.js';
+import type { RefusalCode } from '../errors.js';
 import type { AdapterFactory } from './adapter.js';
-import { Admission, type Refusal } from './admission.js';
+import { Admission } from './admission.js';
+import { type TokenOptions, TokenVerifier } from './authentication.js';
 import { BufferSample } from './buffer-sample.js';
+import { ClientAddress } from './client-address.js';
 import { Drain, type DrainOptions } from './drain.js';
 import { type EngineOptions, FeedEngine, bufferedBytes, sendAll } from './engine.js';
+import { Entrance, type EntranceRefusal } from './entrance.js';
+import { Expiry } from './expiry.js';
+import type { FeedServer, FeedSocket } from './feed-socket.js';
+import { FloodGuard, type FloodKind } from './flood.js';
 import { LeanClients } from './lean-client.js';
 import { useLeanSockets } from './lean-socket.js';
+import { ConnectionLimits, type ConnectionLimitsOptions } from './limits.js';
+import type { MemoryPressure } from './memory-pressure.js';
 import { OriginPolicy } from './origin.js';
-import { type RecoveredData, Recovery } from './recovery.js';
+import { PodCalls, roomOfUser } from './pods.js';
+import { Recovery } from './recovery.js';
 import { replay } from './replay.js';
 import { Rooms } from './rooms.js';
-
-/** Clients send no events yet. */
-type ClientToServerEvents = Record<string, never>;
-
-/** What is known of a client. */
-interface ClientData extends RecoveredData {
-  topics?: ReadonlySet<string>;
-}
-
-/** The Socket.IO server, with the feed's events typed. */
-export type FeedServer = Server<
-  ClientToServerEvents,
-  ServerToClientEvents & DefaultEventsMap,
-  DefaultEventsMap,
-  ClientData
->;
-type FeedSocket = Socket<ClientToServerEvents, ServerToClientEvents & DefaultEventsMap, DefaultEventsMap, ClientData>;
+import { Subscriptions } from './subscriptions.js';
+import type { TopicStore } from './topic-store.js';
 
 /** What the manager asks of the feed. */
 export interface Feed {
@@ -59,7 +55,9 @@ export interface ConnectionEvents {
   disconnected(reason: string): void;
   /** A client was cut because it did not read. */
   slow(): void;
-  refused(reason: Refusal): void;
+  refused(reason: RefusalCode | EntranceRefusal): void;
+  subscribed(result: 'ok' | SubscribeErrorCode): void;
+  flooded(kind: FloodKind): void;
   recovery(result: 'recovered' | GapReason | 'retry'): void;
   replayed(entries: number): void;
 }
@@ -68,10 +66,22 @@ export interface ConnectionEvents {
 export interface WebSocketManagerOptions extends EngineOptions {
   readonly welcomeMessage: string;
   readonly corsOrigins: readonly string[];
-  readonly maxConnections: number;
+  readonly limits: ConnectionLimitsOptions & {
+    readonly maxMessagesPerSecond: number;
+    readonly maxBytesPerSecond: number;
+  };
+  /** As `ClientAddress` takes it. */
+  readonly trustProxy: number | readonly string[] | undefined;
+  /** Unset: clients need no token. */
+  readonly jwt: TokenOptions | undefined;
+  readonly memory: MemoryPressure;
+  /** What this pod tells of itself; JSON. */
+  readonly describe: () => object;
   readonly connectTimeout: number;
   /** Unset: Socket.IO's adapter in memory. */
   readonly adapter?: AdapterFactory;
+  /** Where the topics are kept that clients choose while connected. */
+  readonly topicStore: TopicStore;
   readonly feed: Feed;
   readonly events: ConnectionEvents;
   readonly log: Logger;
@@ -80,6 +90,8 @@ export interface WebSocketManagerOptions extends EngineOptions {
 /** Why a connection ended, where Socket.IO's own reason says less than is known. */
 const SLOW_CLIENT = 'slow client';
 const DRAINED = 'drained';
+const FLOOD = 'flood';
+const TOKEN_EXPIRED = 'token expired';
 
 /** Bytes of a replay in flight at most: a slow client must not fill this process. */
 const REPLAY_WINDOW = 128 * 1024;
@@ -96,11 +108,6 @@ function before({ epoch, seq }: Offset): Offset {
   return { epoch, seq: seq - 1 };
 }
 
-/** An error that a client gets as `connect_error` with `data.code`; it does not come again by itself. */
-function refusal(code: string, message: string): ExtendedError {
-  return Object.assign(new Error(message), { data: { code } });
-}
-
 /**
  * Everything about Socket.IO connections: who may connect, what they are told, how packets reach them.
  *
@@ -109,24 +116,40 @@ function refusal(code: string, message: string): ExtendedError {
 export class WebSocketManager {
   /** The Socket.IO server. */
   readonly sio: FeedServer;
+  /** Asks all pods. */
+  readonly pods: PodCalls;
   readonly #engine: FeedEngine;
   readonly #rooms: Rooms;
   readonly #admission: Admission;
   readonly #recovery: Recovery;
   readonly #drain = new Drain();
   readonly #buffers: BufferSample;
+  readonly #subscriptions: Subscriptions;
   readonly #options: WebSocketManagerOptions;
   readonly #welcome: Welcome;
-  /** Connections that have a socket. */
-  readonly #occupied = new WeakSet<object>();
+  readonly #entrance: Entrance;
+  readonly #expiry = new Expiry<FeedSocket>((socket) => {
+    this.#causes.set(socket.conn, TOKEN_EXPIRED);
+    // Not `disconnect`, after which the stock client would not come again with a fresh token.
+    socket.conn.close();
+  });
+  /** Why connections were cut. */
+  readonly #causes = new WeakMap<object, string>();
 
   /** Attaches Socket.IO to the app; it serves as soon as the app listens. */
-  constructor(app: TemplatedApp, options: WebSocketManagerOptions) {
+  constructor(app: RoutedApp, options: WebSocketManagerOptions) {
     this.#options = options;
     this.#welcome = { message: options.welcomeMessage };
     this.#recovery = new Recovery(
       (offset) => options.feed.resolve(offset),
+      (pid) => options.topicStore.load(pid),
       (result) => options.events.recovery(result),
+    );
+    this.#subscriptions = new Subscriptions(
+      options.topicStore,
+      () => `2["checkpoint",${JSON.stringify(formatOffset(options.feed.head()))}]`,
+      (result) => options.events.subscribed(result),
+      options.log,
     );
     const adapter = this.#recovery.extend(options.adapter ?? ((namespace) => new Adapter(namespace)));
     this.sio = new Server({
@@ -136,15 +159,36 @@ export class WebSocketManager {
       // The journal decides how long a client may be away. Middlewares must run: else recovery walks around them.
       connectionStateRecovery: { skipMiddlewares: false },
     });
+    this.pods = new PodCalls(this.sio, options.adapter === undefined, options.describe);
     const origins = new OriginPolicy(options.corsOrigins);
+    const addresses = new ClientAddress(options.trustProxy);
+    const limits = new ConnectionLimits(options.limits, addresses, options.memory, () => this.connections);
     this.#admission = new Admission({
       origins,
-      maxConnections: options.maxConnections,
-      connections: () => this.connections,
+      limits,
       onRefused: (reason) => options.events.refused(reason),
     });
+    const guard = new FloodGuard({
+      ...options.limits,
+      maxPayload: options.maxPayload,
+      onFlood: (connection, kind) => {
+        this.#causes.set(connection, FLOOD);
+        options.events.flooded(kind);
+      },
+    });
     const clients = new LeanClients(this.sio);
-    this.#engine = new FeedEngine(app, options, this.#admission, origins, (connection) => clients.serve(connection));
+    this.#engine = new FeedEngine(app, options, this.#admission, origins, {
+      onConnection: (connection) => {
+        limits.count(connection);
+        clients.serve(connection);
+      },
+      admits: (connection, bytes) => guard.admits(connection, bytes),
+    });
+    // Before Socket.IO listens, so that a flood is cut before it is worked on.
+    this.#engine.server.on('connection', (connection: Connection) => {
+      limits.count(connection);
+      guard.watch(connection);
+    });
     this.sio.bind(this.#engine.server);
     const root = this.sio.of('/');
     useLeanSockets(root);
@@ -154,7 +198,12 @@ export class WebSocketManager {
       onSlow: (connection) => this.#engine.markSlow(connection),
     });
     this.#buffers = new BufferSample(root.sockets);
-    this.sio.use((socket, next) => this.#admit(socket, next));
+    this.#entrance = new Entrance({
+      tokens: options.jwt && new TokenVerifier(options.jwt),
+      onRefused: (code) => options.events.refused(code),
+      log: options.log,
+    });
+    this.sio.use((socket, next) => this.#entrance.admit(socket, next));
     this.sio.on('connect', (socket) => this.#onConnect(socket));
   }
 
@@ -172,6 +221,11 @@ export class WebSocketManager {
   /** Bytes that wait to be read by clients: see {@link BufferSample.read}. */
   bufferedBytes(): number {
     return this.#buffers.read();
+  }
+
+  /** Topics that somebody on this pod is subscribed to. */
+  get topics(): number {
+    return [...this.sio.of('/').adapter.rooms.keys()].filter(isTopicRoom).length;
   }
 
   /**
@@ -195,32 +249,17 @@ export class WebSocketManager {
     return this.#drain.run(this.#engine.sessions(), () => this.connections, options);
   }
 
+  /** Keeps anew what is kept of connected clients outside of this process: it may have been lost there. */
+  renewKept(): void {
+    void this.#subscriptions.renew();
+  }
+
   /** Closes every connection so that the stock client connects again, elsewhere. May be called twice. */
   async close(): Promise<void> {
     this.refuseNew();
+    this.#subscriptions.close();
+    this.#expiry.close();
     await this.sio.close();
-  }
-
-  #admit(socket: FeedSocket, next: (error?: ExtendedError) => void): void {
-    if (socket.data.retry === true) {
-      // The stock client comes back after a closed transport, and not after a connect_error.
-      socket.conn.close(true);
-      next();
-      return;
-    }
-    // A second socket on one connection would get everything twice over the same link.
-    if (this.#occupied.has(socket.conn)) {
-      next(refusal('already_connected', 'this connection has a socket already'));
-      return;
-    }
-    const parsed = parseTopics((socket.handshake.auth as Record<string, unknown>)['topics']);
-    if (parsed.ok) {
-      socket.data.topics = parsed.topics;
-      this.#occupied.add(socket.conn);
-      next();
-    } else {
-      next(refusal(parsed.code, parsed.message));
-    }
   }
 
   #onConnect(socket: FeedSocket): void {
@@ -228,20 +267,26 @@ export class WebSocketManager {
     const connection = socket.conn;
     events.connected();
     log.info({ sid: socket.id, transport: connection.transport.name, recovered: socket.recovered }, 'client connected');
+    const { expires, user } = socket.data;
+    if (user !== undefined) void socket.join(roomOfUser(user));
+    const forget = expires === undefined ? undefined : this.#expiry.add(socket, expires);
     socket.on('disconnect', (reason) => {
       const isSlow = this.#engine.wasSlow(connection);
-      const cause = isSlow ? SLOW_CLIENT : this.#drain.has(connection) ? DRAINED : reason;
+      const known = this.#causes.get(connection) ?? (this.#drain.has(connection) ? DRAINED : reason);
+      const cause = isSlow ? SLOW_CLIENT : known;
       if (isSlow) events.slow();
-      this.#occupied.delete(connection);
+      this.#entrance.leave(socket);
+      forget?.();
       events.disconnected(cause);
       log.info({ sid: socket.id, reason: cause }, 'client disconnected');
     });
     const { resume } = socket.data;
     if (resume !== undefined) {
       this.#greet(socket, formatOffset(resume));
-      void this.#resume(socket, resume);
+      this.#subscriptions.listen(socket, this.#resume(socket, resume));
       return;
     }
+    this.#subscriptions.listen(socket, undefined);
     const head = formatOffset(feed.head());
     this.#greet(socket, head);
     for (const packet of feed.statuses()) connection.write(packet);

@@ -1,14 +1,14 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { FeedMessage } from '../../src/contract/decode.js';
 import type { Offset } from '../../src/contract/offset.js';
-import type { Journal, JournalEntry } from '../../src/journal/journal.js';
+import type { Journal, JournalEntry, OnceJournal } from '../../src/journal/journal.js';
 import { Cleanup } from '../support/processes.js';
 import { signal } from '../support/signals.js';
 import { until } from '../support/until.js';
 
 /** A journal with what its listener got. */
 export interface OpenJournal {
-  readonly journal: Journal;
+  readonly journal: Journal & OnceJournal;
   readonly entries: readonly JournalEntry[];
   readonly gaps: readonly unknown[];
 }
@@ -125,6 +125,27 @@ export function journalContract(name: string, open: (cleanup: Cleanup, maxlen: n
           id: expect.any(String) as unknown,
         })),
       );
+    });
+
+    test('carries a named request out once, however often and at once it comes, and tells another one of that name', async () => {
+      const opened = await open(cleanup, 1000);
+      const { journal } = opened;
+      const start = journal.head();
+      const once = { key: 'order 7', fingerprint: 'a' };
+      const all = await Promise.all(range(1, 20).map(() => journal.appendOnce(messages(3), once)));
+      const offsets = range(1, 3).map((n) => ({ epoch: start.epoch, seq: start.seq + n }));
+      expect(all.filter(({ outcome }) => outcome === 'appended')).toEqual([{ outcome: 'appended', offsets }]);
+      expect(all.filter(({ outcome }) => outcome === 'repeated')).toHaveLength(19);
+      for (const answer of all) expect(answer).toMatchObject({ offsets });
+      expect(await journal.appendOnce(messages(3), { ...once, fingerprint: 'b' })).toEqual({ outcome: 'conflict' });
+      await journal.append(messages(1, 50));
+      expect(await journal.appendOnce(messages(3), once)).toEqual({ outcome: 'repeated', offsets });
+      expect(await journal.appendOnce(messages(1, 60), { ...once, key: 'order 8' })).toMatchObject({
+        outcome: 'appended',
+        offsets: [{ seq: start.seq + 5 }],
+      });
+      await delivered(opened, 5);
+      expect(opened.entries.map(priceOf)).toEqual([1, 2, 3, 50, 60]);
     });
 
     test('appends each batch whole and in order while others append', async () => {

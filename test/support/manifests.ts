@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 
 /** The folder of the project. */
@@ -38,11 +37,8 @@ const RENDERER = (
   ] as const
 ).find(([command]) => spawnSync(command, ['version']).error === undefined);
 
-/** A test of what `k8s/` renders to; where nothing renders it, it is reported as skipped, with what is missing. */
-export function testRendered(name: string, body: () => void | Promise<void>): void {
-  if (RENDERER !== undefined) test(name, body);
-  else test.skip(`${name} (skipped: needs kubectl 1.25 or kustomize 4.5 on the PATH)`, body);
-}
+/** Whether there is one; tests of what `k8s/` renders to are skipped where there is none. */
+export const CAN_RENDER = RENDERER !== undefined;
 
 /**
  * Renders a base or an overlay of `k8s/`, with components on top of it, as an operator would: `kubectl kustomize`.

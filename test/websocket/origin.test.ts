@@ -37,6 +37,30 @@ test('a listed origin, and a client without one, may connect over polling and ov
   }
 });
 
+test('a wildcard stands for every name below a domain, and for nothing else', async () => {
+  const pod = await Pod.start(cleanup, { CORS_ORIGIN: 'https://*.example.com,https://example.org' });
+  for (const origin of ['https://a.example.com', 'https://a.b-c.EXAMPLE.com', 'https://example.org']) {
+    expect([origin, (await polling(pod, { origin })).status]).toEqual([origin, 200]);
+    expect((await polling(pod, { origin })).headers['access-control-allow-origin']).toBe(origin);
+  }
+  const foreign = [
+    'https://example.com',
+    'https://.example.com',
+    'https://evilexample.com',
+    'http://a.example.com',
+    'https://a.example.com.evil.org',
+    'https://a.example.com:8443',
+    'https://evil.org/.example.com',
+    'https://evil.org:1.example.com',
+    'https://user@.example.com',
+    'https://a..example.com',
+    'https://a.example.org',
+  ];
+  for (const origin of foreign) {
+    expect([origin, (await websocket(pod, { origin })).status]).toEqual([origin, 403]);
+  }
+});
+
 test('a foreign origin is refused with 403 and a JSON body, over polling and over WebSocket alike', async () => {
   const pod = await Pod.start(cleanup, { CORS_ORIGIN: GOOD });
   const foreign = [FOREIGN, 'null', `${GOOD}.evil.example.org`, `${GOOD}:8443`, 'http://app.example.com', `${GOOD}/`];

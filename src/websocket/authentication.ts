@@ -1,0 +1,152 @@
+import { type JWTPayload, type JWTVerifyGetKey, createRemoteJWKSet, errors, jwtVerify } from 'jose';
+import type { TokenErrorCode } from '../errors.js';
+import { parseTopics } from '../contract/topics.js';
+
+/** What a token says of its bearer. */
+export interface Identity {
+  /** Claim `sub`. */
+  readonly user: string | undefined;
+  /** Claim `topics`: all that may be subscribed; `undefined` allows everything. */
+  readonly allowed: ReadonlySet<string> | undefined;
+  /** When the client has to come again with another token, in ms since 1970. */
+  readonly expires: number;
+}
+
+/** What came of a token. */
+export type Verdict =
+  | { readonly ok: true; readonly identity: Identity }
+  | { readonly ok: false; readonly code: TokenErrorCode; readonly message: string };
+
+/** How tokens are checked. */
+export interface TokenOptions {
+  /** A shared secret, or the address of the issuer's public keys. Never an address that a token names. */
+  readonly key: { readonly secret: string } | { readonly jwksUrl: URL };
+  readonly issuer: string | undefined;
+  readonly audience: string | undefined;
+}
+
+/** Longest token looked at, in characters. */
+export const MAX_TOKEN_LENGTH = 8192;
+
+/** Longest `sub`, in characters. */
+const MAX_USER_LENGTH = 256;
+
+/** How far the clocks of issuer and gateway may be apart, in seconds. */
+const CLOCK_TOLERANCE = 5;
+
+/** A secret signs with this alone. */
+const SECRET_ALGORITHMS = ['HS256'];
+
+/** Public keys check these alone: with an HS algorithm among them, anybody could sign with the public key. */
+const PUBLIC_ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+];
+
+/** RFC 7515, section 7.1: three parts of base64url, the last of which `alg: none` leaves empty. */
+const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]*$/;
+
+const MALFORMED = 'the token is not a JSON Web Token';
+
+function refuse(code: TokenErrorCode, message: string): Verdict {
+  return { ok: false, code, message };
+}
+
+/** What jose found wrong, as one of the stable codes. */
+function explain(error: unknown): Verdict {
+  if (error instanceof errors.JWTExpired) return refuse('token_expired', 'the token has expired');
+  if (error instanceof errors.JWTClaimValidationFailed) {
+    const { claim } = error;
+    if (claim === 'aud') return refuse('token_wrong_audience', 'the token is for somebody else');
+    if (claim === 'iss') return refuse('token_wrong_issuer', 'the token is of another issuer');
+    if (claim === 'nbf' && error.reason === 'check_failed') {
+      return refuse('token_not_yet_valid', 'the token is not valid yet');
+    }
+    return refuse('token_bad_claims', `the claim "${claim}" is missing, or not what it has to be`);
+  }
+  if (error instanceof errors.JOSEAlgNotAllowed) {
+    return refuse('token_wrong_algorithm', 'the token is signed with an algorithm that is not taken here');
+  }
+  if (error instanceof errors.JWSSignatureVerificationFailed) {
+    return refuse('token_bad_signature', 'the signature of the token is wrong');
+  }
+  if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys) {
+    return refuse('token_unknown_key', 'the token is signed with a key that is not among those of the issuer');
+  }
+  if (
+    error instanceof errors.JWSInvalid ||
+    error instanceof errors.JWTInvalid ||
+    error instanceof errors.JOSENotSupported
+  ) {
+    return refuse('token_malformed', MALFORMED);
+  }
+  return refuse('keys_unavailable', error instanceof Error ? error.message : String(error));
+}
+
+/** The claims that this gateway reads, which are the issuer's word but may still be of a wrong shape. */
+function identify({ sub, exp, topics }: JWTPayload): Verdict {
+  if (sub !== undefined && (typeof sub !== 'string' || sub === '' || sub.length > MAX_USER_LENGTH)) {
+    return refuse('token_bad_claims', `the claim "sub" is not a text of up to ${MAX_USER_LENGTH} characters`);
+  }
+  const parsed = topics === undefined ? undefined : parseTopics(topics);
+  if (parsed?.ok === false) return refuse('token_bad_claims', `the claim "topics": ${parsed.message}`);
+  return {
+    ok: true,
+    // The clock tolerance again: else a token would let in for an instant, again and again, when it is about to end.
+    identity: { user: sub, allowed: parsed?.topics, expires: ((exp ?? 0) + CLOCK_TOLERANCE) * 1000 },
+  };
+}
+
+/** Checks JSON Web Tokens (RFC 7519) that are signed, with `exp`. */
+export class TokenVerifier {
+  readonly #options: TokenOptions;
+  readonly #secret: Uint8Array | undefined;
+  readonly #keys: JWTVerifyGetKey | undefined;
+
+  constructor(options: TokenOptions) {
+    this.#options = options;
+    if ('secret' in options.key) this.#secret = Buffer.from(options.key.secret);
+    // Fetched when first needed, kept for ten minutes; an unknown key id asks again, at most every 30 s.
+    else this.#keys = createRemoteJWKSet(options.key.jwksUrl);
+  }
+
+  /** @param token - what the client sent; anything, it is the client's word */
+  async verify(token: unknown): Promise<Verdict> {
+    if (token === undefined || token === null || token === '') {
+      return refuse('token_missing', 'send a token as auth.token, or as "Authorization: Bearer <token>"');
+    }
+    if (typeof token !== 'string') return refuse('token_malformed', MALFORMED);
+    if (token.length > MAX_TOKEN_LENGTH) {
+      return refuse(
+        'token_too_large',
+        `the token has ${token.length} characters; at most ${MAX_TOKEN_LENGTH} are read`,
+      );
+    }
+    if (!COMPACT_JWS.test(token)) return refuse('token_malformed', MALFORMED);
+    const { issuer, audience } = this.#options;
+    const checks = {
+      ...(issuer === undefined ? {} : { issuer }),
+      ...(audience === undefined ? {} : { audience }),
+      clockTolerance: CLOCK_TOLERANCE,
+      requiredClaims: ['exp'],
+    };
+    try {
+      const { payload } =
+        this.#keys === undefined
+          ? await jwtVerify(token, this.#secret ?? new Uint8Array(), { ...checks, algorithms: SECRET_ALGORITHMS })
+          : await jwtVerify(token, this.#keys, { ...checks, algorithms: PUBLIC_ALGORITHMS });
+      return identify(payload);
+    } catch (error) {
+      return explain(error);
+    }
+  }
+}

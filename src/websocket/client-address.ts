@@ -1,0 +1,48 @@
+import { isIPv4, isIPv6 } from 'node:net';
+import type { IncomingMessage } from 'node:http';
+import proxyAddress from 'proxy-addr';
+
+/** The groups of an IPv6 address, eight of them, in lower case without leading zeros. */
+function groups(address: string): string[] {
+  // The URL standard has the canonical form, which also turns a dotted tail into groups.
+  const [head = '', tail] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::');
+  const before = head.split(':').filter((part) => part !== '');
+  if (tail === undefined) return before;
+  const after = tail.split(':').filter((part) => part !== '');
+  return [...before, ...Array.from({ length: 8 - before.length - after.length }, () => '0'), ...after];
+}
+
+/** What is counted as one client's address: an IPv4 address, or the 64 bits of IPv6 that one customer gets. */
+function countedAs(address: string): string {
+  if (!isIPv6(address)) return address;
+  const [a, b, c, d, e, f, g = '0', h = '0'] = groups(address);
+  if ([a, b, c, d, e].every((part) => part === '0') && f === 'ffff') {
+    const bits = parseInt(g, 16) * 65_536 + parseInt(h, 16);
+    return [bits >>> 24, (bits >>> 16) & 255, (bits >>> 8) & 255, bits & 255].join('.');
+  }
+  return `${a}:${b}:${c}:${d}::/64`;
+}
+
+/** Finds out where a client is, through the proxies that may be believed (`TRUST_PROXY`) and through no other. */
+export class ClientAddress {
+  readonly #trusts: ((address: string, hop: number) => boolean) | undefined;
+
+  /** @param trust - so many hops, or those in these networks; `undefined` believes nobody */
+  constructor(trust: number | readonly string[] | undefined) {
+    if (typeof trust === 'number') this.#trusts = (_address, hop) => hop < trust;
+    else if (trust !== undefined) this.#trusts = proxyAddress.compile([...trust]);
+  }
+
+  /**
+   * @param remote - address of the connection
+   * @param forwarded - header `X-Forwarded-For`, empty if there is none
+   * @returns what the client is counted by
+   */
+  of(remote: string, forwarded: string): string {
+    if (this.#trusts === undefined || forwarded === '') return countedAs(remote);
+    const request = { headers: { 'x-forwarded-for': forwarded }, socket: { remoteAddress: remote } };
+    const address = proxyAddress(request as unknown as IncomingMessage, this.#trusts);
+    // What a proxy wrote that is no address would give its sender a name of its own for every request.
+    return countedAs(isIPv4(address) || isIPv6(address) ? address : remote);
+  }
+}

@@ -1,0 +1,135 @@
+import type { Logger } from 'pino';
+import type { ExtendedError } from 'socket.io';
+import { type ParsedTopics, covers, intersection, parseTopics } from '../contract/topics.js';
+import type { TokenErrorCode } from '../errors.js';
+import type { TokenVerifier, Verdict } from './authentication.js';
+import type { FeedSocket } from './feed-socket.js';
+
+/** Why a client that speaks Socket.IO already is not let in; `data.code` of its `connect_error`. */
+export type EntranceRefusal = TokenErrorCode | Exclude<TopicChoice, { ok: true }>['code'] | 'already_connected';
+
+/** How the entrance is set up. */
+export interface EntranceOptions {
+  /** Unset: nobody needs a token. */
+  readonly tokens: TokenVerifier | undefined;
+  readonly onRefused: (code: EntranceRefusal) => void;
+  readonly log: Logger;
+}
+
+/** What a client may have of the topics that it asks for. */
+export type TopicChoice =
+  ParsedTopics | { readonly ok: false; readonly code: 'topics_not_allowed'; readonly message: string };
+
+/** How often it is logged that the keys can not be had. */
+const LOG_EVERY_MS = 10_000;
+
+/**
+ * Reads the topics that a client asks for, and looks whether its token allows them.
+ *
+ * @param allowed - `undefined` allows everything
+ */
+export function chooseTopics(value: unknown, allowed: ReadonlySet<string> | undefined): TopicChoice {
+  if (value === undefined && allowed !== undefined) return { ok: true, topics: allowed };
+  const parsed = parseTopics(value);
+  if (!parsed.ok || allowed === undefined) return parsed;
+  const more = [...parsed.topics].find((topic) => !covers(allowed, topic));
+  if (more === undefined) return parsed;
+  return { ok: false, code: 'topics_not_allowed', message: `the token does not allow the topic "${more}"` };
+}
+
+/** The token of a client: `auth.token`, or the `Authorization` header of its handshake. */
+function tokenOf({ auth, headers }: FeedSocket['handshake']): unknown {
+  const { token } = auth;
+  if (token !== undefined) return token;
+  const [scheme = '', value] = (headers.authorization ?? '').split(' ');
+  return scheme.toLowerCase() === 'bearer' ? value : undefined;
+}
+
+/** The middleware that every socket passes, those that are recovered too: one socket a connection, a good token, good topics. */
+export class Entrance {
+  readonly #options: EntranceOptions;
+  /** Connections that have a socket, or are about to. */
+  readonly #occupied = new WeakSet<object>();
+  #nextLog = 0;
+
+  constructor(options: EntranceOptions) {
+    this.#options = options;
+  }
+
+  /** Lets a socket in, refuses it with a code, or closes its connection so that it comes again. */
+  admit(socket: FeedSocket, next: (error?: ExtendedError) => void): void {
+    if (socket.data.retry === true) {
+      this.#sendAway(socket, next);
+      return;
+    }
+    // A second socket on one connection would get everything twice over the same link.
+    if (this.#occupied.has(socket.conn)) {
+      this.#refuse('already_connected', 'this connection has a socket already', next);
+      return;
+    }
+    // Before the token is looked at, which takes a while: the next socket must not slip in meanwhile.
+    this.#occupied.add(socket.conn);
+    const { tokens } = this.#options;
+    if (tokens === undefined) {
+      this.#giveTopics(socket, next);
+      return;
+    }
+    const token = tokenOf(socket.handshake);
+    // It is of no use any more, and a secret that is not kept can not be told.
+    delete socket.handshake.auth['token'];
+    void tokens.verify(token).then((verdict) => this.#onVerdict(socket, verdict, next));
+  }
+
+  /** Frees the connection of a socket that is gone. */
+  leave(socket: FeedSocket): void {
+    this.#occupied.delete(socket.conn);
+  }
+
+  #onVerdict(socket: FeedSocket, verdict: Verdict, next: (error?: ExtendedError) => void): void {
+    if (verdict.ok) {
+      const { user, allowed, expires } = verdict.identity;
+      Object.assign(socket.data, { expires, ...(user !== undefined && { user }), ...(allowed && { allowed }) });
+      this.#giveTopics(socket, next);
+      return;
+    }
+    const { code, message } = verdict;
+    if (code !== 'keys_unavailable') {
+      this.leave(socket);
+      this.#refuse(code, message, next);
+      return;
+    }
+    this.#options.onRefused(code);
+    const now = Date.now();
+    if (now >= this.#nextLog) {
+      this.#nextLog = now + LOG_EVERY_MS;
+      this.#options.log.warn({ reason: message }, 'the keys of the token issuer can not be had; clients are sent away');
+    }
+    this.#sendAway(socket, next);
+  }
+
+  #giveTopics(socket: FeedSocket, next: (error?: ExtendedError) => void): void {
+    const { data, handshake } = socket;
+    const { allowed } = data;
+    const choice = chooseTopics((handshake.auth as Record<string, unknown>)['topics'], allowed);
+    if (!choice.ok) {
+      this.leave(socket);
+      this.#refuse(choice.code, choice.message, next);
+      return;
+    }
+    // What was chosen before may be more than a newer token allows.
+    if (data.topics === undefined) data.topics = choice.topics;
+    else if (allowed !== undefined) data.topics = intersection(data.topics, allowed);
+    next();
+  }
+
+  /** The stock client comes back after a closed transport, and not after a connect_error. */
+  #sendAway(socket: FeedSocket, next: (error?: ExtendedError) => void): void {
+    socket.conn.close(true);
+    next();
+  }
+
+  #refuse(code: EntranceRefusal, message: string, next: (error?: ExtendedError) => void): void {
+    this.#options.onRefused(code);
+    next(Object.assign(new Error(message), { data: { code } }));
+  }
+}

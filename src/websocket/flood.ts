@@ -1,0 +1,97 @@
+import type { Socket as Connection } from 'engine.io';
+import { NOTHING_TAKEN, type Rate, take } from './rate-limit.js';
+
+/** Why a client was cut for what it sent. */
+export type FloodKind = 'messages' | 'bytes' | 'probes';
+
+/** What is kept of one client: until when what it sent is paid for, as `rate-limit.ts` has it. */
+export interface Sender {
+  messagesPaidAt: number;
+  bytesPaidAt: number;
+}
+
+/** How much one client may send; 0 is no limit. */
+export interface FloodOptions {
+  readonly maxMessagesPerSecond: number;
+  readonly maxBytesPerSecond: number;
+  /** Bytes of one message. */
+  readonly maxPayload: number;
+  /** Told just before a client is cut. */
+  readonly onFlood: (connection: object, kind: FloodKind) => void;
+}
+
+/** Seconds' worth that a client may send at once after a quiet time. */
+const BURST_SECONDS = 2;
+
+/** Probes of a better transport on one connection; a stock client sends one. */
+const MAX_PROBES = 8;
+
+/** An Engine.IO packet from a client. */
+interface Packet {
+  readonly type: string;
+  readonly data?: string | Buffer;
+}
+
+/** Cuts clients that send more than they may; nobody else feels it. */
+export class FloodGuard {
+  readonly #messages: Rate | undefined;
+  readonly #bytes: Rate | undefined;
+  readonly #onFlood: FloodOptions['onFlood'];
+
+  constructor({ maxMessagesPerSecond, maxBytesPerSecond, maxPayload, onFlood }: FloodOptions) {
+    if (maxMessagesPerSecond > 0) {
+      this.#messages = { perSecond: maxMessagesPerSecond, burst: BURST_SECONDS * maxMessagesPerSecond };
+    }
+    if (maxBytesPerSecond > 0) {
+      // At least one message of the size that is taken, or nobody could send that.
+      const burst = Math.max(BURST_SECONDS * maxBytesPerSecond, BURST_SECONDS * maxPayload);
+      this.#bytes = { perSecond: maxBytesPerSecond, burst };
+    }
+    this.#onFlood = onFlood;
+  }
+
+  /** Watches what comes in on a connection of engine.io's. Call it before anybody else listens there. */
+  watch(connection: Connection): void {
+    const sender: Sender = { messagesPaidAt: NOTHING_TAKEN, bytesPaidAt: NOTHING_TAKEN };
+    let probes = 0;
+    const cut = (kind: FloodKind): void => {
+      this.#onFlood(connection, kind);
+      connection.close(true);
+    };
+    connection.on('packet', ({ data }: Packet) => {
+      const kind = this.#overspent(sender, (data?.length ?? 0) + 1);
+      if (kind !== undefined) cut(kind);
+    });
+    connection.on('upgrading', () => {
+      if (++probes === MAX_PROBES) cut('probes');
+    });
+  }
+
+  /**
+   * Counts a frame of a connection that keeps its own account; one for which there is nothing left is cut.
+   *
+   * @returns whether the frame may be worked on
+   */
+  admits(connection: Sender & { close(): void }, bytes: number): boolean {
+    const kind = this.#overspent(connection, bytes);
+    if (kind === undefined) return true;
+    this.#onFlood(connection, kind);
+    connection.close();
+    return false;
+  }
+
+  #overspent(sender: Sender, bytes: number): FloodKind | undefined {
+    const now = performance.now();
+    if (this.#messages !== undefined) {
+      const paidAt = take(this.#messages, sender.messagesPaidAt, 1, now);
+      if (paidAt === undefined) return 'messages';
+      sender.messagesPaidAt = paidAt;
+    }
+    if (this.#bytes !== undefined) {
+      const paidAt = take(this.#bytes, sender.bytesPaidAt, bytes, now);
+      if (paidAt === undefined) return 'bytes';
+      sender.bytesPaidAt = paidAt;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,50 @@
+import { totalmem } from 'node:os';
+import { getHeapStatistics } from 'node:v8';
+
+const LOOK_EVERY_MS = 1000;
+
+/** The memory that this process may use, in bytes: the container's limit, or the machine's memory. */
+function availableMemory(): number {
+  const constrained = process.constrainedMemory();
+  // Without a limit it is 0 or a number far beyond the machine's memory.
+  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+}
+
+/** Watches how much of its memory the process uses. */
+export class MemoryPressure {
+  readonly #limit: number;
+  readonly #maxShare: number;
+  readonly #timer: NodeJS.Timeout;
+  #share = 0;
+
+  /**
+   * @param maxPercent - above which {@link isHigh}; 0 is never
+   * @param limit - bytes; `undefined` is what the process may use
+   */
+  constructor(maxPercent: number, limit: number | undefined) {
+    this.#maxShare = maxPercent / 100;
+    this.#limit = limit ?? availableMemory();
+    this.#look();
+    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
+  }
+
+  /** Share of the memory in use, of the process or of its JavaScript heap, whichever is closer to its end. */
+  get share(): number {
+    return this.#share;
+  }
+
+  /** Whether no new clients should be taken. */
+  get isHigh(): boolean {
+    return this.#maxShare > 0 && this.#share > this.#maxShare;
+  }
+
+  /** Ends the timer. May be called twice. */
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #look(): void {
+    const { used_heap_size: used, heap_size_limit: most } = getHeapStatistics();
+    this.#share = Math.max(process.memoryUsage.rss() / this.#limit, used / most);
+  }
+}

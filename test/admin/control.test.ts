@@ -1,0 +1,126 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { SECRET, claims, secretToken } from '../support/issuer.js';
+import { FeedClient, Pod } from '../support/pod.js';
+import { Cleanup } from '../support/processes.js';
+import { RedisServer } from '../support/redis.js';
+import { signal } from '../support/signals.js';
+import { until } from '../support/until.js';
+
+const cleanup = new Cleanup();
+afterEach(() => cleanup.run());
+
+const JWT = { AUTH: 'jwt', JWT_SECRET: SECRET };
+
+interface PodInfo {
+  readonly pod: string;
+  readonly version: string;
+  readonly head: string;
+  readonly topics: number;
+  readonly connections: { readonly websocket: number; readonly polling: number };
+  readonly bridge: boolean;
+}
+
+async function info(pod: Pod): Promise<PodInfo[]> {
+  const answer = await fetch(`${pod.adminUrl}/v1/info`);
+  expect(answer.status).toBe(200);
+  return ((await answer.json()) as { pods: PodInfo[] }).pods;
+}
+
+async function start(withRedis: boolean, env: Record<string, string>): Promise<[Pod, Pod]> {
+  const redis = withRedis ? await RedisServer.start(cleanup) : undefined;
+  const all = { ...env, ...(redis && { REDIS_URL: redis.url }) };
+  const first = await Pod.start(cleanup, all);
+  return [first, withRedis ? await Pod.start(cleanup, all) : first];
+}
+
+async function connect(pod: Pod, user: string, transport = 'websocket'): Promise<FeedClient> {
+  const token = await secretToken(claims({ sub: user }));
+  return FeedClient.connect(cleanup, pod.url, { transports: [transport], auth: { token } });
+}
+
+async function order(pod: Pod, body: unknown): Promise<unknown> {
+  const answer = await pod.post('/v1/disconnect', body);
+  return [answer.status, await answer.json()];
+}
+
+describe.each([
+  ['without Redis', false],
+  ['with Redis, on every pod', true],
+])('POST /v1/disconnect, %s,', (_name, withRedis) => {
+  test('ends the connections of a user, or of one client, and they do not come again unless they are to', async () => {
+    const [first, second] = await start(withRedis, JWT);
+    const bad = [await connect(first, 'bad'), await connect(second, 'bad'), await connect(second, 'bad', 'polling')];
+    const good = [await connect(first, 'good'), await connect(second, 'good')];
+    expect(await order(first, { user: 'nobody' })).toEqual([200, { disconnected: 0 }]);
+    expect(await order(first, { user: 'bad', reconnect: true })).toEqual([200, { disconnected: 3 }]);
+    await Promise.all(bad.map((client) => client.welcomed(2)));
+    expect(bad.map(({ socket }) => socket.recovered)).toEqual([true, true, true]);
+    expect(await order(first, { user: 'bad' })).toEqual([200, { disconnected: 3 }]);
+    await until('them to be gone', () => bad.every(({ disconnects }) => disconnects.length === 2), { seen: () => bad });
+    expect(bad.map(({ disconnects }) => disconnects[1])).toEqual(bad.map(() => 'io server disconnect'));
+    const [, leaving] = good;
+    expect(await order(first, { sid: leaving?.socket.id })).toEqual([200, { disconnected: 1 }]);
+    await until('it to be gone', () => leaving?.disconnects.length === 1);
+    await first.post('/v1/signals', signal(1));
+    await until('the signal', () => good[0]?.signals.length === 1);
+    expect(bad.map(({ socket }) => socket.connected)).toEqual([false, false, false]);
+    expect(good[0]?.disconnects).toEqual([]);
+    expect(bad.flatMap(({ signals }) => signals)).toEqual([]);
+  });
+
+  test('and GET /v1/info tells of each pod', async () => {
+    const [first, second] = await start(withRedis, {});
+    await FeedClient.connect(cleanup, first.url, { transports: ['websocket'], auth: { topics: ['A', 'B@1m'] } });
+    await FeedClient.connect(cleanup, second.url, { transports: ['polling'] });
+    await first.post('/v1/signals', signal(1));
+    const names = [...new Set([second.name, first.name])];
+    const pods = await until('each pod to have read the signal', async () => {
+      const found = await info(second);
+      return found.length === names.length && found.every(({ head }) => head.endsWith(':1')) && found;
+    });
+    expect(pods.map(({ pod }) => pod)).toEqual(names);
+    expect(pods.reduce((sum, { topics }) => sum + topics, 0)).toBe(3);
+    expect(pods.reduce((sum, { connections }) => sum + connections.websocket, 0)).toBe(1);
+    expect(pods.reduce((sum, { connections }) => sum + connections.polling, 0)).toBe(1);
+    expect(pods.filter(({ bridge }) => bridge)).toHaveLength(withRedis ? 1 : 0);
+    for (const { version } of pods) expect(version).toMatch(/^\d+\.\d+\.\d+/);
+  });
+});
+
+test('what does not say whom to disconnect is refused', async () => {
+  const pod = await Pod.start(cleanup);
+  const bad = [
+    {},
+    [],
+    null,
+    { user: '' },
+    { user: 5 },
+    { user: 'a', sid: 'b' },
+    { user: 'a', more: 1 },
+    { sid: 'x'.repeat(257) },
+  ];
+  for (const body of bad) {
+    const answer = await pod.post('/v1/disconnect', body);
+    expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([422, 'invalid_disconnect']);
+  }
+  const answer = await pod.post('/v1/disconnect', 'x'.repeat(5000));
+  expect(answer.status).toBe(413);
+});
+
+test('with a key set, nobody without it may look or disconnect', async () => {
+  const pod = await Pod.start(cleanup, { API_KEY: 'the-key' });
+  expect((await fetch(`${pod.adminUrl}/v1/info`)).status).toBe(401);
+  expect((await pod.post('/v1/disconnect', { sid: 'x' })).status).toBe(401);
+  expect((await pod.post('/v1/disconnect', { sid: 'x' }, { authorization: 'Bearer the-key' })).status).toBe(200);
+});
+
+test('while a pod does not answer, the others are told and the caller knows', async () => {
+  const [first, second] = await start(true, JWT);
+  const client = await connect(first, 'bad');
+  await second.child.kill('SIGSTOP');
+  const answer = await first.post('/v1/disconnect', { user: 'bad' });
+  await second.child.kill('SIGCONT');
+  expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '1']);
+  expect(((await answer.json()) as { code: string }).code).toBe('pods_unreachable');
+  expect(client.disconnects).toEqual(['io server disconnect']);
+});

@@ -1,0 +1,230 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { REFUSALS, type RefusalCode } from '../../src/errors.js';
+import { type HttpAnswer, WEBSOCKET_HEADERS, httpRequest } from '../support/http.js';
+import { FeedClient, Pod } from '../support/pod.js';
+import { Cleanup } from '../support/processes.js';
+import { RawClient } from '../support/raw-client.js';
+import { signal } from '../support/signals.js';
+import { until } from '../support/until.js';
+
+const cleanup = new Cleanup();
+afterEach(() => cleanup.run());
+
+type Transport = 'polling' | 'websocket';
+
+function ask(pod: Pod, transport: Transport, forwarded?: string): Promise<HttpAnswer> {
+  return httpRequest(`${pod.url}/socket.io/?EIO=4&transport=${transport}`, {
+    headers: {
+      ...(transport === 'websocket' ? WEBSOCKET_HEADERS : {}),
+      ...(forwarded === undefined ? {} : { 'x-forwarded-for': forwarded }),
+    },
+  });
+}
+
+function expectRefused(answer: HttpAnswer, code: RefusalCode): void {
+  const { status, message, retryAfter }: { status: number; message: string; retryAfter?: number } = REFUSALS[code];
+  expect([answer.status, JSON.parse(answer.body)]).toEqual([status, { code, message }]);
+  expect(answer.headers['retry-after']).toBe(retryAfter === undefined ? undefined : String(retryAfter));
+  expect(answer.headers['content-type']).toBe('application/json');
+  // A page has to be able to read it, unless it is of a foreign origin.
+  expect(answer.headers['access-control-allow-origin']).toBe(code === 'origin' ? undefined : '*');
+}
+
+/** Every refusal before any work is done but `stopping`: what brings it about. */
+const TABLE: readonly {
+  readonly code: Exclude<RefusalCode, 'stopping'>;
+  readonly env: Readonly<Record<string, string>>;
+  /** Clients that come first and are taken. */
+  readonly taken: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}[] = [
+  { code: 'origin', env: { CORS_ORIGIN: 'https://a.example' }, taken: 0, headers: { origin: 'https://b.example' } },
+  { code: 'memory', env: { MEMORY_LIMIT: '33554432', MAX_MEMORY_PERCENT: '50' }, taken: 0 },
+  { code: 'max_connections', env: { MAX_CONNECTIONS: '2' }, taken: 2 },
+  { code: 'max_connections_per_ip', env: { MAX_CONNECTIONS_PER_IP: '2' }, taken: 2 },
+  { code: 'connect_rate', env: { MAX_CONNECTS_PER_SECOND: '2' }, taken: 2 },
+  { code: 'connect_rate_per_ip', env: { MAX_CONNECTS_PER_SECOND_PER_IP: '2' }, taken: 2 },
+];
+
+describe('each refusal', () => {
+  test('has a row in this table, or a test of its own', () => {
+    expect([...TABLE.map(({ code }) => code), 'stopping'].toSorted()).toEqual(Object.keys(REFUSALS).toSorted());
+  });
+
+  test.each(TABLE)('$code: its status and code for the client, its count for the operator', async (row) => {
+    const pod = await Pod.start(cleanup, row.env, { ready: row.code !== 'memory' });
+    for (let i = 0; i < row.taken; i++) expect((await ask(pod, 'polling')).status).toBe(200);
+    // At once, so that a rate can not let them in one after the other.
+    const requests = (['polling', 'websocket'] as const).flatMap((transport) =>
+      Array.from({ length: 5 }, () =>
+        httpRequest(`${pod.url}/socket.io/?EIO=4&transport=${transport}`, {
+          headers: { ...(transport === 'websocket' ? WEBSOCKET_HEADERS : {}), ...row.headers },
+        }),
+      ),
+    );
+    const refused = (await Promise.all(requests)).filter(({ status }) => status !== 200 && status !== 101);
+    expect(refused.length).toBeGreaterThan(0);
+    for (const answer of refused) expectRefused(answer, row.code);
+    expect(await pod.metric('gateway_refusals_total', { reason: row.code })).toBe(refused.length);
+    expect(await pod.metric('gateway_refusals_total')).toBe(refused.length);
+  });
+});
+
+test('a pod that is short of memory says so, and takes clients again with more of it', async () => {
+  const short = await Pod.start(cleanup, { MEMORY_LIMIT: '33554432', MAX_MEMORY_PERCENT: '50' }, { ready: false });
+  await short.notReady('overloaded');
+  expect(await short.metric('gateway_memory_share')).toBeGreaterThan(0.5);
+  const roomy = await Pod.start(cleanup, { MEMORY_LIMIT: '33554432', MAX_MEMORY_PERCENT: '0' });
+  expect((await ask(roomy, 'polling')).status).toBe(200);
+});
+
+test('the limit of one address counts clients, frees what has left, and is not that of another address', async () => {
+  const pod = await Pod.start(cleanup, { MAX_CONNECTIONS_PER_IP: '2', TRUST_PROXY: '127.0.0.0/8' });
+  const from = (address: string): Promise<FeedClient> =>
+    FeedClient.connect(cleanup, pod.url, {
+      transports: ['polling', 'websocket'],
+      extraHeaders: { 'x-forwarded-for': address },
+    });
+  const [first] = [await from('192.0.2.1'), await from('192.0.2.1'), await from('192.0.2.2')];
+  expectRefused(await ask(pod, 'websocket', '192.0.2.1'), 'max_connections_per_ip');
+  // What the client itself put in front of the proxy's word is not believed.
+  expectRefused(await ask(pod, 'websocket', '198.51.100.9, 192.0.2.1'), 'max_connections_per_ip');
+  expect((await ask(pod, 'polling', '192.0.2.1, 192.0.2.3')).status).toBe(200);
+  first.socket.disconnect();
+  await until('room', async () => (await ask(pod, 'websocket', '192.0.2.1')).status === 101);
+  // One customer has a whole network of IPv6 addresses.
+  await from('2001:db8:1:2::1');
+  await from('2001:db8:1:2:ffff::9');
+  expectRefused(await ask(pod, 'polling', '2001:DB8:1:2::7'), 'max_connections_per_ip');
+  expect((await ask(pod, 'polling', '2001:db8:1:3::1')).status).toBe(200);
+  await from('::ffff:192.0.2.77');
+  await from('192.0.2.77');
+  expectRefused(await ask(pod, 'polling', '192.0.2.77'), 'max_connections_per_ip');
+});
+
+test.each([
+  ['nobody is believed by default', {}, '192.0.2.'],
+  ['a proxy that is not named is not believed', { TRUST_PROXY: '10.0.0.0/8' }, '192.0.2.'],
+  ['what is no address gives nobody a new name', { TRUST_PROXY: 'loopback' }, 'client-'],
+])('%s', async (_name, env: Record<string, string>, prefix) => {
+  const pod = await Pod.start(cleanup, { MAX_CONNECTIONS_PER_IP: '3', ...env });
+  const answers = [];
+  for (let i = 1; i <= 5; i++) answers.push((await ask(pod, 'polling', `${prefix}${i}`)).status);
+  expect(answers).toEqual([200, 200, 200, 429, 429]);
+});
+
+test('with hops trusted, the address is the one that the outermost trusted proxy saw', async () => {
+  const pod = await Pod.start(cleanup, { MAX_CONNECTIONS_PER_IP: '1', TRUST_PROXY: '2' });
+  expect((await ask(pod, 'polling', 'made-up, 192.0.2.1, 10.0.0.1')).status).toBe(200);
+  expectRefused(await ask(pod, 'polling', '198.51.100.1, 192.0.2.1, 10.0.0.2'), 'max_connections_per_ip');
+  expect((await ask(pod, 'polling', '192.0.2.1, 192.0.2.9, 10.0.0.1')).status).toBe(200);
+});
+
+test('rates let a second worth in at once, refuse the rest without counting it, and let in again', async () => {
+  const pod = await Pod.start(cleanup, {
+    MAX_CONNECTS_PER_SECOND: '20',
+    MAX_CONNECTS_PER_SECOND_PER_IP: '5',
+    TRUST_PROXY: '1',
+  });
+  const answers = await Promise.all(Array.from({ length: 30 }, () => ask(pod, 'polling', '192.0.2.1')));
+  const codes = answers.map(({ status, body }) =>
+    status === 200 ? 'ok' : (JSON.parse(body) as { code: string }).code,
+  );
+  expect(codes.filter((code) => code === 'ok').length).toBeGreaterThanOrEqual(5);
+  expect(codes).toContain('connect_rate_per_ip');
+  // The flood of one address has not used up what there is for all.
+  expect(codes).not.toContain('connect_rate');
+  expect((await ask(pod, 'polling', '192.0.2.2')).status).toBe(200);
+  await until('room again', async () => (await ask(pod, 'polling', '192.0.2.1')).status === 200);
+});
+
+describe('a client that floods is cut, alone', () => {
+  const FLOODS: readonly [string, string, Record<string, string>, (client: RawClient) => Promise<void>][] = [
+    [
+      'events',
+      'messages',
+      {},
+      async (client) => {
+        for (let i = 0; i < 500 && !client.closed; i++) await client.send(RawClient.frame('42["noise"]'));
+      },
+    ],
+    [
+      'events in one request',
+      'messages',
+      {},
+      async (client) => {
+        await client.send(Buffer.concat(Array.from({ length: 500 }, () => RawClient.frame('42["noise"]'))));
+      },
+    ],
+    [
+      'heartbeats',
+      'messages',
+      {},
+      async (client) => {
+        await client.send(Buffer.concat(Array.from({ length: 500 }, () => RawClient.frame('3'))));
+      },
+    ],
+    [
+      'bytes',
+      'bytes',
+      { MAX_BYTES_PER_SECOND: '256', MAX_PAYLOAD: '256' },
+      async (client) => {
+        const frame = RawClient.frame(`42["${'x'.repeat(100)}"]`);
+        for (let i = 0; i < 20; i++) await client.send(frame);
+      },
+    ],
+    [
+      'binary attachments without end',
+      'bytes',
+      { MAX_BYTES_PER_SECOND: '256', MAX_PAYLOAD: '256' },
+      async (client) => {
+        const begin = RawClient.frame('451-["a",{"_placeholder":true,"num":0}]');
+        const part = RawClient.frame(Buffer.alloc(100, 7));
+        for (let i = 0; i < 20; i++) await client.send(Buffer.concat([begin, part]));
+      },
+    ],
+  ];
+
+  test.each(FLOODS)('%s', async (_name, kind, env, flood) => {
+    const pod = await Pod.start(cleanup, env);
+    const honest = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'] });
+    const client = await RawClient.connect(pod.port);
+    cleanup.add(client, () => client.socket.destroy());
+    await client.open();
+    await client.send(RawClient.frame('40'));
+    await client.take('"welcome"');
+    await flood(client);
+    await until('the flood to be cut', () => client.closed);
+    expect(await pod.metric('gateway_floods_total', { kind })).toBe(1);
+    expect(await pod.metric('gateway_floods_total')).toBe(1);
+    await until(
+      'the disconnect',
+      async () => (await pod.metric('gateway_disconnects_total', { reason: 'flood' })) === 1,
+    );
+    await pod.post('/v1/signals', signal(1));
+    await until('the signal', () => honest.signals.length === 1, { seen: () => honest });
+    expect(honest.disconnects).toEqual([]);
+    expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
+  });
+
+  test('probes of a better transport', async () => {
+    const pod = await Pod.start(cleanup);
+    const polling = await RawClient.connect(pod.port);
+    const probe = await RawClient.connect(pod.port);
+    for (const one of [polling, probe]) cleanup.add(one, () => one.socket.destroy());
+    await probe.open(await polling.handshake());
+    await probe.send(Buffer.concat(Array.from({ length: 100 }, () => RawClient.frame('2probe'))));
+    await until('the flood to be cut', () => probe.closed);
+    expect(await pod.metric('gateway_floods_total', { kind: 'probes' })).toBe(1);
+    await until('the session to be gone', async () => (await pod.metric('gateway_sessions')) === 0);
+  });
+});
+
+test('a client that never joins is cut after CONNECT_TIMEOUT', async () => {
+  const pod = await Pod.start(cleanup, { CONNECT_TIMEOUT: '500' });
+  const silent = await RawClient.connect(pod.port);
+  cleanup.add(silent, () => silent.socket.destroy());
+  await silent.open();
+  await until('it to be cut', () => silent.closed);
+  expect(await pod.metric('gateway_sessions')).toBe(0);
+});

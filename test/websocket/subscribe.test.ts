@@ -1,0 +1,218 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import type { SubscribeAnswer } from '../../src/contract/events.js';
+import { FrontDoor } from '../support/front-door.js';
+import { FeedClient, Pod } from '../support/pod.js';
+import { Cleanup } from '../support/processes.js';
+import { RedisServer } from '../support/redis.js';
+import { signal } from '../support/signals.js';
+import { until } from '../support/until.js';
+
+const cleanup = new Cleanup();
+afterEach(() => cleanup.run());
+
+function subscribe(client: FeedClient, ...args: unknown[]): Promise<SubscribeAnswer> {
+  return client.socket.timeout(10_000).emitWithAck('subscribe', ...args) as Promise<SubscribeAnswer>;
+}
+
+/** Publishes one signal for each symbol, or `symbol@timeframe`, priced by its place in the list. */
+async function post(pod: Pod, ...topics: string[]): Promise<void> {
+  const body = topics.map((topic, i) => {
+    const [symbol, timeframe = '1m'] = topic.split('@');
+    return signal(i, { symbol, timeframe });
+  });
+  expect((await pod.post('/v1/signals', body)).status).toBe(202);
+}
+
+function symbols(client: FeedClient): string[] {
+  return client.signals.map(([payload]) => {
+    const { symbol, timeframe } = payload as { symbol: string; timeframe: string };
+    return `${symbol}@${timeframe}`;
+  });
+}
+
+async function got(client: FeedClient, ...expected: string[]): Promise<void> {
+  await until(`${expected.length} signals`, () => client.signals.length >= expected.length, { seen: () => client });
+  expect(symbols(client)).toEqual(expected.map((topic) => (topic.includes('@') ? topic : `${topic}@1m`)));
+}
+
+describe.each(['websocket', 'polling'])('over %s', (transport) => {
+  const transports = [transport];
+
+  test('subscribe replaces the whole set, answers without what is covered, and nothing old is sent', async () => {
+    const pod = await Pod.start(cleanup);
+    const client = await FeedClient.connect(cleanup, pod.url, { transports });
+    await post(pod, 'A', 'B');
+    await got(client, 'A', 'B');
+    expect(await subscribe(client, ['A', 'B@5m', 'A@1m', 'A'])).toEqual({ ok: true, topics: ['A', 'B@5m'] });
+    await post(pod, 'A', 'B', 'B@5m', 'C');
+    await got(client, 'A', 'B', 'A', 'B@5m');
+    expect(await subscribe(client, ['C', '*'])).toEqual({ ok: true, topics: ['*'] });
+    await post(pod, 'D');
+    await got(client, 'A', 'B', 'A', 'B@5m', 'D');
+    expect(await subscribe(client, [])).toEqual({ ok: true, topics: [] });
+    await post(pod, 'A');
+    expect((await pod.post('/v1/status', { service: 's', status: 'active', message: 'm' })).status).toBe(202);
+    await until('the status', () => client.statuses.length === 1, { seen: () => client });
+    await got(client, 'A', 'B', 'A', 'B@5m', 'D');
+  });
+
+  test('a signal that both the old and the new topics cover comes once, whenever the switch is', async () => {
+    const pod = await Pod.start(cleanup);
+    const client = await FeedClient.connect(cleanup, pod.url, { transports, auth: { topics: ['A'] } });
+    let sent = 0;
+    const publishing = (async () => {
+      for (let round = 0; round < 60; round++) {
+        const body = Array.from({ length: 5 }, () => signal(sent++, { symbol: 'A' }));
+        expect((await pod.post('/v1/signals', body)).status).toBe(202);
+      }
+    })();
+    const sets = [['A@1m', 'B'], ['*'], ['A', 'C'], ['A@1m']];
+    let switches = 0;
+    while (client.signals.length < 250) {
+      const topics = sets[switches++ % sets.length];
+      expect(await subscribe(client, topics)).toEqual({ ok: true, topics });
+    }
+    await publishing;
+    await until('all of them', () => client.signals.length >= sent, { seen: () => client });
+    expect(client.signals.map(([payload]) => (payload as { price: number }).price)).toEqual(
+      Array.from({ length: sent }, (_, i) => i),
+    );
+    expect(switches).toBeGreaterThan(3);
+  });
+});
+
+test('what is no set of topics is refused with a code, and changes nothing', async () => {
+  const pod = await Pod.start(cleanup);
+  const client = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'], auth: { topics: ['A'] } });
+  const bad: [unknown[], string][] = [
+    [[], 'invalid_topics'],
+    [[null], 'invalid_topics'],
+    [['A'], 'invalid_topics'],
+    [[{ 0: 'A', length: 1 }], 'invalid_topics'],
+    [[['A', 5]], 'invalid_topics'],
+    [[['A@1m@2m']], 'invalid_topics'],
+    [[['x'.repeat(65)]], 'invalid_topics'],
+    [[Array.from({ length: 1025 }, (_, i) => `S${i}`)], 'too_many_topics'],
+  ];
+  for (const [args, code] of bad) {
+    const answer = await subscribe(client, ...args);
+    expect(answer).toMatchObject({ ok: false, error: { code } });
+    expect(answer.ok ? '' : answer.error.message).not.toBe('');
+  }
+  expect(
+    await subscribe(
+      client,
+      Array.from({ length: 1024 }, (_, i) => `S${i}`),
+    ),
+  ).toMatchObject({ ok: true });
+  expect(await subscribe(client, ['A'])).toEqual({ ok: true, topics: ['A'] });
+  await post(pod, 'S7', 'A');
+  await got(client, 'A');
+  // Without an acknowledgement there is nobody to answer; it is carried out all the same.
+  client.socket.emit('subscribe', ['B']);
+  client.socket.emit('subscribe');
+  expect(await subscribe(client, ['B', 'C'])).toMatchObject({ ok: true });
+  await post(pod, 'A', 'C');
+  await got(client, 'A', 'C');
+  expect(client.disconnects).toEqual([]);
+  expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
+});
+
+test('of requests that all come at once the last one holds, and a client that sends too many is told so', async () => {
+  const pod = await Pod.start(cleanup);
+  const client = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'] });
+  const answers = await Promise.all(Array.from({ length: 60 }, (_, i) => subscribe(client, [`S${i}`])));
+  const codes = new Set(answers.map((answer) => (answer.ok ? 'ok' : answer.error.code)));
+  expect([...codes].filter((code) => code !== 'ok' && code !== 'busy')).toEqual([]);
+  const last = answers.findLastIndex(({ ok }) => ok);
+  await post(pod, ...Array.from({ length: 60 }, (_, i) => `S${i}`));
+  await got(client, `S${last}`);
+});
+
+describe.each([
+  ['without Redis, on the same pod', false],
+  ['with Redis, on another pod after a SIGKILL', true],
+])('topics chosen while connected hold over a recovered reconnect: %s', (_name, withRedis) => {
+  test('and what is replayed is by them, from the place of the choice on', async () => {
+    const redis = withRedis ? await RedisServer.start(cleanup) : undefined;
+    const env = redis === undefined ? {} : { REDIS_URL: redis.url };
+    const pods = await Promise.all((withRedis ? [1, 2] : [1]).map(() => Pod.start(cleanup, env)));
+    const [first, second = first] = pods;
+    if (first === undefined || second === undefined) throw new Error('pods were started');
+    const door = await FrontDoor.open(cleanup, pods);
+    door.use(first);
+    const client = await FeedClient.connect(cleanup, door.url, {
+      transports: ['websocket'],
+      auth: { topics: ['A'] },
+      reconnectionDelay: 1000,
+      reconnectionDelayMax: 1000,
+    });
+    await post(first, 'A', 'B', 'B');
+    await got(client, 'A');
+    expect(await subscribe(client, ['B'])).toEqual({ ok: true, topics: ['B'] });
+    if (withRedis) await first.child.kill();
+    else door.cut();
+    await until('the client to be away', () => !client.socket.connected);
+    await post(second, 'A', 'B@3m');
+    await client.welcomed(2);
+    await got(client, 'A', 'B@3m');
+    await post(second, 'A', 'B@4m');
+    await got(client, 'A', 'B@3m', 'B@4m');
+    expect(client.socket.recovered).toBe(true);
+    // And once more, without another choice in between.
+    door.cut();
+    await until('the client to be away again', () => !client.socket.connected);
+    await post(second, 'A', 'B@5m');
+    await client.welcomed(3);
+    await got(client, 'A', 'B@3m', 'B@4m', 'B@5m');
+  });
+});
+
+test('a client that changes its topics while its replay runs gets what it missed by the old ones, then the answer, then the new ones', async () => {
+  const pod = await Pod.start(cleanup, { MAX_BACKPRESSURE: '65536' });
+  const door = await FrontDoor.open(cleanup, [pod]);
+  const client = await FeedClient.connect(cleanup, door.url, {
+    transports: ['websocket'],
+    auth: { topics: ['A'] },
+    reconnectionDelay: 1000,
+    reconnectionDelayMax: 1000,
+  });
+  await post(pod, 'A');
+  await got(client, 'A');
+  door.cut();
+  await until('the client to be away', () => !client.socket.connected);
+  const missed = 2000;
+  for (let i = 0; i < missed; i += 500) {
+    const body = Array.from({ length: 1000 }, (_, n) =>
+      signal(i + n, { symbol: n % 2 === 0 ? 'A' : 'B', filler: 'x'.repeat(1000) }),
+    );
+    expect((await pod.post('/v1/signals', body)).status).toBe(202);
+  }
+  let seenAtAnswer = 0;
+  client.socket.once('welcome', () => {
+    void subscribe(client, ['B']).then((answer) => {
+      expect(answer).toEqual({ ok: true, topics: ['B'] });
+      seenAtAnswer = client.signals.length;
+    });
+  });
+  await until('the answer', () => seenAtAnswer > 0, { seen: () => client });
+  expect(seenAtAnswer).toBe(1 + missed);
+  await post(pod, 'A', 'B');
+  await until('the live one', () => client.signals.length > seenAtAnswer, { seen: () => client });
+  expect(new Set(symbols(client).slice(0, seenAtAnswer))).toEqual(new Set(['A@1m']));
+  expect(symbols(client).slice(seenAtAnswer)).toEqual(['B@1m']);
+});
+
+test('with Redis out of reach a subscribe is refused, nothing changes, and it works again when Redis is back', async () => {
+  const redis = await RedisServer.start(cleanup);
+  const pod = await Pod.start(cleanup, { REDIS_URL: redis.url });
+  const client = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'], auth: { topics: ['A'] } });
+  await redis.kill();
+  await pod.notReady('redis');
+  expect(await subscribe(client, ['B'])).toMatchObject({ ok: false, error: { code: 'unavailable' } });
+  await redis.restart();
+  await pod.ready();
+  await until('to publish', async () => (await pod.post('/v1/signals', signal(1, { symbol: 'A' }))).status === 202);
+  await until('the signal of the old topics', () => client.signals.length > 0);
+  expect(await subscribe(client, ['B'])).toEqual({ ok: true, topics: ['B'] });
+});
