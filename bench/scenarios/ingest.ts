@@ -33,11 +33,12 @@ export const ingest: Scenario = {
       measure: () => measureCeiling(seconds, payload, progress),
     });
     const ping = mergeHistograms(pings);
+    const { p50: roundTripMs } = ping === undefined ? {} : latencyFigures(ping);
     const roundTrip =
-      ping === undefined
+      roundTripMs === undefined
         ? []
         : [
-            `One bare round trip to Redis (PING), measured in the same turns, took ${latencyFigures(ping).p50.toFixed(3)} ms at the median.`,
+            `One bare round trip to Redis (PING), measured in the same turns, took ${roundTripMs.toFixed(3)} ms at the median.`,
           ];
     return {
       name: ingest.name,

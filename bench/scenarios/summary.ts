@@ -64,15 +64,18 @@ export function mergeHistograms(encoded: readonly string[]): string | undefined 
 }
 
 /** The latency figures of a run (ms) out of its histogram (µs). */
-export function latencyFigures(encoded: string): Record<'p50' | 'p90' | 'p99' | 'p999' | 'max', number> {
+export function latencyFigures(encoded: string): Partial<Record<'p50' | 'p90' | 'p99' | 'p999' | 'max', number>> {
   const histogram = decodeFromCompressedBase64(encoded);
+  // A server that delivered nothing in time has no latency, rather than none.
+  if (histogram.totalCount === 0) return {};
   const at = (percentile: number): number => histogram.getValueAtPercentile(percentile) / 1000;
   return { p50: at(50), p90: at(90), p99: at(99), p999: at(99.9), max: histogram.maxValue / 1000 };
 }
 
 /** The spread figures of a run (ms) out of its histogram (µs). */
-export function spreadFigures(encoded: string): Record<'spreadP50' | 'spreadP99', number> {
+export function spreadFigures(encoded: string): Partial<Record<'spreadP50' | 'spreadP99', number>> {
   const { p50, p99 } = latencyFigures(encoded);
+  if (p50 === undefined || p99 === undefined) return {};
   return { spreadP50: p50, spreadP99: p99 };
 }
 

@@ -73,6 +73,11 @@ describe('the sum of runs', () => {
     expect(spreadFigures(latency)).toEqual({ spreadP50: 0.5, spreadP99: 0.99 });
   });
 
+  test('has no figures where nothing was delivered in time', () => {
+    expect(latencyFigures(encoded())).toEqual({});
+    expect(spreadFigures(encoded())).toEqual({});
+  });
+
   test('holds every figure that a run has, and the histograms of all', () => {
     const row = rowOf('gateway', [
       { figures: { p50: 1, connectsPerSecond: 10 }, latency: encoded(1), spread: encoded(2) },
