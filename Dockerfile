@@ -26,8 +26,8 @@ RUN apt-get update \
 COPY test/support ./test/support
 COPY bench ./bench
 ENV HOME=/tmp npm_config_update_notifier=false
-# dist and bench/results are written by a run: mount something there when the root file system is read-only.
-RUN mkdir -p bench/results && chown -R 10001:10001 dist bench/results
+# dist and bench/out are written by a run: mount something there when the root file system is read-only.
+RUN mkdir -p bench/out && chown -R 10001:10001 dist bench/out
 USER 10001:10001
 LABEL org.opencontainers.image.title="signal-gateway-bench" \
   org.opencontainers.image.description="The load test of signal-gateway." \

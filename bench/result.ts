@@ -88,6 +88,8 @@ export interface Run {
   /** From the first client to the last, per signal, in µs; as `latency`. */
   readonly spread?: string;
   readonly timeline?: readonly TimelinePoint[];
+  /** How late the publisher was with its signals, p99, in ms; it is in the latencies. */
+  readonly publisherLate?: number;
 }
 
 /** The median of a figure over the runs, and its range. */

@@ -283,7 +283,10 @@ export class App {
       memory: this.#memory,
       describe: () => this.#describe(),
       connectTimeout: config.connectTimeout,
-      ...(this.#redis && { adapter: this.#redis.adapter }),
+      ...(this.#redis && {
+        adapter: this.#redis.adapter,
+        otherPods: { reachable: () => this.#redis?.linked === true },
+      }),
       topicStore: this.#redis?.topicStore ?? new MemoryTopicStore(),
       feed: {
         head: () => this.#journal.head(),

@@ -57,7 +57,14 @@ export class RunningServer {
     // tell its ports then, so it gets them told.
     const more =
       name === 'gateway'
-        ? { LOG_LEVEL: 'error', PORT: String(await serverPort()), ADMIN_PORT: String(await serverPort()) }
+        ? {
+            LOG_LEVEL: 'error',
+            PORT: String(await serverPort()),
+            ADMIN_PORT: String(await serverPort()),
+            // Nobody is left when a run ends it.
+            DRAIN_DELAY_SECONDS: '0',
+            DRAIN_SECONDS: '0',
+          }
         : { PORT: '0', ADMIN_PORT: '0' };
     const all = {
       PATH: process.env['PATH'],

@@ -3,7 +3,15 @@ import { publishOpenLoop } from '../load/publisher.js';
 import type { Run } from '../result.js';
 import type { Progress, Scenario } from '../scenario.js';
 import { UsageMeter, interleave, loadOf, withServers } from './harness.js';
-import { SETTLE_LIMIT_MS, type Steady, WARM_UP_SECONDS, measureSteady, settingsOf, steadyOf } from './steady.js';
+import {
+  SETTLE_LIMIT_MS,
+  type Steady,
+  WARM_UP_SECONDS,
+  measureSteady,
+  settingsOf,
+  steadyOf,
+  withoutTopics,
+} from './steady.js';
 import { limitedBy } from './summary.js';
 
 /** One run of the `raw` server with the clients of the generator in C, and the publisher of this bench. */
@@ -47,7 +55,7 @@ export const crosscheck: Scenario = {
   title: 'the load generator against an independent one in C, on the same server',
   async run(settings, progress) {
     const { runs = 3 } = settings;
-    const steady = { ...steadyOf(settings), pods: 1 };
+    const steady = { ...steadyOf(withoutTopics(settings)), pods: 1 };
     const names = ['raw', 'raw, clients in C'] as const;
     progress.steps(names.length * runs);
     const rows = await interleave({

@@ -23,9 +23,12 @@ async function readSeq(adminPort: number): Promise<number> {
   return Number(/^gateway_journal_seq (\d+)/m.exec(text)?.[1] ?? 0);
 }
 
+/** More than a run appends: an entry that is trimmed before the pod has read it would count as read. */
+const MAXLEN = 5_000_000;
+
 /** How many appends a second one pod reads back, while this process appends as fast as Redis takes them. */
 export async function measureCeiling(seconds: number, payload: number, progress: Progress): Promise<Run> {
-  return withServers('gateway', {}, async (bed) => {
+  return withServers('gateway', { env: { JOURNAL_MAXLEN: String(MAXLEN) } }, async (bed) => {
     const adminPort = bed.servers[0]?.adminPort ?? 0;
     const commands = new Redis(bed.redis.url);
     try {
@@ -33,7 +36,7 @@ export async function measureCeiling(seconds: number, payload: number, progress:
         commands,
         keyPrefix: 'gateway',
         pod: 'bench',
-        maxlen: 100_000,
+        maxlen: MAXLEN,
         listener: { onEntry: nothing, onGap: nothing, onJoined: nothing },
         log: pino({ level: 'silent' }),
       });

@@ -11,6 +11,7 @@ import {
   runOf,
   settingsOf,
   steadyOf,
+  withoutTopics,
   withFleet,
 } from './steady.js';
 import { rowOf } from './summary.js';
@@ -22,8 +23,6 @@ const STEP_LIMIT_MS = 3000;
 /** Each step has about this much more than the one before. */
 const STEP_FACTOR = Math.SQRT2;
 const MOST_STEPS = 14;
-/** A rate that fails is tried again, so that one hiccup of the machine does not end the climb. */
-const TRIES = 2;
 /** The delay of the loop is not asked for: that would collect garbage between two steps. */
 const COLUMNS = STEADY_COLUMNS.filter((column) => column !== 'loopDelayP999');
 
@@ -39,16 +38,43 @@ export function ratesFrom(first: number): number[] {
   return Array.from({ length: MOST_STEPS }, (_, step) => Math.round(first * STEP_FACTOR ** step));
 }
 
-/** Raises the rate until the server, or the machine, does not keep up. */
+/**
+ * Raises the rate until the server, or the machine, does not keep up. A rate that fails is tried once more, with a fresh
+ * server and fresh clients: those that were cut are gone, and one hiccup of the machine must not end the climb.
+ */
 async function climb(name: ServerName, steady: Steady, progress: Progress): Promise<Step[]> {
-  const { clients, workers, seconds, payload } = steady;
   const rates = ratesFrom(steady.rate);
-  const most = TRIES * rates.reduce((sum, rate) => sum + rate * (WARM_UP_SECONDS + seconds), 0);
+  const steps: Step[] = [];
+  for (let tried = false; steps.length < rates.length; tried = true) {
+    const part = await climbOn(name, steady, rates, steps.length, progress);
+    const sustained = part.filter((step) => step.sustained);
+    steps.push(...sustained);
+    const failed = part.find((step) => !step.sustained);
+    if (failed === undefined) break;
+    if (tried && sustained.length === 0) {
+      steps.push(failed);
+      break;
+    }
+  }
+  return steps;
+}
+
+/** Climbs with one server from one of the rates until one fails. */
+async function climbOn(
+  name: ServerName,
+  steady: Steady,
+  rates: readonly number[],
+  first: number,
+  progress: Progress,
+): Promise<Step[]> {
+  const { clients, workers, seconds, payload } = steady;
+  const most = rates.slice(first).reduce((sum, rate) => sum + rate * (WARM_UP_SECONDS + seconds), 0);
   return withServers(name, { pods: steady.pods }, async (bed) => {
     const plan = { ports: bed.servers.map(({ port }) => port), clients, workers, signals: most };
     return withFleet(plan, progress, async (fleet) => {
+      const steps: Step[] = [];
       let from = 0;
-      const attempt = async (rate: number, share: number): Promise<Step> => {
+      for (const [index, rate] of rates.slice(first).entries()) {
         const signals = rate * (WARM_UP_SECONDS + seconds);
         await fleet.begin(from + rate * WARM_UP_SECONDS);
         const meter = new UsageMeter(bed);
@@ -58,21 +84,16 @@ async function climb(name: ServerName, steady: Steady, progress: Progress): Prom
           signals,
           rate,
           payload,
-          onProgress: (part) => progress.within(share + part / rates.length, { 'signals/s': rate }),
+          onProgress: (part) => progress.within((first + index + part) / rates.length, { 'signals/s': rate }),
         });
         from += signals;
         await fleet.settled(from, STEP_LIMIT_MS);
         const usage = meter.end();
         const report = await fleet.report(from);
         const run = { ...runOf(report, usage, published), latency: report.latency, spread: report.spread };
-        return { rate, run, sustained: isSustained(report, run) };
-      };
-      const steps: Step[] = [];
-      for (const [index, rate] of rates.entries()) {
-        let step = await attempt(rate, index / rates.length);
-        for (let tries = 1; tries < TRIES && !step.sustained; tries++) step = await attempt(rate, index / rates.length);
-        steps.push(step);
-        if (!step.sustained) break;
+        const sustained = isSustained(report, run);
+        steps.push({ rate, run, sustained });
+        if (!sustained) break;
       }
       return steps;
     });
@@ -89,7 +110,7 @@ export const saturation: Scenario = {
   title: 'the rate is raised step by step until latency breaks away: the sustainable rate',
   async run(settings, progress) {
     const { runs = 3 } = settings;
-    const steady = steadyOf(settings, { clients: 2000, rate: 25, seconds: 3 });
+    const steady = steadyOf(withoutTopics(settings), { clients: 2000, rate: 25, seconds: 3 });
     const { names, notes } = rowsOf(settings, ALL_ROWS, ['raw', 'stock-uws']);
     progress.steps(names.length * runs);
     const climbs = new Map<number, Map<ServerName, Run[]>>();

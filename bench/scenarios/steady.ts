@@ -109,8 +109,9 @@ export async function publishTo(fleet: Fleet, plan: PublishPlan): Promise<Publis
 }
 
 /** The figures, counts and loads of a run in which everything was counted from the first signal. */
-export function runOf(report: FleetReport, usage: Usage, published: Published): Run {
+export function runOf(report: FleetReport, measured: Usage, published: Published): Run {
   const { expected, received, lost, twice, outOfOrder, dropped } = report;
+  const usage = lost > 0 ? withoutWait(measured, report) : measured;
   const serverMillis = usage.serverMillis.reduce((sum, millis) => sum + millis, 0);
   const load = loadOf(usage, report.busiestWorkerMillis, published.busyMillis);
   return {
@@ -124,8 +125,15 @@ export function runOf(report: FleetReport, usage: Usage, published: Published): 
     counts: { expected, received, lost, twice, outOfOrder, dropped },
     load,
     limitedBy: limitedBy(load),
+    publisherLate: published.lateP99,
     timeline: report.timeline,
   };
+}
+
+/** The time in which there were deliveries: to wait for those that are lost must not make a server look idle. */
+function withoutWait(usage: Usage, { timeline }: FleetReport): Usage {
+  const last = timeline.findLast(({ deliveries }) => deliveries > 0);
+  return last === undefined ? usage : { ...usage, seconds: Math.min(usage.seconds, WARM_UP_SECONDS + last.at + 1) };
 }
 
 function planOf(steady: Steady, { servers }: Bed, signals: number): FleetPlan {
@@ -161,6 +169,11 @@ async function loopDelay({ servers }: Bed): Promise<{ loopDelayP999?: number }> 
 
 /** What a scenario does where the user did not say. */
 export type Defaults = Partial<Omit<Steady, 'workers' | 'samples'>>;
+
+/** Settings for a scenario in which every client gets everything. */
+export function withoutTopics({ topics: _topics, ...settings }: Settings): Settings {
+  return settings;
+}
 
 /** The stream that the user asked for, with a scenario's own defaults. */
 export function steadyOf(settings: Settings, defaults: Defaults = {}): Steady {

@@ -13,6 +13,7 @@ import {
   samplesOf,
   settingsOf,
   steadyOf,
+  withoutTopics,
   withFleet,
 } from './steady.js';
 
@@ -79,7 +80,7 @@ export const storm: Scenario = {
   title: 'a pod of several is killed (SIGKILL): time until every client is back and has everything it missed',
   async run(settings, progress) {
     const { runs = 3 } = settings;
-    const steady = steadyOf(settings, { clients: 2000, pods: 3 });
+    const steady = steadyOf(withoutTopics(settings), { clients: 2000, pods: 3 });
     const { names, notes } = rowsOf(settings, ALL_ROWS, ['stock-uws']);
     progress.steps(names.length * runs);
     const returned = new Map<string, { reconnected: number; recovered: number }>();

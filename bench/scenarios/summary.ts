@@ -79,6 +79,10 @@ export function spreadFigures(encoded: string): Partial<Record<'spreadP50' | 'sp
   return { spreadP50: p50, spreadP99: p99 };
 }
 
+/** A publisher that is later than both of these is worth a word: ms, and the share of the latency that it makes up. */
+const LATE_MS = 2;
+const LATE_SHARE = 0.1;
+
 /** Why a row is not clean, in whole sentences. */
 export function marksOf(runs: readonly Run[]): string[] {
   const marks: string[] = [];
@@ -87,6 +91,15 @@ export function marksOf(runs: readonly Run[]): string[] {
     marks.push(
       `The load generator was busy (${generator.toFixed(2)} of a core), so it may have limited what was measured.`,
     );
+  }
+  const late = Math.max(
+    0,
+    ...runs.map(({ publisherLate = 0, figures: { p99 = 0 } }) =>
+      publisherLate > LATE_SHARE * p99 ? publisherLate : 0,
+    ),
+  );
+  if (late > LATE_MS) {
+    marks.push(`The publisher was late by ${late.toFixed(1)} ms (p99), which is in the latencies.`);
   }
   const sum = (key: keyof Counts): number => runs.reduce((total, { counts }) => total + (counts?.[key] ?? 0), 0);
   for (const [key, text] of [

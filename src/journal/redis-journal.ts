@@ -153,7 +153,9 @@ export class RedisJournal implements Journal, OnceJournal {
   }
 
   async appendOnce(messages: readonly FeedMessage[], once: IdempotencyKey): Promise<AppendedOnce> {
-    const [outcome, epoch, first] = await this.#append(this.#timedNames(messages), '', 0, once);
+    const named = this.#timedNames(messages);
+    const [outcome, epoch, first] = await this.#append(named, '', 0, once);
+    if (outcome !== 'OK') for (const { id } of named) this.#timed.delete(id);
     if (outcome === 'OTHER') return { outcome: 'conflict' };
     if (epoch === undefined) throw new AppendError('Redis was too late to take the messages');
     return { outcome: outcome === 'AGAIN' ? 'repeated' : 'appended', offsets: places(messages, epoch, first) };

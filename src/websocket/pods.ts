@@ -1,3 +1,4 @@
+import { within } from '../deadline.js';
 import type { FeedServer, FeedSocket } from './feed-socket.js';
 
 /** Names between pods; no client can send these. */
@@ -12,6 +13,15 @@ export interface Target {
   readonly reconnect: boolean;
 }
 
+/** The pods beside this one. */
+export interface OtherPods {
+  /** Whether they can be asked now. */
+  reachable(): boolean;
+}
+
+/** Longer than the adapter waits for a pod that does not answer, which then says so itself. */
+const ANSWER_LIMIT_MS = 6000;
+
 /** The Socket.IO room of everybody that is the same user. */
 export function roomOfUser(user: string): string {
   return `user:${user}`;
@@ -20,16 +30,16 @@ export function roomOfUser(user: string): string {
 /** Asks all pods, through the Socket.IO adapter. */
 export class PodCalls {
   readonly #sio: FeedServer;
-  readonly #isAlone: boolean;
+  readonly #others: OtherPods | undefined;
   readonly #describe: () => object;
 
   /**
-   * @param isAlone - there is no Redis, and so no other pod
+   * @param others - unset where there is no Redis, and so no other pod
    * @param describe - what this pod says of itself; JSON
    */
-  constructor(sio: FeedServer, isAlone: boolean, describe: () => object) {
+  constructor(sio: FeedServer, others: OtherPods | undefined, describe: () => object) {
     this.#sio = sio;
-    this.#isAlone = isAlone;
+    this.#others = others;
     this.#describe = describe;
     sio.on(INFO, (answer: (info: object) => void) => answer(describe()));
     sio.on(DISCONNECT, (target: Target, answer: (count: number) => void) => answer(this.#disconnectHere(target)));
@@ -37,15 +47,22 @@ export class PodCalls {
 
   /** What every pod says of itself, this one first. @throws when one of them does not answer */
   async info(): Promise<readonly object[]> {
-    const others = this.#isAlone ? [] : ((await this.#sio.serverSideEmitWithAck(INFO)) as object[]);
+    const others = (await this.#ask(() => this.#sio.serverSideEmitWithAck(INFO))) as object[];
     return [this.#describe(), ...others];
   }
 
   /** @returns how many clients were disconnected. @throws when a pod does not answer */
   async disconnect(target: Target): Promise<number> {
     const here = this.#disconnectHere(target);
-    const others = this.#isAlone ? [] : ((await this.#sio.serverSideEmitWithAck(DISCONNECT, target)) as number[]);
+    const others = (await this.#ask(() => this.#sio.serverSideEmitWithAck(DISCONNECT, target))) as number[];
     return others.reduce((sum, count) => sum + count, here);
+  }
+
+  /** The answers of the other pods. The adapter itself never answers when Redis refuses to carry the question. */
+  async #ask(question: () => Promise<unknown[]>): Promise<unknown[]> {
+    if (this.#others === undefined) return [];
+    if (!this.#others.reachable()) throw new Error('the link to Redis is lost');
+    return within(ANSWER_LIMIT_MS, 'asking the other pods', question());
   }
 
   #disconnectHere({ user, sid, reconnect }: Target): number {

@@ -24,7 +24,7 @@ import { useLeanSockets } from './lean-socket.js';
 import { ConnectionLimits, type ConnectionLimitsOptions } from './limits.js';
 import type { MemoryPressure } from './memory-pressure.js';
 import { OriginPolicy } from './origin.js';
-import { PodCalls, roomOfUser } from './pods.js';
+import { type OtherPods, PodCalls, roomOfUser } from './pods.js';
 import { Recovery } from './recovery.js';
 import { replay } from './replay.js';
 import { Rooms } from './rooms.js';
@@ -77,6 +77,8 @@ export interface WebSocketManagerOptions extends EngineOptions {
   readonly memory: MemoryPressure;
   /** What this pod tells of itself; JSON. */
   readonly describe: () => object;
+  /** Unset: there are none. */
+  readonly otherPods?: OtherPods;
   readonly connectTimeout: number;
   /** Unset: Socket.IO's adapter in memory. */
   readonly adapter?: AdapterFactory;
@@ -159,7 +161,7 @@ export class WebSocketManager {
       // The journal decides how long a client may be away. Middlewares must run: else recovery walks around them.
       connectionStateRecovery: { skipMiddlewares: false },
     });
-    this.pods = new PodCalls(this.sio, options.adapter === undefined, options.describe);
+    this.pods = new PodCalls(this.sio, options.otherPods, options.describe);
     const origins = new OriginPolicy(options.corsOrigins);
     const addresses = new ClientAddress(options.trustProxy);
     const limits = new ConnectionLimits(options.limits, addresses, options.memory, () => this.connections);

@@ -124,3 +124,14 @@ test('while a pod does not answer, the others are told and the caller knows', as
   expect(((await answer.json()) as { code: string }).code).toBe('pods_unreachable');
   expect(client.disconnects).toEqual(['io server disconnect']);
 });
+
+test('while Redis is away the caller knows, at once or when the answers are due', async () => {
+  const redis = await RedisServer.start(cleanup);
+  const pod = await Pod.start(cleanup, { REDIS_URL: redis.url });
+  await redis.kill();
+  const answers = await Promise.all([fetch(`${pod.adminUrl}/v1/info`), pod.post('/v1/disconnect', { sid: 'nobody' })]);
+  await pod.notReady('redis');
+  answers.push(await fetch(`${pod.adminUrl}/v1/info`), await pod.post('/v1/disconnect', { sid: 'nobody' }));
+  expect(answers.map(({ status }) => status)).toEqual([503, 503, 503, 503]);
+  expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
+});

@@ -218,7 +218,7 @@ test('a pod that stops closes its WebSocket clients', async () => {
   const client = await welcomed(pod);
   expect(await pod.child.kill('SIGTERM')).toBe(0);
   expect(client.closed).toBe(true);
-  expect(await firstReasons(pod)).toEqual(['server shutting down']);
+  expect(await firstReasons(pod)).toEqual(['drained']);
 });
 
 test('CONNECT, welcome and the newest statuses leave in one piece', async () => {

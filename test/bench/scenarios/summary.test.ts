@@ -124,6 +124,12 @@ describe('a row is marked', () => {
     expect(marksOf([{ figures: { max: 1 } }, { figures: { max: 9 } }, { figures: { max: 5 } }])).toEqual([]);
   });
 
+  test('when the publisher was late, by more than a little of what was measured', () => {
+    const late = (publisherLate: number): Run[] => runs(100, 100, 100).map((run) => ({ ...run, publisherLate }));
+    expect(marksOf(late(9))).toEqual([]);
+    expect(marksOf(late(11))).toEqual(['The publisher was late by 11.0 ms (p99), which is in the latencies.']);
+  });
+
   test('when there are fewer than three runs, and when a run failed', () => {
     expect(marksOf(runs(10))).toEqual(['There was 1 run; 3 are needed to trust a median.']);
     expect(rowOf('raw', runs(10, 10), ['Run 2 failed: it ended.']).marks).toEqual([
