@@ -1,6 +1,7 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import { REFUSALS, type RefusalCode } from '../errors.js';
 import type { ConnectionLimits } from './limits.js';
+import { forwardedFor } from './handshake.js';
 import type { OriginPolicy } from './origin.js';
 
 const STATUS_TEXT = { 403: 'Forbidden', 429: 'Too Many Requests', 503: 'Service Unavailable' } as const;
@@ -55,7 +56,7 @@ export class Admission {
     if (this.stopping) return 'stopping';
     return limits.refusal(
       () => Buffer.from(res.getRemoteAddressAsText()).toString(),
-      () => req.getHeader('x-forwarded-for'),
+      () => forwardedFor(req),
     );
   }
 }

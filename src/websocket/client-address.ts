@@ -23,6 +23,11 @@ function countedAs(address: string): string {
   return `${a}:${b}:${c}:${d}::/64`;
 }
 
+/** Whether a text is an IP address; one with a zone (`fe80::1%eth0`) means something to one machine only. */
+function isAddress(text: string): boolean {
+  return isIPv4(text) || (isIPv6(text) && !text.includes('%'));
+}
+
 /** Finds out where a client is, through the proxies that may be believed (`TRUST_PROXY`) and through no other. */
 export class ClientAddress {
   readonly #trusts: ((address: string, hop: number) => boolean) | undefined;
@@ -43,6 +48,6 @@ export class ClientAddress {
     const request = { headers: { 'x-forwarded-for': forwarded }, socket: { remoteAddress: remote } };
     const address = proxyAddress(request as unknown as IncomingMessage, this.#trusts);
     // What a proxy wrote that is no address would give its sender a name of its own for every request.
-    return countedAs(isIPv4(address) || isIPv6(address) ? address : remote);
+    return countedAs(isAddress(address) ? address : remote);
   }
 }

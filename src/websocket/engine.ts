@@ -2,7 +2,7 @@ import { type Socket as Connection, uServer } from 'engine.io';
 import type { HttpRequest, HttpResponse, WebSocket, WebSocketBehavior } from 'uWebSockets.js';
 import type { RoutedApp } from '../uws.js';
 import type { Admission } from './admission.js';
-import { SOCKET_PATH } from './handshake.js';
+import { SOCKET_PATH, forwardedFor } from './handshake.js';
 import { MAX_CONNECTS } from './lean-client.js';
 import { LeanConnection } from './lean-connection.js';
 import { type LeanHandlers, LeanServer } from './lean-server.js';
@@ -74,6 +74,35 @@ function limitConnects(connection: Connection): void {
 const WEBSOCKET_HEADERS = ['sec-websocket-key', 'sec-websocket-protocol', 'sec-websocket-extensions'] as const;
 type Headers = [key: string, protocol: string, extensions: string];
 
+/**
+ * Whether a request for a WebSocket says that it is long-polling. engine.io believes it, and then takes the WebSocket for
+ * a polling request, which ends the process.
+ */
+function asksForPolling(req: HttpRequest): boolean {
+  return new URLSearchParams(req.getQuery()).getAll('transport').at(-1) === 'polling';
+}
+
+/** Has engine.io keep all lines of `X-Forwarded-For` as one; of a header that comes more than once it keeps the last. */
+function joinForwarded(server: uServer): void {
+  const inside = server as unknown as {
+    prepare(req: HttpRequest & { headers: Record<string, string> }, res: HttpResponse): void;
+  };
+  const prepare = inside.prepare.bind(server);
+  inside.prepare = (req, res) => {
+    prepare(req, res);
+    const forwarded = forwardedFor(req);
+    if (forwarded !== '') req.headers['x-forwarded-for'] = forwarded;
+  };
+}
+
+/** As engine.io answers what it does not understand. */
+function answerBadRequest(res: HttpResponse): void {
+  res.cork(() => {
+    res.writeStatus('400 Bad Request').writeHeader('Content-Type', 'application/json');
+    res.end('{"code":3,"message":"Bad request"}');
+  });
+}
+
 /** uWebSockets.js takes 8 to 960 seconds, or 0 for never. */
 function idleTimeout({ pingInterval, pingTimeout }: EngineOptions): number {
   const heartbeat = Math.ceil((pingInterval + pingTimeout) / 1000) + 8;
@@ -121,6 +150,7 @@ export class FeedEngine {
       httpCompression: false,
     };
     this.server = new EngineServer(engineOptions);
+    joinForwarded(this.server);
     if (options.transports.includes('websocket')) {
       const count = (change: number): unknown => (this.server.clientsCount += change);
       this.server.lean = new LeanServer(options, count, lean);
@@ -217,7 +247,8 @@ export class FeedEngine {
         if (!admission.admit(res, req)) return;
         const connection = lean?.accept(req);
         if (connection === undefined) {
-          void behavior.upgrade?.(res, req, context);
+          if (asksForPolling(req)) answerBadRequest(res);
+          else void behavior.upgrade?.(res, req, context);
           return;
         }
         const [key, protocol, extensions] = WEBSOCKET_HEADERS.map((name) => req.getHeader(name)) as Headers;

@@ -63,7 +63,10 @@ export class FloodGuard {
       if (kind !== undefined) cut(kind);
     });
     connection.on('upgrading', () => {
-      if (++probes === MAX_PROBES) cut('probes');
+      if (++probes !== MAX_PROBES) return;
+      this.#onFlood(connection, 'probes');
+      // Not inside this event: engine.io starts a timer for the probe right after it, and nothing would end that.
+      process.nextTick(() => connection.close(true));
     });
   }
 

@@ -13,6 +13,19 @@ export interface HandshakeRequest {
 /** Where clients ask for everything. */
 export const SOCKET_PATH = '/socket.io/';
 
+/**
+ * The header `X-Forwarded-For`, all lines of it as one (RFC 9110, 5.3): a proxy may add a line of its own to one that the
+ * client has made up.
+ */
+export function forwardedFor(req: HttpRequest): string {
+  if (req.getHeader('x-forwarded-for') === '') return '';
+  const lines: string[] = [];
+  req.forEach((name, value) => {
+    if (name === 'x-forwarded-for') lines.push(value);
+  });
+  return lines.join(', ');
+}
+
 /** Headers that middlewares may look at, until the client is connected. Reading one costs time on every connect. */
 const KEPT_HEADERS = ['authorization', 'cookie', 'host', 'origin', 'user-agent', 'x-forwarded-for'] as const;
 
@@ -41,7 +54,7 @@ export function readHandshake(req: HttpRequest): HandshakeRequest | undefined {
   }
   const headers: Record<string, string> = {};
   for (const name of KEPT_HEADERS) {
-    const value = req.getHeader(name);
+    const value = name === 'x-forwarded-for' ? forwardedFor(req) : req.getHeader(name);
     if (value !== '') headers[name] = value;
   }
   if (headers['origin'] !== undefined && !HEADER_VALUE.test(headers['origin'])) return undefined;

@@ -36,6 +36,17 @@ const PONG = 0x33;
 /** Always writable: uWebSockets.js buffers, and cuts who does not read. */
 const TRANSPORT = Object.freeze({ name: 'websocket', writable: true });
 
+/** How long a client that was cut may take to read what waits for it. */
+const LINGER_MS = 5000;
+
+function closeNow(native: WebSocket<unknown>): void {
+  try {
+    native.close();
+  } catch {
+    // It is closed already: uWebSockets.js throws for a socket that is gone.
+  }
+}
+
 /**
  * An Engine.IO v4 session that began on a WebSocket: in place of engine.io's socket and transport, which together keep
  * several kilobytes for each client. It behaves as they do to Socket.IO and to handlers; one with no listeners keeps no
@@ -115,7 +126,8 @@ export class LeanConnection implements Beating, Sender {
   /** Sends a message; a string, or bytes. */
   write(data: string | Uint8Array, options?: WriteOptions, callback?: (transport: unknown) => void): this {
     const native = this.#native;
-    if (native === undefined) return this;
+    // One that has lost a message is about to be cut, and must not get an offset beyond that.
+    if (native === undefined || this.isSlow) return this;
     const events = this.#events;
     events?.emit('packetCreate', { type: 'message', options, data });
     if (typeof data === 'string') native.send(options?.wsPreEncoded ?? `4${data}`);
@@ -226,15 +238,23 @@ export class LeanConnection implements Beating, Sender {
   #end(reason: string, description?: Error): void {
     const native = this.#native;
     if (native === undefined) return;
-    this.#finish(reason, description);
-    native.end();
+    try {
+      this.#finish(reason, description);
+    } finally {
+      // A client that reads byte by byte could keep what waits for it for as long as it likes.
+      if (native.getBufferedAmount() > 0) setTimeout(() => closeNow(native), LINGER_MS).unref();
+      native.end();
+    }
   }
 
   #finish(reason: string, description?: Error): void {
     if (this.#native === undefined) return;
     this.#native = undefined;
     this.#owner.closed(this);
-    this.receiver?.onClose(reason, description);
-    this.#events?.emit('close', reason, description);
+    try {
+      this.receiver?.onClose(reason, description);
+    } finally {
+      this.#events?.emit('close', reason, description);
+    }
   }
 }

@@ -272,6 +272,20 @@ describe('a handshake that is not one is answered as engine.io answers it', () =
     expect(await client.take('}')).toContain('"Transport unknown"');
   });
 
+  test('a WebSocket that says that it is long-polling is refused, and the pod lives', async () => {
+    const pod = await Pod.start(cleanup);
+    const polling = await raw(pod);
+    const sid = await polling.handshake();
+    for (const session of [`&sid=${sid}`, '', '&sid=none', `&transport=websocket&sid=${sid}&transport=polling`]) {
+      const client = await raw(pod);
+      await client.send(RawClient.upgrade().replace('transport=websocket', `transport=polling${session}`));
+      await client.take('HTTP/1.1 400 Bad Request');
+      await client.send(frame('2probe'));
+    }
+    expect((await fetch(`${pod.adminUrl}/healthz`)).status).toBe(200);
+    expect(pod.faults()).toEqual([]);
+  });
+
   test('the session of a WebSocket client can not be used over HTTP', async () => {
     const pod = await Pod.start(cleanup);
     const { open } = await opened(pod);

@@ -113,6 +113,28 @@ test.each([
   expect(answers).toEqual([200, 200, 200, 429, 429]);
 });
 
+test('a proxy that adds a line of its own is heard beside the line that the client made up', async () => {
+  const pod = await Pod.start(cleanup, { MAX_CONNECTIONS_PER_IP: '1', TRUST_PROXY: '1' });
+  const answers: string[] = [];
+  for (const [i, transport] of (['websocket', 'polling', 'websocket', 'polling'] as const).entries()) {
+    const client = await RawClient.connect(pod.port);
+    cleanup.add(client, () => client.socket.destroy());
+    const request = transport === 'websocket' ? RawClient.upgrade() : RawClient.request('GET', 'transport=polling');
+    const lines = `x-forwarded-for: 198.51.100.${i}\r\nX-Forwarded-For: 192.0.2.1\r\n`;
+    await client.send(request.replace('\r\n\r\n', `\r\n${lines}\r\n`));
+    answers.push((await client.take('\r\n')).trim());
+  }
+  expect(answers.map((answer) => answer.split(' ')[1])).toEqual(['101', '429', '429', '429']);
+});
+
+test('an address with a zone, which no other machine knows, ends nothing and is nobody', async () => {
+  const pod = await Pod.start(cleanup, { MAX_CONNECTIONS_PER_IP: '1', TRUST_PROXY: '1' });
+  const answers = [];
+  for (const address of ['fe80::1%a', 'fe80::1%eth0', '::1%', '%'])
+    answers.push((await ask(pod, 'polling', address)).status);
+  expect(answers).toEqual([200, 429, 429, 429]);
+});
+
 test('with hops trusted, the address is the one that the outermost trusted proxy saw', async () => {
   const pod = await Pod.start(cleanup, { MAX_CONNECTIONS_PER_IP: '1', TRUST_PROXY: '2' });
   expect((await ask(pod, 'polling', 'made-up, 192.0.2.1, 10.0.0.1')).status).toBe(200);

@@ -92,6 +92,10 @@ describe('the sum of runs', () => {
   });
 });
 
+function late(publisherLate: number): Run[] {
+  return runs(100, 100, 100).map((run) => ({ ...run, publisherLate }));
+}
+
 describe('a row is marked', () => {
   test('not at all when three clean runs agree', () => {
     expect(marksOf(runs(10, 11, 12))).toEqual([]);
@@ -125,7 +129,6 @@ describe('a row is marked', () => {
   });
 
   test('when the publisher was late, by more than a little of what was measured', () => {
-    const late = (publisherLate: number): Run[] => runs(100, 100, 100).map((run) => ({ ...run, publisherLate }));
     expect(marksOf(late(9))).toEqual([]);
     expect(marksOf(late(11))).toEqual(['The publisher was late by 11.0 ms (p99), which is in the latencies.']);
   });
