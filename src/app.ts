@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { TemplatedApp } from 'uWebSockets.js';
@@ -15,8 +14,7 @@ import { CertificateWatch } from './certificate.js';
 import type { Config } from './config.js';
 import type { FeedMessage } from './contract/decode.js';
 import { formatOffset } from './contract/offset.js';
-import { within } from './deadline.js';
-import { Problem, messageOf } from './errors.js';
+import { Problem } from './errors.js';
 import { Fanout } from './fanout/fanout.js';
 import { encodeEntry } from './fanout/packet.js';
 import { listen } from './http-listener.js';
@@ -31,38 +29,19 @@ import {
 import { MemoryJournal } from './journal/memory-journal.js';
 import { PublicApp } from './public-app.js';
 import { describeRedis } from './redis/url.js';
+import { type StopStep, takeSteps } from './stop.js';
 import { type Uws, uwsVersion } from './uws.js';
+import { version } from './version.js';
 import type { FeedServer } from './websocket/feed-socket.js';
 import { MemoryPressure } from './websocket/memory-pressure.js';
 import { MemoryTopicStore } from './websocket/topic-store.js';
 import { WebSocketManager } from './websocket/websocket-manager.js';
-
-/**
- * Each step of a stop gets at most this long, beside the time that it is meant to take, so that all of them together end
- * within Kubernetes's patience.
- */
-const STOP_STEP_MS = 1000;
-
-/** One step of a stop; `takes` is how long it is meant to take, in ms. */
-interface StopStep {
-  readonly name: string;
-  readonly takes?: number;
-  readonly run: () => unknown;
-}
 
 /** Beyond the time that the drain is spread over: the last clients need a moment to hear of it. */
 const DRAIN_END_MS = 2500;
 
 /** How often clients with topics are told where the journal is. */
 const CHECKPOINT_MS = 10_000;
-
-/** Version of this package. */
-export function version(): string {
-  const { version: text } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
-  return text;
-}
 
 /**
  * The gateway: builds every part and connects them. The only place that knows them all.
@@ -218,7 +197,7 @@ export class App {
     return this.#stopping;
   }
 
-  async #stop(): Promise<void> {
+  #stop(): Promise<void> {
     this.#state = 'stopping';
     this.#memory.close();
     this.#certificate?.stop();
@@ -239,13 +218,7 @@ export class App {
       // The admin port goes last: health checks should see "draining", not a closed port.
       { name: 'close the admin app', run: () => this.#adminApp.close() },
     ];
-    for (const { name, takes = 0, run } of steps) {
-      try {
-        await within(takes + STOP_STEP_MS, name, Promise.resolve(run()));
-      } catch (error) {
-        this.#log.warn({ step: name, reason: messageOf(error) }, 'a step of the stop failed; going on');
-      }
-    }
+    return takeSteps(steps, this.#log);
   }
 
   /** Lets a stop, under way or to come, do without its waits: all clients go at once. May be called twice. */

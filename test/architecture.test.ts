@@ -77,7 +77,7 @@ const LEAVES = ['deadline.ts', 'errors.ts'];
 const MAY_IMPORT: Readonly<Record<string, { code: readonly string[]; types?: readonly string[] }>> = {
   'main.ts': { code: ['app.ts', 'banner.ts', 'config.ts', 'log.ts', 'uws.ts'] },
   'app.ts': {
-    code: 'admin/ contract/ dashboard/ fanout/ ingest/ journal/ redis/ websocket/ app-redis.ts banner.ts config.ts certificate.ts http-listener.ts log.ts public-app.ts uws.ts'.split(
+    code: 'admin/ contract/ dashboard/ fanout/ ingest/ journal/ redis/ websocket/ app-redis.ts banner.ts config.ts certificate.ts http-listener.ts log.ts public-app.ts stop.ts uws.ts version.ts'.split(
       ' ',
     ),
   },
@@ -90,6 +90,8 @@ const MAY_IMPORT: Readonly<Record<string, { code: readonly string[]; types?: rea
   'uws.ts': { code: [] },
   'certificate.ts': { code: [] },
   'public-app.ts': { code: ['http-listener.ts'], types: ['uws.ts'] },
+  'stop.ts': { code: [] },
+  'version.ts': { code: [] },
   'http-listener.ts': { code: [], types: ['uws.ts'] },
   'deadline.ts': { code: [] },
   'errors.ts': { code: [] },
