@@ -7,6 +7,8 @@ import { PROGRAMS, type ProgramName } from './programs.js';
 const PROBE_LIMIT_MS = 30_000;
 /** What is kept of a server's error output, in characters. */
 const ERRORS_KEPT = 4000;
+/** How often a server is started that does not get its port. */
+const START_TRIES = 3;
 
 /** How a server is started. */
 export interface StartOptions {
@@ -51,7 +53,18 @@ export class RunningServer {
    *
    * @throws with the end of its error output if it does not come up
    */
-  static async start(name: ProgramName, { redisUrl, env = {}, args = [] }: StartOptions = {}): Promise<RunningServer> {
+  static async start(name: ProgramName, options: StartOptions = {}): Promise<RunningServer> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await RunningServer.#start(name, options);
+      } catch (error) {
+        // A port that was free when it was looked for may be somebody's by now.
+        if (tries === START_TRIES || !/\bPORT\b|_PORT\b/.test((error as Error).message)) throw error;
+      }
+    }
+  }
+
+  static async #start(name: ProgramName, { redisUrl, env = {}, args = [] }: StartOptions): Promise<RunningServer> {
     const { command, args: own } = PROGRAMS[name];
     // Every row is silent: the gateway's log line per connection would be compared with nothing elsewhere. It does not
     // tell its ports then, so it gets them told.
