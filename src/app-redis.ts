@@ -10,6 +10,7 @@ import { subscription } from './ingest/redis-subscription.js';
 import { type OnReject, Rejections } from './ingest/rejections.js';
 import type { JournalListener, StatusEntry } from './journal/journal.js';
 import { RedisJournal, bridgedId, isBridged } from './journal/redis-journal.js';
+import { Script } from './journal/script.js';
 import { type RedisCommands, RedisConnections } from './redis/connections.js';
 import { RedisLink } from './redis/link.js';
 import type { RedisTarget } from './redis/url.js';
@@ -59,7 +60,10 @@ export class RedisParts {
     commands.on('ready', () => this.#linkChanged(true));
     this.adapter = redisAdapter(commands, adapterSubscriber, connections.isCluster, log);
 
-    this.topicStore = new RedisTopicStore(commands, config.redisKeyPrefix);
+    this.topicStore = new RedisTopicStore((source) => {
+      const script = new Script(source);
+      return (keys, args) => script.run(commands, keys, args);
+    }, config.redisKeyPrefix);
 
     const { redisKeyPrefix, signalChannel, statusChannel } = config;
     this.journal = new RedisJournal({

@@ -4,6 +4,7 @@ import type { Adapter } from 'socket.io-adapter';
 import { type Offset, parseOffset } from '../contract/offset.js';
 import type { GapReason, Resolution } from '../journal/journal.js';
 import type { AdapterFactory } from './adapter.js';
+import type { KeptTopics } from './topic-store.js';
 
 /** What a recovered socket carries from the adapter to the connection handler. */
 export interface RecoveredData {
@@ -13,8 +14,8 @@ export interface RecoveredData {
   retry?: true;
   /** Topics that the client had chosen while it was connected. */
   topics?: ReadonlySet<string>;
-  /** Whether {@link topics} were chosen so, and are kept by the client's `pid`. */
-  chosen?: true;
+  /** First generation of this connection, where such {@link topics} are kept by the client's `pid`. */
+  generation?: number;
 }
 
 const PID_SHAPE = /^[\w-]{1,64}$/;
@@ -30,21 +31,21 @@ const REMEMBERED = 10_000;
  */
 export class Recovery {
   readonly #resolve: (offset: Offset) => Promise<Resolution>;
-  readonly #loadTopics: (pid: string) => Promise<readonly string[] | undefined>;
+  readonly #claimTopics: (pid: string) => Promise<KeptTopics | undefined>;
   readonly #onResult: (result: 'recovered' | GapReason | 'retry') => void;
   readonly #refused = new Map<string, GapReason>();
 
   /**
    * @param resolve - as in `Journal.resolve`
-   * @param loadTopics - as in `TopicStore.load`
+   * @param claimTopics - as in `TopicStore.claim`
    */
   constructor(
     resolve: (offset: Offset) => Promise<Resolution>,
-    loadTopics: (pid: string) => Promise<readonly string[] | undefined>,
+    claimTopics: (pid: string) => Promise<KeptTopics | undefined>,
     onResult: (result: 'recovered' | GapReason | 'retry') => void,
   ) {
     this.#resolve = resolve;
-    this.#loadTopics = loadTopics;
+    this.#claimTopics = claimTopics;
     this.#onResult = onResult;
   }
 
@@ -78,16 +79,16 @@ export class Recovery {
     // Both are the client's word: Socket.IO has only checked that they are strings.
     if (offset === undefined || !PID_SHAPE.test(pid)) return null;
     let resolution: Resolution;
-    let topics: readonly string[] | undefined;
+    let kept: KeptTopics | undefined;
     try {
-      [resolution, topics] = await Promise.all([this.#resolve(offset), this.#loadTopics(pid)]);
+      [resolution, kept] = await Promise.all([this.#resolve(offset), this.#claimTopics(pid)]);
     } catch {
       this.#onResult('retry');
       return this.#session(pid, { retry: true });
     }
     this.#onResult(resolution.ok ? 'recovered' : resolution.reason);
     if (resolution.ok) {
-      const chosen = topics === undefined ? {} : { topics: new Set(topics), chosen: true as const };
+      const chosen = kept && { topics: new Set(kept.topics), generation: kept.generation };
       return this.#session(pid, { resume: offset, ...chosen });
     }
     if (this.#refused.size >= REMEMBERED) this.#refused.clear();

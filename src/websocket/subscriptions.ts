@@ -4,19 +4,16 @@ import { roomsOfClient } from '../contract/topics.js';
 import { messageOf } from '../errors.js';
 import { type TopicChoice, chooseTopics } from './entrance.js';
 import type { FeedSocket } from './feed-socket.js';
-import { TOPICS_TTL_MS, type TopicStore } from './topic-store.js';
+import { GENERATIONS, type KeptTopics, type TopicStore } from './topic-store.js';
 
 /** Requests of one client that may wait: for its replay to end, and for the store. */
 const MAX_WAITING = 16;
 
-/** Long before the time to live is over, so that one failed renewal does no harm. */
-const RENEW_MS = TOPICS_TTL_MS / 4;
+/** Often enough that topics live for about their whole time after a pod that could not say goodbye. */
+const RENEW_MS = 3_600_000;
 
 /** Renewals sent in one turn of the loop. */
 const RENEW_BATCH = 500;
-
-/** After these the stock client does not try to recover. */
-const FINAL_REASONS: ReadonlySet<string> = new Set(['client namespace disconnect', 'server namespace disconnect']);
 
 /**
  * Carries out `subscribe`: a client replaces its topics while it is connected.
@@ -30,8 +27,11 @@ export class Subscriptions {
   readonly #checkpoint: () => string;
   readonly #onAnswer: (result: 'ok' | SubscribeErrorCode) => void;
   readonly #log: Logger;
-  /** Topics of the connected clients that have chosen them while connected, by `pid`. */
-  readonly #chosen = new Map<string, readonly string[]>();
+  /**
+   * Topics in force of the connected clients that have chosen them while connected. By connection and not by `pid`: a
+   * dead one that was not noticed yet may have a successor on this pod.
+   */
+  readonly #chosen = new Map<FeedSocket, KeptTopics>();
   readonly #timer: NodeJS.Timeout;
 
   /**
@@ -58,7 +58,13 @@ export class Subscriptions {
    *   after that and not in the middle
    */
   listen(socket: FeedSocket, live: Promise<void> | undefined): void {
-    const { pid } = socket as unknown as { pid: string };
+    // A recovered client comes after one that may choose yet, even where nothing was kept.
+    let { generation = socket.recovered ? GENERATIONS : 0 } = socket.data;
+    const keepInForce = (): void => {
+      const kept = { generation, topics: [...(socket.data.topics ?? [])] };
+      this.#chosen.set(socket, kept);
+      this.#keep(socket, kept);
+    };
     let waiting = 0;
     let last = live;
     socket.on('subscribe', (value, ack) => {
@@ -82,10 +88,15 @@ export class Subscriptions {
       const former = last;
       const carryOut = async (): Promise<void> => {
         await former;
-        const topics = [...choice.topics];
+        if (!socket.connected) return;
+        const kept = { generation: ++generation, topics: [...choice.topics] };
         try {
-          await this.#store.save(pid, topics);
+          await this.#store.save(pidOf(socket), kept);
         } catch (error) {
+          if (!socket.connected) return;
+          // It may have been carried out all the same, or may yet be: what follows goes above it.
+          generation++;
+          keepInForce();
           refuse(
             'unavailable',
             `the topics can not be kept for a reconnect right now (${messageOf(error)}); ask again`,
@@ -93,34 +104,34 @@ export class Subscriptions {
           return;
         }
         if (!socket.connected) return;
-        this.#chosen.set(pid, topics);
+        this.#chosen.set(socket, kept);
         switchTo(socket, choice.topics);
         socket.conn.write(this.#checkpoint());
-        answer({ ok: true, topics });
+        answer({ ok: true, topics: kept.topics });
       };
       waiting++;
       last = carryOut()
         .catch((error: unknown) => this.#log.error({ sid: socket.id, err: error }, 'a subscribe failed'))
         .finally(() => waiting--);
     });
-    socket.on('disconnect', (reason) => {
-      const topics = this.#chosen.get(pid);
-      this.#chosen.delete(pid);
-      if (FINAL_REASONS.has(reason)) {
-        if (topics !== undefined) void this.#store.drop(pid);
-      } else if (topics !== undefined) {
-        this.#keep(pid, topics);
-      }
+    socket.on('disconnect', () => {
+      // What was not answered does not hold, wherever it has got to.
+      if (waiting > 0) generation++;
+      // However it went: the stock client asks for its session even after a `disconnect()` of its own.
+      if (waiting > 0 || this.#chosen.has(socket)) keepInForce();
+      this.#chosen.delete(socket);
     });
     // Chosen on an earlier connection, maybe on another pod: kept alive from here now.
-    if (socket.data.chosen === true) this.#chosen.set(pid, [...(socket.data.topics ?? [])]);
+    if (socket.data.generation !== undefined) {
+      this.#chosen.set(socket, { generation, topics: [...(socket.data.topics ?? [])] });
+    }
   }
 
   /** Keeps the topics of all connected clients for another while: when time passes, or Redis may have lost them. */
   async renew(): Promise<void> {
     let sent = 0;
-    for (const [pid, topics] of this.#chosen) {
-      this.#keep(pid, topics);
+    for (const [socket, kept] of this.#chosen) {
+      this.#keep(socket, kept);
       if (++sent % RENEW_BATCH === 0) await new Promise(setImmediate);
     }
   }
@@ -130,12 +141,17 @@ export class Subscriptions {
     clearInterval(this.#timer);
   }
 
-  #keep(pid: string, topics: readonly string[]): void {
-    this.#store.save(pid, topics).catch((error: unknown) => {
-      // The next renewal, or the return of the link, does it again.
+  #keep(socket: FeedSocket, kept: KeptTopics): void {
+    this.#store.save(pidOf(socket), kept).catch((error: unknown) => {
+      // The next renewal, or the return of the link, does it again, unless the client is on a newer connection.
       this.#log.debug({ reason: messageOf(error) }, 'topics could not be renewed');
     });
   }
+}
+
+/** The secret that the client recovers with. */
+function pidOf(socket: FeedSocket): string {
+  return (socket as unknown as { pid: string }).pid;
 }
 
 function choose(socket: FeedSocket, value: unknown): TopicChoice {

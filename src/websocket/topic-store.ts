@@ -1,27 +1,43 @@
+/** Topics that a client has chosen while connected. */
+export interface KeptTopics {
+  /** Grows with every connection of the client and with every choice on one; see {@link GENERATIONS}. */
+  readonly generation: number;
+  readonly topics: readonly string[];
+}
+
 /**
  * Keeps the topics that clients have chosen while connected, by the secret that Socket.IO's recovery knows them by
  * (`pid`), so that they survive a reconnect.
+ *
+ * A connection whose link is dead may be noticed long after the client has come again, maybe on another pod, and chosen
+ * anew. So what is kept has a generation, and an older one never takes the place of a newer one.
  */
 export interface TopicStore {
   /**
-   * Keeps the topics of a client for {@link TOPICS_TTL_MS}, in place of earlier ones.
+   * Keeps the topics of a client for {@link TOPICS_TTL_MS}, in place of those of the same generation or an older one.
    *
-   * @throws when they can not be kept
+   * @throws when they can not be kept, or newer ones are
    */
-  save(pid: string, topics: readonly string[]): Promise<void>;
+  save(pid: string, kept: KeptTopics): Promise<void>;
 
   /**
-   * @returns `undefined` when nothing is kept
+   * Takes over the topics of a client for a new connection, for {@link TOPICS_TTL_MS} again. Whatever an earlier
+   * connection saves from now on is refused.
+   *
+   * @returns them with the first generation of the new connection, or `undefined` when nothing is kept
    * @throws when nobody can tell
    */
-  load(pid: string): Promise<readonly string[] | undefined>;
-
-  /** Forgets a client that will not recover. MUST NOT reject. */
-  drop(pid: string): Promise<void>;
+  claim(pid: string): Promise<KeptTopics | undefined>;
 }
 
-/** How long topics outlive the last sign of their client. */
-export const TOPICS_TTL_MS = 3_600_000;
+/** Generations of one connection: more than it can choose. A double counts two million connections of them. */
+export const GENERATIONS = 2 ** 32;
+
+/** How long topics outlive the last sign of their client. It should be longer than the journal reaches back. */
+export const TOPICS_TTL_MS = 7 * 24 * 3_600_000;
+
+/** Why a store refuses. */
+export const NEWER_IS_KEPT = 'a newer connection of this client has topics';
 
 /** Characters of topics kept in memory, about; the oldest go first. */
 const MAX_CHARACTERS = 64 * 1024 * 1024;
@@ -29,32 +45,38 @@ const MAX_CHARACTERS = 64 * 1024 * 1024;
 /** Topics kept in this process. */
 export class MemoryTopicStore implements TopicStore {
   // A Map keeps the order of insertion: the oldest come first.
-  readonly #kept = new Map<
-    string,
-    { readonly topics: readonly string[]; readonly size: number; readonly end: number }
-  >();
+  readonly #kept = new Map<string, KeptTopics & { readonly size: number; readonly end: number }>();
   #size = 0;
 
-  save(pid: string, topics: readonly string[]): Promise<void> {
+  save(pid: string, kept: KeptTopics): Promise<void> {
+    if ((this.#find(pid)?.generation ?? 0) > kept.generation) return Promise.reject(new Error(NEWER_IS_KEPT));
+    this.#put(pid, kept);
+    return Promise.resolve();
+  }
+
+  claim(pid: string): Promise<KeptTopics | undefined> {
+    const found = this.#find(pid);
+    if (found === undefined) return Promise.resolve(undefined);
+    const generation = (Math.floor(found.generation / GENERATIONS) + 1) * GENERATIONS;
+    const kept = { generation, topics: found.topics };
+    this.#put(pid, kept);
+    return Promise.resolve(kept);
+  }
+
+  #find(pid: string): KeptTopics | undefined {
+    const found = this.#kept.get(pid);
+    return found !== undefined && found.end > Date.now() ? found : undefined;
+  }
+
+  #put(pid: string, { generation, topics }: KeptTopics): void {
     this.#remove(pid);
     const size = pid.length + topics.reduce((sum, topic) => sum + topic.length, 0);
-    this.#kept.set(pid, { topics, size, end: Date.now() + TOPICS_TTL_MS });
+    this.#kept.set(pid, { generation, topics, size, end: Date.now() + TOPICS_TTL_MS });
     this.#size += size;
     for (const [oldest, { end }] of this.#kept) {
       if (this.#size <= MAX_CHARACTERS && end > Date.now()) break;
       this.#remove(oldest);
     }
-    return Promise.resolve();
-  }
-
-  load(pid: string): Promise<readonly string[] | undefined> {
-    const found = this.#kept.get(pid);
-    return Promise.resolve(found !== undefined && found.end > Date.now() ? found.topics : undefined);
-  }
-
-  drop(pid: string): Promise<void> {
-    this.#remove(pid);
-    return Promise.resolve();
   }
 
   #remove(pid: string): void {

@@ -144,7 +144,7 @@ export class WebSocketManager {
     this.#welcome = { message: options.welcomeMessage };
     this.#recovery = new Recovery(
       (offset) => options.feed.resolve(offset),
-      (pid) => options.topicStore.load(pid),
+      (pid) => options.topicStore.claim(pid),
       (result) => options.events.recovery(result),
     );
     this.#subscriptions = new Subscriptions(

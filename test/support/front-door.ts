@@ -15,7 +15,7 @@ export interface Backend {
 export class FrontDoor {
   readonly #pods: readonly Backend[];
   readonly #server: Server;
-  readonly #pairs = new Set<{ client: Socket; pod: Socket }>();
+  readonly #pairs = new Set<{ client: Socket; pod: Socket; stranded: boolean }>();
   #target: Backend | undefined;
 
   private constructor(pods: readonly Backend[]) {
@@ -48,6 +48,22 @@ export class FrontDoor {
     this.#choose(this.#target);
   }
 
+  /**
+   * Breaks every connection on the client's side alone, as when a phone loses its network: the pods take them for open.
+   *
+   * @returns lets the pods notice
+   */
+  strand(): () => void {
+    const stranded = [...this.#pairs];
+    for (const pair of stranded) {
+      pair.stranded = true;
+      pair.client.resetAndDestroy();
+    }
+    return () => {
+      for (const { pod } of stranded) pod.resetAndDestroy();
+    };
+  }
+
   /** Stops reading what the pod sends: to the pod the client reads no more. */
   pause(): void {
     for (const { pod } of this.#pairs) pod.pause();
@@ -77,9 +93,10 @@ export class FrontDoor {
       return;
     }
     const pod = connect({ host: HOST, port: this.#target.port, noDelay: true });
-    const pair = { client, pod };
+    const pair = { client, pod, stranded: false };
     this.#pairs.add(pair);
     const end = (): void => {
+      if (pair.stranded && !pod.destroyed) return;
       this.#pairs.delete(pair);
       client.destroy();
       pod.destroy();

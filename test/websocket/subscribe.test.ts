@@ -5,6 +5,7 @@ import { FeedClient, Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
 import { RedisServer } from '../support/redis.js';
 import { signal } from '../support/signals.js';
+import { TcpForwarder } from '../support/tcp-forwarder.js';
 import { until } from '../support/until.js';
 
 const cleanup = new Cleanup();
@@ -215,4 +216,78 @@ test('with Redis out of reach a subscribe is refused, nothing changes, and it wo
   await until('to publish', async () => (await pod.post('/v1/signals', signal(1, { symbol: 'A' }))).status === 202);
   await until('the signal of the old topics', () => client.signals.length > 0);
   expect(await subscribe(client, ['B'])).toEqual({ ok: true, topics: ['B'] });
+});
+
+describe.each([
+  ['on the same pod', 1],
+  ['on another pod', 2],
+])('a connection that is dead and not noticed yet, and its successor %s', (_name, count) => {
+  test('share a client whose last choice holds, whatever the old one does later', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const link = await TcpForwarder.open(cleanup, redis.port);
+    const admin = redis.client(cleanup);
+    const pods = await Promise.all(Array.from({ length: count }, () => Pod.start(cleanup, { REDIS_URL: link.url })));
+    const [first, second = first] = pods;
+    if (first === undefined || second === undefined) throw new Error('pods were started');
+    const door = await FrontDoor.open(cleanup, pods);
+    door.use(first);
+    const client = await FeedClient.connect(cleanup, door.url, { transports: ['websocket'] });
+    expect(await subscribe(client, ['A'])).toEqual({ ok: true, topics: ['A'] });
+    door.use(second);
+    const notice = door.strand();
+    await client.welcomed(2);
+    expect(client.socket.recovered).toBe(true);
+    expect(await subscribe(client, ['B'])).toEqual({ ok: true, topics: ['B'] });
+    const [key = ''] = await admin.keys('{gateway}:topics:*');
+    const kept = async (): Promise<boolean> => (await admin.get(key))?.endsWith('["B"]') === true;
+    const renewed = async (): Promise<void> => {
+      await admin.del(key);
+      link.cut();
+      await until('the topics to be kept again', kept);
+    };
+
+    // Both connections renew what they know of.
+    await renewed();
+    const before = await first.metric('gateway_disconnects_total');
+    notice();
+    await until('the old connection to end', async () => (await first.metric('gateway_disconnects_total')) > before);
+    await post(second, 'A', 'B');
+    await got(client, 'B');
+    expect(await kept()).toBe(true);
+    // The new one still does.
+    await renewed();
+
+    door.cut();
+    door.use(second);
+    await client.welcomed(3);
+    expect(client.socket.recovered).toBe(true);
+    await post(second, 'A', 'B@5m');
+    await got(client, 'B', 'B@5m');
+  });
+});
+
+test('topics hold over a reconnect that the client asks for after a disconnect of its own', async () => {
+  const pod = await Pod.start(cleanup);
+  const client = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'], auth: { topics: ['A'] } });
+  expect(await subscribe(client, ['B'])).toEqual({ ok: true, topics: ['B'] });
+  client.socket.disconnect();
+  await post(pod, 'A', 'B@3m');
+  client.socket.connect();
+  await client.welcomed(2);
+  expect(client.socket.recovered).toBe(true);
+  await got(client, 'B@3m');
+});
+
+test('topics of a subscribe that was answered unavailable do not hold, even where they were kept', async () => {
+  const redis = await RedisServer.start(cleanup);
+  const pod = await Pod.start(cleanup, { REDIS_URL: redis.url });
+  const client = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'], auth: { topics: ['A'] } });
+  const admin = redis.client(cleanup);
+  // It takes the command and answers too late.
+  await admin.call('CLIENT', 'PAUSE', '4000', 'WRITE');
+  expect(await subscribe(client, ['B'])).toMatchObject({ ok: false, error: { code: 'unavailable' } });
+  await until('the topics in force to be kept', async () => {
+    const [key] = await admin.keys('{gateway}:topics:*');
+    return key !== undefined && (await admin.get(key))?.endsWith('["A"]') === true;
+  });
 });
