@@ -64,13 +64,16 @@ export class Rooms {
    * @returns clients it was handed to
    */
   publish(rooms: readonly string[], packet: string): number {
-    // Bytes once for all rooms; uWebSockets.js would convert a string in every call.
-    const frame = Buffer.from(MESSAGE + packet);
+    let frame: Buffer | undefined;
     let clients = 0;
     for (const room of rooms) {
       // uWebSockets.js knows the number; counting costs nothing per client.
-      clients += this.#app.numSubscribers(room);
+      const subscribers = this.#app.numSubscribers(room);
+      if (subscribers === 0) continue;
+      // Bytes once for all rooms; uWebSockets.js would convert a string in every call.
+      frame ??= Buffer.from(MESSAGE + packet);
       this.#app.publish(room, frame, false);
+      clients += subscribers;
     }
     for (const member of this.#polling.values()) {
       if (rooms.some((room) => member.rooms.has(room)) && this.#push(member, packet)) clients++;
