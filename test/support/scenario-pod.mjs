@@ -70,7 +70,7 @@ function serve(socket) {
 sio.use((socket, next) => {
   if (socket.handshake.auth.refuse) next(Object.assign(new Error('refused'), { data: { why: 'you asked for it' } }));
   // Later than the CONNECT packet's own turn of the loop.
-  else if (socket.handshake.auth.slow) setTimeout(next, 50);
+  else if (socket.handshake.auth.slow) setTimeout(() => next(), 50);
   else next();
 });
 sio.on('connection', serve);
