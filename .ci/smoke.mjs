@@ -48,7 +48,15 @@ function expectEqual(what, got, wanted) {
 }
 
 const gateway = spawn(process.execPath, [fileURLToPath(new URL('../dist/main.js', import.meta.url))], {
-  env: { PATH: process.env.PATH, HOST, PORT: '0', ADMIN_HOST: HOST, ADMIN_PORT: '0' },
+  env: {
+    PATH: process.env.PATH,
+    HOST,
+    PORT: '0',
+    ADMIN_HOST: HOST,
+    ADMIN_PORT: '0',
+    DRAIN_DELAY_SECONDS: '0',
+    DRAIN_SECONDS: '1',
+  },
   stdio: ['ignore', 'pipe', 'inherit'],
 });
 const exit = once(gateway, 'exit');
