@@ -3,6 +3,7 @@ import { Fleet } from '../load/fleet.js';
 import type { Run } from '../result.js';
 import type { Progress, Scenario, ServerName } from '../scenario.js';
 import { UsageMeter, interleave, loadOf, rowsOf, withServers } from './harness.js';
+import { ALL_ROWS } from './steady-scenario.js';
 import { limitedBy } from './summary.js';
 
 /** Connects before those that are timed, so that the code is compiled. */
@@ -44,7 +45,7 @@ export const connect: Scenario = {
   title: 'connections per second, each from its TCP connect to its welcome',
   async run(settings, progress) {
     const { clients = 5000, runs = 3, workers = 2 } = settings;
-    const { names, notes } = rowsOf(settings, ['raw', 'stock-uws', 'stock-ws', 'python'], ['raw', 'stock-uws']);
+    const { names, notes } = rowsOf(settings, ALL_ROWS, ['raw', 'stock-uws']);
     progress.steps(names.length * runs);
     const rows = await interleave({
       names,

@@ -3,6 +3,7 @@ import { Fleet } from '../load/fleet.js';
 import type { Run } from '../result.js';
 import type { Progress, Scenario, ServerName } from '../scenario.js';
 import { interleave, rowsOf, withServers } from './harness.js';
+import { ALL_ROWS } from './steady-scenario.js';
 
 /** Clients that come and go before, so that what is allocated once does not count. */
 const WARM_UP = 500;
@@ -44,7 +45,7 @@ export const memory: Scenario = {
   title: 'memory of an idle connection, after a garbage collection',
   async run(settings, progress) {
     const { clients = 10_000, runs = 3, workers = 2 } = settings;
-    const { names, notes } = rowsOf(settings, ['raw', 'stock-uws', 'stock-ws', 'python'], ['raw', 'stock-uws']);
+    const { names, notes } = rowsOf(settings, ALL_ROWS, ['raw', 'stock-uws']);
     progress.steps(names.length * runs);
     const rows = await interleave({
       names,

@@ -80,7 +80,7 @@ export const EVERYBODY = `${ROOM_PREFIX}@`;
 export const SELECTIVE = `${ROOM_PREFIX}@@`;
 
 /** The Socket.IO room of the clients that are subscribed to a topic. No topic is made of `@` alone, so it is neither of the above. */
-export function roomOfTopic(topic: string): string {
+function roomOfTopic(topic: string): string {
   return ROOM_PREFIX + topic;
 }
 
