@@ -1,9 +1,12 @@
 import { compile as compileNetworks } from 'proxy-addr';
 import { z } from 'zod';
 import { EXIT, StartError } from './errors.js';
-import { REDIS_URL_TAKES, type RedisTarget, parseRedisUrl } from './redis/url.js';
+import { REDIS_URL_TAKES, type RedisTarget, describeRedis, parseRedisUrl } from './redis/url.js';
 import { type Variable, commaList, file, oneOf, text, wholeNumber } from './variable.js';
 
+const COMPRESSIONS = ['off', 'shared', 'dedicated'] as const;
+/** How WebSocket messages are compressed. */
+export type Compression = (typeof COMPRESSIONS)[number];
 /** The transports a client may use. */
 export type TransportName = 'websocket' | 'polling';
 
@@ -52,9 +55,13 @@ export interface Config {
   readonly signalChannel: string;
   readonly statusChannel: string;
   readonly welcomeMessage: string;
+  /** Whether the public port serves the dashboard at `/`. */
+  readonly dashboard: boolean;
   /** Origins that browsers may come from; `*` alone allows every one. */
   readonly corsOrigins: readonly string[];
   readonly transports: readonly TransportName[];
+  /** How WebSocket messages are compressed (permessage-deflate): not, with one compressor for all, or one for each client. */
+  readonly compression: Compression;
   /** Longest message taken from a producer, in bytes. */
   readonly maxSignalBytes: number;
   /** Entries kept for recovery. */
@@ -122,6 +129,7 @@ const VARIABLES = {
   SIGNAL_CHANNEL: text('new_signal', 'the name of a Pub/Sub channel'),
   STATUS_CHANNEL: text('status_update', 'the name of a Pub/Sub channel'),
   WELCOME_MESSAGE: text('Successfully connected to Quantum Trader Pro real-time feed.', 'a text'),
+  DASHBOARD: oneOf(['on', 'off'], 'on'),
   CORS_ORIGIN: {
     schema: z
       .string()
@@ -141,6 +149,7 @@ const VARIABLES = {
     fallback: 'websocket,polling',
     takes: 'websocket, polling or both, comma-separated',
   } as Variable<TransportName[]>,
+  COMPRESSION: oneOf(COMPRESSIONS, 'off'),
   // 16,000 and not 16,384: uWebSockets.js batches only what stays below 16 KiB with its framing.
   MAX_SIGNAL_BYTES: wholeNumber(64, ONE_MEBIBYTE, 16_000, 'bytes'),
   JOURNAL_MAXLEN: wholeNumber(1, 100_000_000, 100_000, 'entries'),
@@ -263,6 +272,25 @@ function jwtOf(v: Partial<Values>): JwtConfig | undefined {
   return secret === undefined ? undefined : { key: { secret }, issuer, audience };
 }
 
+/** A variable as it is in force, for people; secrets are hidden. */
+export interface Setting {
+  readonly variable: string;
+  /** `undefined` when there is none. */
+  readonly value: string | undefined;
+  readonly isDefault: boolean;
+}
+
+/** What every variable is in an environment that {@link loadConfig} takes. */
+export function settingsOf(env: Readonly<Record<string, string | undefined>>): Setting[] {
+  return Object.entries<Variable<unknown>>(VARIABLES).map(([variable, { fallback, secret }]) => {
+    const set = env[variable];
+    if (set === undefined || set === '') return { variable, value: fallback, isDefault: true };
+    const redis = variable === 'REDIS_URL' ? parseRedisUrl(set) : undefined;
+    const value = redis === undefined ? (secret === true ? '(hidden)' : set) : describeRedis(redis);
+    return { variable, value, isDefault: false };
+  });
+}
+
 /**
  * Reads the environment into a {@link Config}. An empty variable counts as unset.
  *
@@ -296,8 +324,10 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     signalChannel: v.SIGNAL_CHANNEL,
     statusChannel: v.STATUS_CHANNEL,
     welcomeMessage: v.WELCOME_MESSAGE,
+    dashboard: v.DASHBOARD === 'on',
     corsOrigins: v.CORS_ORIGIN,
     transports: v.TRANSPORTS,
+    compression: v.COMPRESSION,
     maxSignalBytes: v.MAX_SIGNAL_BYTES,
     journalMaxlen: v.JOURNAL_MAXLEN,
     maxBackpressure: v.MAX_BACKPRESSURE,

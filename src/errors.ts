@@ -6,6 +6,7 @@ export const PROBLEMS = {
   method_not_allowed: { status: 405, title: 'This path does not take this method' },
   unauthorized: { status: 401, title: 'A valid API key is needed' },
   forbidden: { status: 403, title: 'This caller may not use the publish API' },
+  not_same_machine: { status: 403, title: "Only the dashboard opened on the gateway's own machine may publish here" },
   body_too_large: { status: 413, title: 'The request body is too large' },
   unsupported_media_type: { status: 415, title: 'The body must be application/json' },
   invalid_encoding: { status: 400, title: 'The body is not valid UTF-8' },

@@ -20,8 +20,16 @@ export interface RoutedApp {
   any(pattern: string, handler: (res: uWebSockets.HttpResponse, req: uWebSockets.HttpRequest) => void): unknown;
   options(pattern: string, handler: (res: uWebSockets.HttpResponse, req: uWebSockets.HttpRequest) => void): unknown;
   ws<UserData>(pattern: string, behavior: uWebSockets.WebSocketBehavior<UserData>): unknown;
-  publish(topic: string, message: string | Uint8Array, isBinary: boolean): unknown;
+  publish(topic: string, message: string | Uint8Array, isBinary: boolean, compress?: boolean): unknown;
   numSubscribers(topic: string): number;
+}
+
+/**
+ * What uWebSockets.js calls a way of compressing. The small window is enough to find in a signal what the one before it
+ * had, and a larger one costs each client that much memory.
+ */
+export function compressor(uws: Uws, way: 'off' | 'shared' | 'dedicated'): uWebSockets.CompressOptions {
+  return { off: uws.DISABLED, shared: uws.SHARED_COMPRESSOR, dedicated: uws.DEDICATED_COMPRESSOR_4KB }[way];
 }
 
 /**

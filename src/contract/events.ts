@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { offsetSchema } from './offset.js';
 
 /** Names of the events that go through the journal, which are also the default names of the Pub/Sub channels. */
 export const FEED_EVENTS = ['new_signal', 'status_update'] as const;
@@ -12,41 +13,117 @@ export const MAX_SYMBOL_LENGTH = 64;
 /** Longest `timeframe` accepted, in characters. */
 export const MAX_TIMEFRAME_LENGTH = 16;
 
-/**
- * A name that may stand in a topic. `@` separates symbol and timeframe there and `*` alone means everything, so a symbol
- * with either would name another symbol's topic. Control characters are refused because names are logged.
- */
-// eslint-disable-next-line no-control-regex -- refusing control characters is the point
-export const topicPart = /^(?!\*$)[^@\u0000-\u001f\u007f]+$/;
+/** Longest part of a text from a client that is sent back to it, in characters. */
+export const MAX_ECHO_LENGTH = 64;
+
+/** `@` separates symbol and timeframe in a topic. Control characters are refused because names are logged. */
+const NAME_CHARACTER = String.raw`[^@\u0000-\u001f\u007f]`;
+
+/** A name that may stand in a topic. `*` alone means everything, so a symbol of that name would be everybody's topic. */
+const topicPart = new RegExp(String.raw`^(?!\*$)${NAME_CHARACTER}+$`);
+
+/** What a client may subscribe to: `*`, a symbol, or a symbol in one timeframe. Characters are code points, as zod and JSON Schema count. */
+export const TOPIC_SHAPE = new RegExp(
+  String.raw`^(?:\*|(?!\*(?:@|$))${NAME_CHARACTER}{1,${MAX_SYMBOL_LENGTH}}(?:@(?!\*$)${NAME_CHARACTER}{1,${MAX_TIMEFRAME_LENGTH}})?)$`,
+  'u',
+);
+
+/** A topic of {@link TOPIC_SHAPE}. */
+export const topicSchema = z.string().regex(TOPIC_SHAPE).describe('`*` (every signal), `BTC/USDT`, or `BTC/USDT@1m`.');
+
+/** For the published contract: what {@link signalSchema} takes as a timestamp, in one expression. */
+const UTC_INSTANT = String.raw`^(?=.*(?:Z|\+00:00)$)${z.core.regexes.datetime({ offset: true }).source.slice(1)}`;
 
 /**
  * A trading signal. Fields that are not named here pass through untouched.
  *
  * The schema is the one source of the type {@link Signal}, of the validator and of the published contract.
  */
-export const signalSchema = z.looseObject({
-  /** What made the signal, for example `QUANTUM_CIPHER`. */
-  type: z.string().min(1),
-  signal: z.enum(['BUY', 'SELL']),
-  /** In the quote currency of the symbol; finite and not negative. */
-  price: z.number().nonnegative(),
-  /** For example `BTC/USDT`. */
-  symbol: z.string().min(1).max(MAX_SYMBOL_LENGTH).regex(topicPart, 'has a character that a topic can not carry'),
-  /** For example `1m`. */
-  timeframe: z.string().min(1).max(MAX_TIMEFRAME_LENGTH).regex(topicPart, 'has a character that a topic can not carry'),
-  /** ISO 8601 instant in UTC: ends in `Z` or `+00:00`. */
-  timestamp: z.iso
-    .datetime({ offset: true })
-    .refine((value) => value.endsWith('Z') || value.endsWith('+00:00'), { error: 'is not in UTC' }),
-});
+export const signalSchema = z
+  .looseObject({
+    type: z.string().min(1).describe('What made the signal, for example `QUANTUM_CIPHER`.'),
+    signal: z.enum(['BUY', 'SELL']),
+    price: z
+      .number()
+      .nonnegative()
+      .describe(
+        'In the quote currency of the symbol; a number that an IEEE 754 double can hold, so less than 1.8e308.',
+      ),
+    symbol: z
+      .string()
+      .min(1)
+      .max(MAX_SYMBOL_LENGTH)
+      .regex(topicPart, 'has a character that a topic can not carry')
+      .describe('For example `BTC/USDT`.'),
+    timeframe: z
+      .string()
+      .min(1)
+      .max(MAX_TIMEFRAME_LENGTH)
+      .regex(topicPart, 'has a character that a topic can not carry')
+      .describe('For example `1m`.'),
+    timestamp: z.iso
+      .datetime({ offset: true })
+      .refine((value) => value.endsWith('Z') || value.endsWith('+00:00'), { error: 'is not in UTC' })
+      .meta({ pattern: UTC_INSTANT, description: 'ISO 8601 instant in UTC: ends in `Z` or `+00:00`.' }),
+  })
+  .describe('A trading signal. Fields that are not named here pass through untouched.');
 
 /** The state of a service, as shown to every client. Fields that are not named here pass through untouched. */
-export const statusSchema = z.looseObject({
-  /** For example `SignalMonitorWorker`. */
-  service: z.string().min(1),
-  status: z.enum(['active', 'degraded', 'offline']),
-  message: z.string(),
-});
+export const statusSchema = z
+  .looseObject({
+    service: z.string().min(1).describe('For example `SignalMonitorWorker`; `gateway` is the gateway itself.'),
+    status: z.enum(['active', 'degraded', 'offline']),
+    message: z.string().describe('For a person.'),
+  })
+  .describe('The state of a service. Fields that are not named here pass through untouched.');
+
+/** First argument of `welcome`. */
+export const welcomeSchema = z.object({ message: z.string().describe('`WELCOME_MESSAGE` of the configuration.') });
+
+/** First argument of `gap`: what lies between two places is lost to this client. */
+export const gapSchema = z
+  .object({
+    reason: z
+      .enum(['expired', 'epoch'])
+      .describe('`expired`: too old, no longer kept. `epoch`: the journal it was in is lost.'),
+    requested: z
+      .string()
+      .max(MAX_ECHO_LENGTH)
+      .describe('The offset that the client came with, or, where that is none, the beginning of what it came with.'),
+    resumed: offsetSchema,
+  })
+  .describe('What lies between two places of the journal is lost to this client; it goes on after `resumed`.');
+
+/** Why topics can not be had. The first three also refuse a connection, as `data.code` of its `connect_error`. */
+export const SUBSCRIBE_ERRORS = {
+  invalid_topics: 'not an array of topics',
+  too_many_topics: 'more than a client may have',
+  topics_not_allowed: "the client's token does not allow one of them",
+  busy: 'earlier requests of this client are still under way',
+  unavailable: 'they can not be kept for a reconnect right now; to be asked for again',
+} as const satisfies Record<string, string>;
+
+/** A stable code of {@link SUBSCRIBE_ERRORS}. */
+export type SubscribeErrorCode = keyof typeof SUBSCRIBE_ERRORS;
+
+const subscribeErrorCodeSchema = z.enum(Object.keys(SUBSCRIBE_ERRORS) as SubscribeErrorCode[]);
+
+/** What a client gets when it has asked for topics; {@link ClientToServerEvents}. */
+export const subscribeAnswerSchema = z.discriminatedUnion('ok', [
+  z
+    .object({
+      ok: z.literal(true),
+      topics: z.array(topicSchema).readonly().describe('In force; without those that another one covers.'),
+    })
+    .readonly(),
+  z
+    .object({
+      ok: z.literal(false),
+      error: z.object({ code: subscribeErrorCodeSchema, message: z.string().describe('For a person.') }).readonly(),
+    })
+    .describe('Nothing has changed.')
+    .readonly(),
+]);
 
 /** Payload of `new_signal`. */
 export type Signal = z.infer<typeof signalSchema>;
@@ -55,39 +132,13 @@ export type Signal = z.infer<typeof signalSchema>;
 export type StatusUpdate = z.infer<typeof statusSchema>;
 
 /** First argument of `welcome`. */
-export interface Welcome {
-  readonly message: string;
-}
+export type Welcome = Readonly<z.infer<typeof welcomeSchema>>;
 
 /** First argument of `gap`: what lies between two places is lost to this client. */
-export interface Gap {
-  /** `expired`: too old, no longer kept. `epoch`: the journal it was in is lost. */
-  readonly reason: 'expired' | 'epoch';
-  /** The offset that the client came with. */
-  readonly requested: string;
-  /** The offset after which it goes on. */
-  readonly resumed: string;
-}
+export type Gap = Readonly<z.infer<typeof gapSchema>>;
 
 /** What a client gets when it has asked for topics; {@link ClientToServerEvents}. */
-export type SubscribeAnswer =
-  /** In force; `topics` without those that another one covers. */
-  | { readonly ok: true; readonly topics: readonly string[] }
-  /** Nothing has changed. */
-  | { readonly ok: false; readonly error: { readonly code: SubscribeErrorCode; readonly message: string } };
-
-/** Why topics can not be had. The first three also refuse a connection, as `data.code` of its `connect_error`. */
-export type SubscribeErrorCode =
-  /** Not an array of topics. */
-  | 'invalid_topics'
-  /** More than a client may have. */
-  | 'too_many_topics'
-  /** The client's token does not allow one of them. */
-  | 'topics_not_allowed'
-  /** Earlier requests of this client are still under way. */
-  | 'busy'
-  /** They can not be kept for a reconnect right now; to be asked for again. */
-  | 'unavailable';
+export type SubscribeAnswer = z.infer<typeof subscribeAnswerSchema>;
 
 /** Socket.IO events from a client to the gateway. */
 export interface ClientToServerEvents {

@@ -1,3 +1,5 @@
+import { z } from 'zod';
+
 /**
  * A place in the journal. On the wire it is the opaque string `<epoch>:<seq>`.
  *
@@ -22,6 +24,13 @@ export function isHole(before: Offset, after: Offset): boolean {
 const MAX_OFFSET_LENGTH = 64;
 
 const OFFSET_SHAPE = /^([\w-]{1,40}):(0|[1-9]\d{0,15})$/;
+
+/** The wire form of an {@link Offset}, for the published contract. */
+export const offsetSchema = z
+  .string()
+  .max(MAX_OFFSET_LENGTH)
+  .regex(OFFSET_SHAPE)
+  .describe('A place in the journal, `<epoch>:<seq>`; opaque to clients.');
 
 /** The wire form of an offset: `<epoch>:<seq>`. */
 export function formatOffset({ epoch, seq }: Offset): string {

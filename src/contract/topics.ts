@@ -1,10 +1,17 @@
-import { MAX_SYMBOL_LENGTH, MAX_TIMEFRAME_LENGTH, topicPart } from './events.js';
+import { z } from 'zod';
+import { TOPIC_SHAPE, topicSchema } from './events.js';
 
 /** The topic that covers every signal. */
 export const ALL_SIGNALS = '*';
 
 /** Most topics one client may have. */
 export const MAX_TOPICS = 1024;
+
+/** For the published contract: what {@link parseTopics} takes. */
+export const topicsSchema = z
+  .array(topicSchema)
+  .max(MAX_TOPICS)
+  .describe('Replaces all topics of the client. A signal that several of them cover comes once.');
 
 /**
  * The topics under which a signal is delivered, widest first: `*`, `BTC/USDT`, `BTC/USDT@1m`.
@@ -20,11 +27,7 @@ export type ParsedTopics =
   | { readonly ok: false; readonly code: 'invalid_topics' | 'too_many_topics'; readonly message: string };
 
 function isTopic(value: unknown): value is string {
-  if (typeof value !== 'string') return false;
-  if (value === ALL_SIGNALS) return true;
-  const [symbol = '', timeframe, ...rest] = value.split('@');
-  if (rest.length > 0 || symbol.length > MAX_SYMBOL_LENGTH || !topicPart.test(symbol)) return false;
-  return timeframe === undefined || (timeframe.length <= MAX_TIMEFRAME_LENGTH && topicPart.test(timeframe));
+  return typeof value === 'string' && TOPIC_SHAPE.test(value);
 }
 
 /** Leaves out every topic that another one of the set covers: `*` covers all, `BTC/USDT` covers `BTC/USDT@1m`. */

@@ -272,6 +272,8 @@ export class Bridge {
   }
 
   async #appendAll(): Promise<void> {
+    // What came in the same read from the socket goes into the same batch.
+    await Promise.resolve();
     while (this.#holding && this.#queue.length > 0) await this.#appendBatch(this.#queue.first(BATCH));
   }
 

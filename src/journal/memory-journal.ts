@@ -1,6 +1,6 @@
-import { randomBytes } from 'node:crypto';
 import type { FeedMessage } from '../contract/decode.js';
 import type { Offset } from '../contract/offset.js';
+import { randomName } from '../random-name.js';
 import {
   type AppendedOnce,
   IDEMPOTENCY_MS,
@@ -15,7 +15,7 @@ import { Ring } from './ring.js';
 
 /** A random name for one life of a journal. */
 export function newEpoch(): string {
-  return randomBytes(6).toString('base64url');
+  return randomName(6);
 }
 
 /** A journal that lives and dies with the process. */

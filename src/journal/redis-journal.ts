@@ -1,10 +1,11 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { FeedMessage } from '../contract/decode.js';
 import type { LeaseAnswer, LeaseRequest } from '../contract/lease.js';
 import type { Offset } from '../contract/offset.js';
+import { randomName } from '../random-name.js';
 import {
   AppendError,
   type AppendedOnce,
@@ -78,7 +79,7 @@ const releaseScript = new Script(RELEASE_SCRIPT);
 
 /** A random id for an entry; the first letter tells how it came in. */
 function entryId(origin: 'b' | 'h'): string {
-  return origin + randomBytes(9).toString('base64url');
+  return origin + randomName(9);
 }
 
 /** The places of a batch, which is contiguous. */
@@ -112,6 +113,8 @@ export class RedisJournal implements Journal, OnceJournal {
   #clockOffset: number | undefined;
   /** When an append last looked whether a new epoch is due, ms. */
   #lookedAt = 0;
+  /** Appends that have no answer yet. */
+  #appending = 0;
   readonly #waiting = new Set<() => void>();
   /** When entries that this pod appends came in, by id, until they are read. */
   readonly #timed = new Map<string, number>();
@@ -142,6 +145,7 @@ export class RedisJournal implements Journal, OnceJournal {
           for (const wake of this.#waiting) wake();
         },
       },
+      () => this.#appending > 0,
       options.log,
     );
   }
@@ -244,7 +248,8 @@ export class RedisJournal implements Journal, OnceJournal {
     once?: IdempotencyKey,
   ): Promise<[string, string?, string?]> {
     const { meta, journal, statuses, lease, request } = this.#keys;
-    const deadline = Math.round(Date.now() + (await this.#knownClockOffset()) + APPEND_PATIENCE_MS);
+    const clockOffset = this.#clockOffset ?? (await this.#learnClockOffset());
+    const deadline = Math.round(Date.now() + clockOffset + APPEND_PATIENCE_MS);
     const floor = Math.max(this.reader.position, this.#ring.head.seq);
     // A promotion or a restart takes longer than the interval and breaks the connection: the first append after it looks.
     const now = Date.now();
@@ -266,6 +271,7 @@ export class RedisJournal implements Journal, OnceJournal {
     }
     try {
       const keys = [meta, journal, statuses, lease, request + (once === undefined ? '' : digest(once.key))];
+      this.#appending++;
       const answer = (await appendScript.run(this.#options.commands, keys, args)) as [string, string?, string?];
       // Whatever refused the batch did so before it looked.
       if (looks && answer[0] === 'OK') this.#lookedAt = now;
@@ -273,11 +279,12 @@ export class RedisJournal implements Journal, OnceJournal {
     } catch (error) {
       this.#lookedAt = 0;
       throw new AppendError((error as Error).message, { cause: error });
+    } finally {
+      this.#appending--;
     }
   }
 
-  async #knownClockOffset(): Promise<number> {
-    if (this.#clockOffset !== undefined) return this.#clockOffset;
+  async #learnClockOffset(): Promise<number> {
     try {
       const now = await clockScript.run(this.#options.commands, [this.#keys.meta], []);
       return (this.#clockOffset ??= Number(now) - Date.now());

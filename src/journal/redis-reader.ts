@@ -1,3 +1,4 @@
+import { setImmediate as endOfTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { within } from '../deadline.js';
@@ -33,6 +34,10 @@ const GRACE_MS = 2000;
 /** Beyond it Redis hangs, or is so slow that another node may serve better. */
 const LOCATE_LIMIT_MS = 10_000;
 const READ_COUNT = 1000;
+/** A turn of the loop that sends for longer than this is worth asking for what is about to come. */
+const LONG_SEND_MS = 2;
+/** The answer is waited for this long, ms. */
+const HOLD_MS = 10;
 const SCAN_COUNT = 500;
 
 /** Where the reader goes on, after it has compared what it has with what Redis has. */
@@ -70,18 +75,30 @@ export class RedisReader {
   #rename: Junction['rename'];
   #redisHead = 0;
   #isReading = false;
+  readonly #isAppending: () => boolean;
+  /** How long the last turn of the loop with entries took to send them, ms. */
+  #lastSendMs = 0;
   /** When the reader last had all that was in the journal. */
   #atEnd = performance.now();
 
   /**
    * @param ring - filled by the reader
    * @param preload - entries a fresh pod puts into the ring before it starts
+   * @param isAppending - whether this pod has sent messages to Redis that it has no answer for yet
    */
-  constructor(keys: JournalKeys, ring: Ring, preload: number, listener: ReaderListener, log: Logger) {
+  constructor(
+    keys: JournalKeys,
+    ring: Ring,
+    preload: number,
+    listener: ReaderListener,
+    isAppending: () => boolean,
+    log: Logger,
+  ) {
     this.#keys = keys;
     this.#ring = ring;
     this.#preload = preload;
     this.#listener = listener;
+    this.#isAppending = isAppending;
     this.#log = log;
   }
 
@@ -119,14 +136,21 @@ export class RedisReader {
           up();
           goal = undefined;
         }
-        const entries = await this.#next(redis);
+        const entries = await this.#next(redis, this.#position, BLOCK_MS);
         if (entries.length === 0) {
           goal = await this.#checkIdle(redis, goal);
-        } else {
-          const unknown = await this.#take(redis, entries);
-          if (unknown === undefined) continue;
+          continue;
+        }
+        await this.#together(redis, entries);
+        const begin = performance.now();
+        const unknown = await this.#take(redis, entries);
+        if (unknown !== undefined) {
           await this.#locate(redis);
           this.#accepted.add(unknown);
+        } else if (entries.length < READ_COUNT) {
+          // What was published is sent at the end of this turn of the loop: asking for more first would hold it up.
+          await endOfTurn();
+          this.#lastSendMs = performance.now() - begin;
         }
       }
     } finally {
@@ -134,8 +158,24 @@ export class RedisReader {
     }
   }
 
-  /** Waits for what comes next; empty when nothing came within {@link BLOCK_MS}. */
-  async #next(redis: ReaderConnection): Promise<RawEntry[]> {
+  /**
+   * Where sending takes long, adds to the entries what this pod has just appended. Sent in the next turn it would wait
+   * for all clients to get these first, and by then the next would wait: each signal late by a whole fan-out.
+   */
+  async #together(redis: ReaderConnection, entries: RawEntry[]): Promise<void> {
+    const newest = entries.at(-1);
+    if (this.#lastSendMs < LONG_SEND_MS || newest === undefined || entries.length >= READ_COUNT / 2) return;
+    // Messages may be waiting on sockets whose turn comes only after this one's.
+    await endOfTurn();
+    // Asked without waiting: Redis ends short waits ten times a second, so `BLOCK 5` would hold a lone signal for up to 100 ms.
+    if (!this.#isAppending()) return;
+    // What is at hand does not wait for a Redis that stalls; an answer that comes later is asked for again.
+    const more = this.#next(redis, parseEntry(newest).seq).catch(() => []);
+    entries.push(...(await Promise.race([more, sleep(HOLD_MS, [])])));
+  }
+
+  /** Waits for what comes after a stream position; empty when nothing came within `blockMs`, or is there where it is not given. */
+  async #next(redis: ReaderConnection, after: number, blockMs?: number): Promise<RawEntry[]> {
     let timer: NodeJS.Timeout | undefined;
     const silence = new Promise<never>((_, reject) => {
       // A pause of this process is not Redis's silence: look once more after the next turn of the loop.
@@ -145,15 +185,11 @@ export class RedisReader {
       );
     });
     try {
-      const read = redis.xread(
-        'COUNT',
-        READ_COUNT,
-        'BLOCK',
-        BLOCK_MS,
-        'STREAMS',
-        this.#keys.journal,
-        `${this.#position}-0`,
-      );
+      const { journal } = this.#keys;
+      const read =
+        blockMs === undefined
+          ? redis.xread('COUNT', READ_COUNT, 'STREAMS', journal, `${after}-0`)
+          : redis.xread('COUNT', READ_COUNT, 'BLOCK', blockMs, 'STREAMS', journal, `${after}-0`);
       read.catch(() => {});
       const answer = await Promise.race([read, silence]);
       return answer?.[0]?.[1] ?? [];
@@ -204,7 +240,7 @@ export class RedisReader {
       this.#ring.push(entry);
       this.#listener.onEntry(entry);
     }
-    if (raw.length === READ_COUNT) {
+    if (raw.length >= READ_COUNT) {
       this.#redisHead = Number((await redis.hget(this.#keys.meta, 'seq')) ?? 0);
       if (this.lag > READ_COUNT * 10) this.#log.warn({ lag: this.lag }, 'reading of the journal is behind');
     } else {

@@ -1,5 +1,5 @@
 import { type Socket as Connection, uServer } from 'engine.io';
-import type { HttpRequest, HttpResponse, WebSocket, WebSocketBehavior } from 'uWebSockets.js';
+import type { CompressOptions, HttpRequest, HttpResponse, WebSocket, WebSocketBehavior } from 'uWebSockets.js';
 import type { RoutedApp } from '../uws.js';
 import type { Admission } from './admission.js';
 import { SOCKET_PATH, forwardedFor } from './handshake.js';
@@ -15,6 +15,8 @@ export interface EngineOptions {
   readonly pingTimeout: number;
   readonly maxPayload: number;
   readonly maxBackpressure: number;
+  /** A compressor of uWebSockets.js; 0 is none. */
+  readonly compression: CompressOptions;
 }
 
 /** The transport of a WebSocket client, as engine.io's uWebSockets.js transport keeps it. */
@@ -40,14 +42,14 @@ export function nativeSocket(connection: Connection): WebSocket<unknown> | undef
  * Sends packets in order, in one write where the transport can. The caller sees to it that there is room for them: one
  * that has none would be dropped.
  */
-export function sendAll(connection: Connection, packets: readonly string[]): void {
+export function sendAll(connection: Connection, packets: readonly string[], compress: boolean): void {
   const native = nativeSocket(connection);
   if (native === undefined) {
     for (const packet of packets) connection.write(packet);
     return;
   }
   native.cork(() => {
-    for (const packet of packets) native.send(`4${packet}`);
+    for (const packet of packets) native.send(`4${packet}`, false, compress);
   });
 }
 
@@ -237,6 +239,7 @@ export class FeedEngine {
     const { lean } = this.server;
     app.ws<UserData>(path, {
       ...behavior,
+      compression: options.compression,
       idleTimeout: idleTimeout(options),
       // Engine.IO has heartbeats of its own.
       sendPingsAutomatically: false,

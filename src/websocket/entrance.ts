@@ -1,12 +1,13 @@
 import type { Logger } from 'pino';
 import type { ExtendedError } from 'socket.io';
+import type { ConnectError, ConnectErrorCode } from '../contract/connect.js';
 import { type ParsedTopics, covers, intersection, parseTopics } from '../contract/topics.js';
 import type { TokenErrorCode } from '../errors.js';
 import type { TokenVerifier, Verdict } from './authentication.js';
 import type { FeedSocket } from './feed-socket.js';
 
-/** Why a client that speaks Socket.IO already is not let in; `data.code` of its `connect_error`. */
-export type EntranceRefusal = TokenErrorCode | Exclude<TopicChoice, { ok: true }>['code'] | 'already_connected';
+/** Why a client that speaks Socket.IO already is not let in. */
+export type EntranceRefusal = TokenErrorCode | ConnectErrorCode;
 
 /** How the entrance is set up. */
 export interface EntranceOptions {
@@ -128,8 +129,9 @@ export class Entrance {
     next();
   }
 
-  #refuse(code: EntranceRefusal, message: string, next: (error?: ExtendedError) => void): void {
+  #refuse(code: ConnectErrorCode, message: string, next: (error?: ExtendedError) => void): void {
     this.#options.onRefused(code);
-    next(Object.assign(new Error(message), { data: { code } }));
+    const data: ConnectError['data'] = { code };
+    next(Object.assign(new Error(message), { data }));
   }
 }

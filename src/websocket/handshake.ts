@@ -1,5 +1,5 @@
-import { randomFillSync } from 'node:crypto';
 import type { HttpRequest } from 'uWebSockets.js';
+import { randomName } from '../random-name.js';
 
 /** What is kept of the request that opened a connection, in the shape in which engine.io keeps it. */
 export interface HandshakeRequest {
@@ -75,15 +75,8 @@ export function withoutHeaders(request: HandshakeRequest): HandshakeRequest {
 }
 
 const ID_BYTES = 15;
-const pool = Buffer.allocUnsafeSlow(ID_BYTES * 256);
-let used = pool.length;
 
 /** A session id that can not be guessed: 120 random bits, in the alphabet and the length of engine.io's. */
 export function sessionId(): string {
-  if (used === pool.length) {
-    randomFillSync(pool);
-    used = 0;
-  }
-  used += ID_BYTES;
-  return pool.toString('base64url', used - ID_BYTES, used);
+  return randomName(ID_BYTES);
 }

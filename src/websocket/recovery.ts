@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import type { Namespace } from 'socket.io';
 import type { Adapter } from 'socket.io-adapter';
 import { type Offset, parseOffset } from '../contract/offset.js';
 import type { GapReason, Resolution } from '../journal/journal.js';
 import type { AdapterFactory } from './adapter.js';
+import { sessionId } from './handshake.js';
 import type { KeptTopics } from './topic-store.js';
 
 /** What a recovered socket carries from the adapter to the connection handler. */
@@ -98,6 +98,6 @@ export class Recovery {
 
   #session(pid: string, data: RecoveredData): unknown {
     // A new sid: the client takes over whatever it is told, and two connections never share one.
-    return { sid: randomBytes(15).toString('base64url'), pid, rooms: [], missedPackets: [], data };
+    return { sid: sessionId(), pid, rooms: [], missedPackets: [], data };
   }
 }

@@ -29,12 +29,14 @@ export class Rooms {
   readonly #app: RoutedApp;
   readonly #sockets: Sockets;
   readonly #isFeedRoom: (room: string) => boolean;
+  readonly #compress: boolean;
   readonly #maxBuffered: number;
   readonly #onSlow: (connection: Connection) => void;
   readonly #polling = new Map<string, PollingMember>();
 
   /**
    * @param isFeedRoom - which rooms to follow; a client's own room, for one, is never published to here
+   * @param compress - whether packets are compressed for the clients that can take it
    * @param maxBuffered - characters that may wait for a polling client before it is cut
    * @param onSlow - told just before such a client is cut
    */
@@ -42,11 +44,17 @@ export class Rooms {
     app: RoutedApp,
     adapter: Adapter,
     sockets: Sockets,
-    options: { isFeedRoom: (room: string) => boolean; maxBuffered: number; onSlow: (connection: Connection) => void },
+    options: {
+      isFeedRoom: (room: string) => boolean;
+      compress: boolean;
+      maxBuffered: number;
+      onSlow: (connection: Connection) => void;
+    },
   ) {
     this.#app = app;
     this.#sockets = sockets;
     this.#isFeedRoom = options.isFeedRoom;
+    this.#compress = options.compress;
     this.#maxBuffered = options.maxBuffered;
     this.#onSlow = options.onSlow;
     adapter.on('join-room', (room: string, id: string) => this.#join(room, id));
@@ -72,7 +80,7 @@ export class Rooms {
       if (subscribers === 0) continue;
       // Bytes once for all rooms; uWebSockets.js would convert a string in every call.
       frame ??= Buffer.from(MESSAGE + packet);
-      this.#app.publish(room, frame, false);
+      this.#app.publish(room, frame, false, this.#compress);
       clients += subscribers;
     }
     for (const member of this.#polling.values()) {

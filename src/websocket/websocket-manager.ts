@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { Server } from 'socket.io';
 import { Adapter } from 'socket.io-adapter';
 import type { RoutedApp } from '../uws.js';
-import type { Gap, SubscribeErrorCode, Welcome } from '../contract/events.js';
+import { type Gap, MAX_ECHO_LENGTH, type SubscribeErrorCode, type Welcome } from '../contract/events.js';
 import { type Offset, formatOffset, isHole } from '../contract/offset.js';
 import { isFeedRoom, isTopicRoom, roomsOfClient, roomsOfEntry } from '../contract/topics.js';
 import type { GapReason, JournalEntry, Resolution } from '../journal/journal.js';
@@ -97,9 +97,6 @@ const TOKEN_EXPIRED = 'token expired';
 
 /** Bytes of a replay in flight at most: a slow client must not fill this process. */
 const REPLAY_WINDOW = 128 * 1024;
-
-/** Longest offset of a client that is repeated to it. */
-const ECHO_LENGTH = 64;
 
 function gapPacket(gap: Gap): string {
   return `2["gap",${JSON.stringify(gap)}]`;
@@ -196,6 +193,7 @@ export class WebSocketManager {
     useLeanSockets(root);
     this.#rooms = new Rooms(app, root.adapter, root.sockets, {
       isFeedRoom,
+      compress: options.compression !== 0,
       maxBuffered: options.maxBackpressure,
       onSlow: (connection) => this.#engine.markSlow(connection),
     });
@@ -294,7 +292,7 @@ export class WebSocketManager {
     for (const packet of feed.statuses()) connection.write(packet);
     const { pid, offset } = socket.handshake.auth as Record<string, unknown>;
     if (typeof pid === 'string' && typeof offset === 'string') {
-      this.#tellGap(socket, this.#recovery.reasonFor(offset), offset.slice(0, ECHO_LENGTH), head);
+      this.#tellGap(socket, this.#recovery.reasonFor(offset), offset.slice(0, MAX_ECHO_LENGTH), head);
     }
     this.#goLive(socket);
   }
@@ -346,7 +344,7 @@ export class WebSocketManager {
           }
           taken++;
         }
-        sendAll(connection, packets);
+        sendAll(connection, packets, this.#options.compression !== 0);
         events.replayed(wanted);
         return taken;
       },

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { MAX_SYMBOL_LENGTH, MAX_TIMEFRAME_LENGTH } from '../../src/contract/events.js';
+import { MAX_SYMBOL_LENGTH, MAX_TIMEFRAME_LENGTH, signalSchema } from '../../src/contract/events.js';
+import { EXAMPLES } from '../../src/contract/examples.js';
 import {
   ALL_SIGNALS,
   EVERYBODY,
@@ -179,4 +180,18 @@ test('as many topics as allowed are taken, one more is refused as too_many_topic
 test('the longest symbol with the longest timeframe is a topic', () => {
   const longest = `${'s'.repeat(MAX_SYMBOL_LENGTH)}@${'t'.repeat(MAX_TIMEFRAME_LENGTH)}`;
   expect(parsed([longest])).toEqual(new Set([longest]));
+});
+
+test('the longest symbol and timeframe that can be published can be subscribed to, whatever characters they have', () => {
+  for (const character of ['x', 'é', '😀']) {
+    const symbol = character.repeat(MAX_SYMBOL_LENGTH);
+    const timeframe = character.repeat(MAX_TIMEFRAME_LENGTH);
+    for (const more of ['', character]) {
+      const isGood = more === '';
+      const published = { ...EXAMPLES.signal, symbol: symbol + more, timeframe: timeframe + more };
+      expect(signalSchema.safeParse(published).success).toBe(isGood);
+      expect(parseTopics([symbol + more]).ok).toBe(isGood);
+      expect(parseTopics([`${symbol}@${timeframe}${more}`]).ok).toBe(isGood);
+    }
+  }
 });
