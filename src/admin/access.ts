@@ -1,13 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { Problem } from '../errors.js';
+import { isLoopback } from '../loopback.js';
 import type { AdminRequest } from './http.js';
-
-function isLoopback(address: Uint8Array): boolean {
-  if (address.length === 4) return address[0] === 127;
-  const text = Buffer.from(address).toString('hex');
-  // ::1, or an IPv4 loopback address mapped into IPv6 (::ffff:127.x.x.x)
-  return text === '00000000000000000000000000000001' || text.startsWith('00000000000000000000ffff7f');
-}
 
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();

@@ -29,9 +29,21 @@ export interface Pods {
 
 const MAX_NAME_LENGTH = 256;
 const name = z.string().min(1).max(MAX_NAME_LENGTH);
-const orderSchema = z
-  .strictObject({ user: name.optional(), sid: name.optional(), reconnect: z.boolean().default(false) })
-  .refine(({ user, sid }) => (user === undefined) !== (sid === undefined));
+/** Body of `POST /v1/disconnect`. */
+export const orderSchema = z
+  .strictObject({
+    user: name.optional().describe('The `sub` of tokens: all clients of this user.'),
+    sid: name.optional().describe('One client.'),
+    reconnect: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Closes the connection, after which the stock client comes again by itself, instead of ending its socket.',
+      ),
+  })
+  .refine(({ user, sid }) => (user === undefined) !== (sid === undefined))
+  // The same for the published contract.
+  .meta({ oneOf: [{ required: ['user'] }, { required: ['sid'] }] });
 
 async function disconnect(pods: Pods, request: AdminRequest): Promise<AdminResponse> {
   const order = orderSchema.safeParse(readJson(request).value);

@@ -24,9 +24,10 @@ export interface HistorySource {
   ): readonly HistoryEntry[] | Promise<readonly HistoryEntry[] | undefined> | undefined;
 }
 
-const DEFAULT_LIMIT = 100;
+/** Entries in one answer unless more are asked for. */
+export const DEFAULT_LIMIT = 100;
 /** Most entries in one answer. */
-const MAX_LIMIT = 1000;
+export const MAX_LIMIT = 1000;
 
 function readLimit(text: string | null): number {
   if (text === null) return DEFAULT_LIMIT;

@@ -1,4 +1,4 @@
-import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js';
+import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import type { Logger } from 'pino';
 import { PROBLEMS, Problem, messageOf } from '../errors.js';
 
@@ -9,6 +9,8 @@ export interface AdminRequest {
   /** What follows the `?`, decoded. */
   readonly query: URLSearchParams;
   header(name: string): string;
+  /** Names of all headers, in lower case. */
+  readonly headerNames: readonly string[];
   /** The caller's address as bytes, 4 or 16 of them. */
   readonly remoteAddress: Uint8Array;
   readonly body: Buffer;
@@ -17,7 +19,7 @@ export interface AdminRequest {
 /** What a handler answers; it throws a {@link Problem} for everything that is not a success. */
 export interface AdminResponse {
   readonly status: number;
-  readonly body: string;
+  readonly body: string | Uint8Array;
   /** @default application/json */
   readonly contentType?: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -35,7 +37,7 @@ export interface Route {
 }
 
 /** Headers that handlers may read; uWebSockets.js takes the request back when its handler returns. */
-const HEADERS = ['authorization', 'content-type', 'content-length', 'origin', 'idempotency-key'] as const;
+const HEADERS = ['authorization', 'content-type', 'content-length', 'host', 'origin', 'idempotency-key'] as const;
 
 const STATUS_TEXT: Readonly<Record<number, string>> = {
   200: 'OK',
@@ -120,14 +122,25 @@ class Exchange {
       res.writeHeader('Content-Type', response.contentType ?? 'application/json');
       res.writeHeader('Cache-Control', 'no-store');
       for (const [name, value] of Object.entries(response.headers ?? {})) res.writeHeader(name, value);
-      if (this.#headOnly) res.endWithoutBody(Buffer.byteLength(response.body), close);
-      else res.end(response.body, close);
+      if (this.#headOnly) {
+        // Told the length of a body that does not come, uWebSockets.js would wait for it.
+        res.writeHeader('Content-Length', String(Buffer.byteLength(response.body))).endWithoutBody();
+      } else res.end(response.body, close);
     });
   }
 }
 
-/** Serves routes on an app of uWebSockets.js; every error becomes `application/problem+json`. */
-export function serveRoutes(app: TemplatedApp, routes: readonly Route[], log: Logger): void {
+/**
+ * Serves routes on an app of uWebSockets.js; every error becomes `application/problem+json`.
+ *
+ * @param rest - whether paths without a route are answered too, with a problem; otherwise they are somebody else's
+ */
+export function serveRoutes(
+  app: { any(pattern: string, handler: (res: HttpResponse, req: HttpRequest) => void): unknown },
+  routes: readonly Route[],
+  log: Logger,
+  rest = false,
+): void {
   const byPath = new Map<string, Route[]>();
   for (const route of routes) byPath.set(route.path, [...(byPath.get(route.path) ?? []), route]);
 
@@ -168,17 +181,21 @@ export function serveRoutes(app: TemplatedApp, routes: readonly Route[], log: Lo
     }
   }
 
-  app.any('/*', (res: HttpResponse, req: HttpRequest) => {
+  const serve = (res: HttpResponse, req: HttpRequest): void => {
     const headers = new Map(HEADERS.map((name) => [name as string, req.getHeader(name)]));
+    const headerNames: string[] = [];
+    req.forEach((name) => headerNames.push(name));
     const request = {
       method: req.getMethod().toUpperCase(),
       path: req.getUrl(),
       query: new URLSearchParams(req.getQuery()),
       header: (name: string): string => headers.get(name) ?? '',
+      headerNames,
       remoteAddress: new Uint8Array(res.getRemoteAddress().slice(0)),
     };
     answer(new Exchange(res, request.method === 'HEAD'), request).catch((error: unknown) =>
       log.error({ reason: messageOf(error) }, 'an admin response could not be sent'),
     );
-  });
+  };
+  for (const path of rest ? ['/*'] : byPath.keys()) app.any(path, serve);
 }

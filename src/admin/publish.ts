@@ -25,19 +25,22 @@ export interface Publisher {
 /** Told of every item that was refused. */
 export type OnRejected = (event: FeedEvent, reason: RejectReason, detail: string, item: Buffer) => void;
 
-/** Most items in one request. */
-const MAX_BATCH = 1000;
+/** Most items in one request to the admin port. */
+export const MAX_BATCH = 1000;
 
 const SHAPE_PROBLEM: Record<FeedEvent, ProblemCode> = { new_signal: 'invalid_signal', status_update: 'invalid_status' };
 
 /** Longest `Idempotency-Key`, in characters. */
-const MAX_KEY_LENGTH = 255;
+export const MAX_KEY_LENGTH = 255;
+
+/** What an `Idempotency-Key` is made of: visible ASCII characters. */
+export const KEY_SHAPE = /^[\x20-\x7e]+$/;
 
 /** The name that the caller has given the request: header `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header). */
 function readOnce(request: AdminRequest): { key: string; fingerprint: string } | undefined {
   const key = request.header('idempotency-key');
   if (key === '') return undefined;
-  if (key.length > MAX_KEY_LENGTH || !/^[\x20-\x7e]+$/.test(key)) {
+  if (key.length > MAX_KEY_LENGTH || !KEY_SHAPE.test(key)) {
     throw new Problem(
       'invalid_idempotency_key',
       `An Idempotency-Key has up to ${MAX_KEY_LENGTH} visible ASCII characters. Nothing was published.`,
@@ -47,41 +50,47 @@ function readOnce(request: AdminRequest): { key: string; fingerprint: string } |
   return { key, fingerprint };
 }
 
-function readBody(request: AdminRequest): { text: string; items: readonly string[]; isBatch: boolean } {
+function readBody(
+  request: AdminRequest,
+  maxItems: number,
+): { text: string; items: readonly string[]; isBatch: boolean } {
   const { text: sent, value } = readJson(request);
   // Only now: trim() also takes a byte order mark and other white space that JSON does not have.
   const text = sent.trim();
   if (!Array.isArray(value)) return { text, items: [text], isBatch: false };
   if (value.length === 0) throw new Problem('empty_batch', 'The array is empty. Send at least one object.');
-  if (value.length > MAX_BATCH) {
-    throw new Problem('batch_too_long', `The array has ${value.length} items; at most ${MAX_BATCH} are taken.`);
+  if (value.length > maxItems) {
+    throw new Problem('batch_too_long', `The array has ${value.length} items; at most ${maxItems} are taken.`);
   }
   return { text, items: splitJsonArray(text), isBatch: true };
 }
 
-/**
- * `POST` of one object or an array of up to 1,000: all are published, in order, or none is.
- *
- * @param maxSignalBytes - longest item, in bytes
- */
-function publishRoute(
-  path: string,
-  event: FeedEvent,
-  publisher: Publisher,
-  guard: (request: AdminRequest) => void,
-  maxSignalBytes: number,
-  onRejected: OnRejected,
-): Route {
+/** A place to publish at. */
+export interface PublishRouteOptions {
+  readonly path: string;
+  readonly event: FeedEvent;
+  readonly publisher: Publisher;
+  readonly guard: (request: AdminRequest) => void;
+  /** Longest item, in bytes. */
+  readonly maxSignalBytes: number;
+  /** Most items in one request. */
+  readonly maxItems: number;
+  readonly onRejected: OnRejected;
+}
+
+/** `POST` of one object or an array of them: all are published, in order, or none is. */
+export function publishRoute(options: PublishRouteOptions): Route {
+  const { path, event, publisher, guard, maxSignalBytes, maxItems, onRejected } = options;
   return {
     method: 'POST',
     path,
     guard,
     // Every item at its largest, a comma each, the brackets, and some white space.
-    maxBody: MAX_BATCH * (maxSignalBytes + 2) + 1024,
+    maxBody: maxItems * (maxSignalBytes + 2) + 1024,
     handle: async (request) => {
       let body: ReturnType<typeof readBody>;
       try {
-        body = readBody(request);
+        body = readBody(request, maxItems);
       } catch (error) {
         if (error instanceof Problem && error.code === 'invalid_json')
           onRejected(event, 'not_json', error.message, request.body);
@@ -118,8 +127,9 @@ export function publishRoutes(
   maxSignalBytes: number,
   onRejected: OnRejected,
 ): Route[] {
+  const shared = { publisher, guard, maxSignalBytes, maxItems: MAX_BATCH, onRejected };
   return [
-    publishRoute('/v1/signals', 'new_signal', publisher, guard, maxSignalBytes, onRejected),
-    publishRoute('/v1/status', 'status_update', publisher, guard, maxSignalBytes, onRejected),
+    publishRoute({ ...shared, path: '/v1/signals', event: 'new_signal' }),
+    publishRoute({ ...shared, path: '/v1/status', event: 'status_update' }),
   ];
 }
