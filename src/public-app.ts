@@ -64,8 +64,8 @@ export class PublicApp {
   }
 
   /** Sends a message to all that are subscribed, whichever app they came through. */
-  publish(topic: string, message: string | Uint8Array, isBinary: boolean): void {
-    for (const app of this.#apps) app.publish(topic, message, isBinary);
+  publish(topic: string, message: string | Uint8Array, isBinary: boolean, compress = false): void {
+    for (const app of this.#apps) app.publish(topic, message, isBinary, compress);
   }
 
   /** Clients that are subscribed, whichever app they came through. */

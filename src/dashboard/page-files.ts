@@ -1,0 +1,54 @@
+import { createHash } from 'node:crypto';
+import { readFileSync, readdirSync } from 'node:fs';
+import { extname, join, relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+
+/** A file of the page, in memory, ready to be sent. */
+export interface PageFile {
+  readonly body: Buffer;
+  readonly gzipped: Buffer;
+  readonly contentType: string;
+  /** Strong validator (RFC 9110, 8.8.3), in quotes. */
+  readonly etag: string;
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+};
+
+/** Where Vite puts the page: beside this file, once it is built. */
+const BUILT = fileURLToPath(new URL('./page/', import.meta.url));
+
+function load(path: string): PageFile {
+  const body = readFileSync(path);
+  return {
+    body,
+    gzipped: gzipSync(body, { level: 9 }),
+    contentType: TYPES[extname(path)] ?? 'application/octet-stream',
+    etag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 27)}"`,
+  };
+}
+
+/**
+ * Reads the built page.
+ *
+ * @returns its files by the path below the folder, `index.html` among them; `undefined` when it is not built
+ */
+export function loadPage(folder = BUILT): ReadonlyMap<string, PageFile> | undefined {
+  try {
+    const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+    const page = new Map(
+      files.map((entry) => {
+        const path = join(entry.parentPath, entry.name);
+        return [relative(folder, path).split(sep).join('/'), load(path)];
+      }),
+    );
+    return page.has('index.html') ? page : undefined;
+  } catch {
+    return undefined;
+  }
+}

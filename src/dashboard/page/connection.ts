@@ -1,0 +1,184 @@
+import { type Socket, io } from 'socket.io-client';
+import type { ClientToServerEvents, ServerToClientEvents } from '../../contract/events.js';
+import { type Offset, parseOffset } from '../../contract/offset.js';
+import type { Entry, EventLog } from './event-log.js';
+import type { Feed } from './feed.js';
+import { count, several } from './format.js';
+import type { PodInfo } from './pod.js';
+
+/** What the connection is at, for the eye and the screen reader. */
+export type ConnectionState = 'connecting' | 'connected' | 'lost' | 'refused';
+
+/** Where the connection shows what it is at. */
+export interface ConnectionView {
+  state(state: ConnectionState, text: string): void;
+  /** A token is needed, or a better one. */
+  askForToken(): void;
+  /** Something came that is to be drawn. */
+  changed(): void;
+  status(status: Parameters<ServerToClientEvents['status_update']>[0]): void;
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  'transport close': 'the connection was closed',
+  'transport error': 'the connection broke',
+  'ping timeout': 'the gateway did not answer',
+  'io server disconnect': 'the gateway ended the session',
+  'io client disconnect': 'this page left',
+};
+
+/** Whether a token allows some symbols only: then the gateway sends no others, and their numbers are left out. */
+function isLimited(token: string): boolean {
+  try {
+    const [, payload = ''] = token.split('.');
+    const { topics } = JSON.parse(atob(payload.replaceAll('-', '+').replaceAll('_', '/'))) as { topics?: unknown };
+    return Array.isArray(topics) && !topics.includes('*');
+  } catch {
+    return false;
+  }
+}
+
+/** The page's link to the feed: the stock Socket.IO client, which recovers by itself, and a record of what happens to it. */
+export class Connection {
+  readonly #socket: Socket<ServerToClientEvents, ClientToServerEvents>;
+  readonly #feed: Feed;
+  readonly #log: EventLog;
+  readonly #view: ConnectionView;
+  readonly #askPod: () => Promise<PodInfo | undefined>;
+  #token = '';
+  #connects = 0;
+  /** Log entry of the attempts that fail in a row. */
+  #attempts: { readonly entry: Entry; count: number } | undefined;
+  /** A recovery under way: done when the feed has reached the place. */
+  #catchingUp: { readonly entry: Entry; readonly target: Offset; readonly missed: number } | undefined;
+
+  constructor(feed: Feed, log: EventLog, view: ConnectionView, askPod: () => Promise<PodInfo | undefined>) {
+    this.#feed = feed;
+    this.#log = log;
+    this.#view = view;
+    this.#askPod = askPod;
+    this.#socket = io({
+      transports: ['websocket', 'polling'],
+      tryAllTransports: true,
+      reconnectionDelay: 500,
+      reconnectionDelayMax: 5000,
+      auth: (send) => send(this.#token === '' ? {} : { token: this.#token }),
+    });
+    this.#listen();
+  }
+
+  get isConnected(): boolean {
+    return this.#socket.connected;
+  }
+
+  /** Connects with a token, or tries again after the gateway ended the session. */
+  connect(token = this.#token): void {
+    this.#token = token;
+    this.#feed.contiguity.isPartial = isLimited(token);
+    this.#view.state('connecting', 'Connecting…');
+    this.#socket.disconnect().connect();
+  }
+
+  #listen(): void {
+    const socket = this.#socket;
+    socket.on('connect', () => this.#onConnect());
+    socket.on('disconnect', (reason) => this.#onDisconnect(reason));
+    socket.on('connect_error', (error) => this.#onConnectError(error));
+    socket.on('welcome', (_welcome, offset) => {
+      const place = parseOffset(offset);
+      if (place === undefined) return;
+      const missing = this.#feed.contiguity.moveTo(place);
+      if (missing > 0) this.#log.add('bad', `${several(missing, 'message')} can not be had any more.`);
+      this.#view.changed();
+    });
+    socket.on('gap', ({ reason, requested, resumed }) => {
+      const place = parseOffset(resumed);
+      const missing = place === undefined ? 0 : this.#feed.contiguity.moveTo(place);
+      const why = reason === 'expired' ? 'what was missed is no longer kept' : 'the journal was lost';
+      const size = missing > 0 ? several(missing, 'message') : 'messages';
+      this.#log.add('bad', `Gap: ${why}; ${size} between ${requested} and ${resumed} will not come.`);
+      this.#view.changed();
+    });
+    socket.on('new_signal', (signal, offset) => {
+      this.#noteHole(this.#feed.take(signal, offset, Date.now()));
+      this.#checkCaughtUp();
+      this.#view.changed();
+    });
+    socket.on('status_update', (status, offset) => {
+      const place = parseOffset(offset);
+      if (place !== undefined) this.#noteHole(this.#feed.contiguity.take(place));
+      this.#checkCaughtUp();
+      this.#view.status(status);
+    });
+  }
+
+  #onConnect(): void {
+    const transport = this.#socket.io.engine.transport.name === 'websocket' ? 'WebSocket' : 'long-polling';
+    const before = this.#feed.contiguity.last;
+    const isFirst = this.#connects++ === 0;
+    this.#attempts = undefined;
+    this.#view.state('connected', isFirst ? 'Connected' : this.#socket.recovered ? 'Recovered' : 'Connected again');
+    if (isFirst) {
+      this.#log.add('good', `Connected over ${transport}.`);
+      void this.#askPod();
+    } else if (this.#socket.recovered) {
+      void this.#followRecovery(this.#log.add('good', 'Connected again: recovered, catching up…'), before);
+    } else {
+      this.#log.add('bad', 'Connected again: not recovered; the feed goes on from here.');
+      void this.#askPod();
+    }
+  }
+
+  /** The gateway sends what was missed without saying how much it is; its journal's newest place tells. */
+  async #followRecovery(entry: Entry, before: Offset | undefined): Promise<void> {
+    const connects = this.#connects;
+    const info = await this.#askPod();
+    // It may be another connection by now, or none.
+    if (connects !== this.#connects || !this.#socket.connected) return;
+    const head = parseOffset(info?.head);
+    const { isPartial } = this.#feed.contiguity;
+    if (isPartial || head === undefined || before === undefined || head.epoch !== before.epoch) {
+      entry('good', `Connected again: recovered${info === undefined ? '' : ` on ${info.pod}`}.`);
+      return;
+    }
+    this.#catchingUp = { entry, target: head, missed: Math.max(0, head.seq - before.seq) };
+    this.#checkCaughtUp();
+  }
+
+  #checkCaughtUp(): void {
+    const recovery = this.#catchingUp;
+    if (recovery === undefined) return;
+    const { last } = this.#feed.contiguity;
+    if (last === undefined || (last.epoch === recovery.target.epoch && last.seq < recovery.target.seq)) return;
+    this.#catchingUp = undefined;
+    const caughtUp = recovery.missed === 0 ? 'nothing was missed' : `${count(recovery.missed)} missed, all caught up`;
+    recovery.entry('good', `Connected again: recovered; ${caughtUp}.`);
+  }
+
+  #onDisconnect(reason: string): void {
+    this.#catchingUp = undefined;
+    const why = REASONS[reason] ?? reason;
+    this.#log.add('bad', `Connection lost: ${why}.`);
+    // After these the client does not come again by itself.
+    if (this.#socket.active) this.#view.state('lost', 'Connection lost, trying again…');
+    else this.#view.state('refused', `Not connected: ${why}`);
+  }
+
+  #onConnectError(error: Error & { readonly data?: { readonly code?: string } }): void {
+    const code = error.data?.code;
+    if (this.#socket.active) {
+      this.#attempts ??= { entry: this.#log.add('bad', ''), count: 0 };
+      this.#attempts.count++;
+      this.#attempts.entry('bad', `Can not connect (${several(this.#attempts.count, 'attempt')}); trying again.`);
+      this.#view.state('lost', 'Connection lost, trying again…');
+      return;
+    }
+    this.#log.add('bad', `Refused: ${error.message}${code === undefined ? '' : ` (${code})`}.`);
+    this.#view.state('refused', `Refused: ${error.message}`);
+    if (code?.startsWith('token_') === true) this.#view.askForToken();
+  }
+
+  #noteHole(missing: number): void {
+    if (missing > 0) this.#log.add('bad', `A hole: ${several(missing, 'message')} did not come.`);
+  }
+}

@@ -1,0 +1,165 @@
+import { Connection } from './connection.js';
+import { element, make, setText } from './dom.js';
+import { EventLog } from './event-log.js';
+import { Feed, type Received } from './feed.js';
+import { count, duration, several } from './format.js';
+import { Plots } from './plots.js';
+import { PodWatch } from './pod.js';
+import { wirePublishForm } from './publish-form.js';
+import { MAX_ROWS, SignalList } from './signal-list.js';
+import { Statuses } from './statuses.js';
+
+/** Above this many signals a second nobody follows single rows: they do not light up any more, and come in groups. */
+const CALM_RATE = 20;
+/** How often the groups are drawn, in milliseconds: moving all rows down in every frame would leave no time for others. */
+const PACE_MS = 100;
+
+const feed = new Feed(Date.now());
+const list = new SignalList(element('signals', HTMLElement));
+const log = new EventLog(element('events', HTMLElement));
+const statuses = new Statuses(element('services', HTMLElement), element('no-services', HTMLElement));
+const plots = new Plots(element('rate-plot', HTMLElement), element('latency-plot', HTMLElement), feed.timeline.points);
+
+const filter = element('filter', HTMLInputElement);
+const pause = element('pause', HTMLButtonElement);
+const reconnect = element('reconnect', HTMLButtonElement);
+const token = element('token-form', HTMLFormElement);
+let wanted = '';
+let isPaused = false;
+let framePending = false;
+let pace = 0;
+let drawnAt = 0;
+
+function matches(signal: Received): boolean {
+  return wanted === '' || signal.symbol.toLowerCase().includes(wanted);
+}
+
+function* matching(): Generator<Received, void> {
+  for (const signal of feed.kept.newestFirst()) if (matches(signal)) yield signal;
+}
+
+/** Draws what has come since the last frame, all at once. */
+function draw(): void {
+  framePending = false;
+  drawnAt = performance.now();
+  const fresh = feed.takeFresh();
+  if (!isPaused) list.add(wanted === '' ? fresh : fresh.filter(matches));
+  drawCounts();
+}
+
+function wholeness(): string {
+  const { isPartial, isWhole, holes, repeated, lostJournals } = feed.contiguity;
+  if (isPartial) return 'not checked: the token is for some symbols';
+  if (isWhole) return 'every number is there, once';
+  const parts = [
+    ...(lostJournals > 0 ? [`and ${several(lostJournals, 'lost journal')}`] : []),
+    ...(holes > 0 ? [`in ${several(holes, 'hole')}`] : []),
+    ...(repeated > 0 ? [`${count(repeated)} came twice`] : []),
+  ];
+  return parts.join(', ');
+}
+
+function drawCounts(): void {
+  const { contiguity, received } = feed;
+  setText(element('received', HTMLElement), count(received));
+  setText(element('missed', HTMLElement), count(contiguity.missed));
+  element('missed-tile', HTMLElement).dataset['state'] = contiguity.isWhole ? 'good' : 'bad';
+  setText(element('missed-note', HTMLElement), wholeness());
+  const { last } = contiguity;
+  setText(element('place', HTMLElement), last === undefined ? 'since this page was opened' : `newest is #${last.seq}`);
+  element('empty', HTMLElement).hidden = list.size > 0;
+  setText(element('empty', HTMLElement), received === 0 ? 'Waiting for the first signal…' : 'No signal matches.');
+}
+
+function schedule(): void {
+  if (framePending) return;
+  framePending = true;
+  const wait = drawnAt + pace - performance.now();
+  if (wait > 0) setTimeout(() => requestAnimationFrame(draw), wait);
+  else requestAnimationFrame(draw);
+}
+
+function rateText(rate: number): string {
+  return rate >= 10 || rate === 0 ? count(Math.round(rate)) : rate.toFixed(1);
+}
+
+/** Once a second: plots and what they say in words. */
+function tick(): void {
+  const { timeline } = feed;
+  timeline.advance(Date.now() / 1000);
+  const { rate, latency } = timeline;
+  setText(element('rate', HTMLElement), rateText(rate));
+  setText(element('latency', HTMLElement), latency === undefined ? '—' : duration(latency.median));
+  const high = latency === undefined ? 'no signal just now' : `95 % within ${duration(latency.high)}`;
+  setText(element('latency-note', HTMLElement), high);
+  const isCalm = rate < CALM_RATE;
+  pace = isCalm ? 0 : PACE_MS;
+  element('signals', HTMLElement).classList.toggle('calm', isCalm);
+  if (!document.hidden) plots.draw(timeline.points);
+  proposeSymbols();
+}
+
+let proposed = 0;
+function proposeSymbols(): void {
+  if (feed.symbols.size === proposed) return;
+  proposed = feed.symbols.size;
+  const options = [...feed.symbols].toSorted().map((symbol) => {
+    const option = make('option');
+    option.value = symbol;
+    return option;
+  });
+  element('symbols', HTMLDataListElement).replaceChildren(...options);
+}
+
+const watch = new PodWatch(
+  () => connection.isConnected,
+  (info) => {
+    setText(element('pod', HTMLElement), info.pod);
+    setText(element('version', HTMLElement), info.version);
+    setText(element('clients', HTMLElement), count(info.connections));
+    element('publish', HTMLElement).hidden = !info.mayPublish;
+  },
+);
+
+const connection = new Connection(
+  feed,
+  log,
+  {
+    state: (state, text) => {
+      element('state', HTMLElement).dataset['state'] = state;
+      setText(element('state-text', HTMLElement), text);
+      reconnect.hidden = state !== 'refused';
+      if (state === 'connected') token.hidden = true;
+    },
+    askForToken: () => {
+      token.hidden = false;
+    },
+    changed: schedule,
+    status: (status) => {
+      statuses.show(status);
+      schedule();
+    },
+  },
+  () => watch.ask(),
+);
+
+filter.addEventListener('input', () => {
+  wanted = filter.value.trim().toLowerCase();
+  list.reset(matching());
+  drawCounts();
+});
+pause.addEventListener('click', () => {
+  isPaused = !isPaused;
+  pause.setAttribute('aria-pressed', String(isPaused));
+  setText(pause, isPaused ? 'Continue' : 'Pause');
+  if (!isPaused) list.reset(matching());
+});
+reconnect.addEventListener('click', () => connection.connect());
+token.addEventListener('submit', (event) => {
+  event.preventDefault();
+  connection.connect(element('token', HTMLInputElement).value.trim());
+});
+wirePublishForm(element('publish-form', HTMLFormElement), element('publish-result', HTMLElement));
+setText(element('max-rows', HTMLElement), String(MAX_ROWS));
+setInterval(tick, 1000);
+tick();

@@ -1,0 +1,51 @@
+import { setText } from './dom.js';
+
+/** What the gateway answers: offsets, or a problem (RFC 9457). */
+interface Answer {
+  readonly offsets?: readonly string[];
+  readonly title?: string;
+  readonly detail?: string;
+}
+
+/** The signal that the form describes, made now. */
+function signalOf(form: HTMLFormElement): object {
+  const data = new FormData(form);
+  const text = (name: string): string => {
+    const value = data.get(name);
+    return typeof value === 'string' ? value.trim() : '';
+  };
+  return {
+    type: text('type'),
+    signal: text('signal'),
+    price: Number(text('price')),
+    symbol: text('symbol'),
+    timeframe: text('timeframe'),
+    timestamp: new Date().toISOString(),
+  };
+}
+
+async function publish(signal: object): Promise<string> {
+  try {
+    const response = await fetch('/dashboard/signals', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(signal),
+    });
+    const answer = (await response.json()) as Answer;
+    if (response.ok) return `Published as ${answer.offsets?.[0]?.split(':')[1] ?? 'a message'}.`;
+    return `Not published: ${answer.detail ?? answer.title ?? response.statusText}`;
+  } catch {
+    return 'Not published: the gateway can not be reached.';
+  }
+}
+
+/** Sends what is typed in as a signal. @param result - where it is told what became of it */
+export function wirePublishForm(form: HTMLFormElement, result: HTMLElement): void {
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    void publish(signalOf(form)).then((text) => {
+      result.classList.toggle('bad', text.startsWith('Not'));
+      setText(result, text);
+    });
+  });
+}
