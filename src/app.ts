@@ -3,34 +3,30 @@ import type { Logger } from 'pino';
 import type { TemplatedApp } from 'uWebSockets.js';
 import { publishGuard } from './admin/access.js';
 import { controlRoutes } from './admin/control.js';
+import { Documents } from './admin/documents.js';
+import type { PodInfo } from './admin/answers.js';
 import { type NotReadyReason, healthRoutes } from './admin/health.js';
 import { historyRoute } from './admin/history.js';
 import { serveRoutes } from './admin/http.js';
 import { Metrics } from './admin/metrics.js';
-import { type Publisher, publishRoutes } from './admin/publish.js';
+import { type OnRejected, type Publisher, publishRoutes } from './admin/publish.js';
+import { serveDashboard } from './app-dashboard.js';
+import { publisherInto } from './app-publisher.js';
 import { RedisParts } from './app-redis.js';
 import type { BannerFacts } from './banner.js';
 import { CertificateWatch } from './certificate.js';
 import type { Config } from './config.js';
-import type { FeedMessage } from './contract/decode.js';
 import { formatOffset } from './contract/offset.js';
-import { Problem } from './errors.js';
 import { Fanout } from './fanout/fanout.js';
 import { encodeEntry } from './fanout/packet.js';
 import { listen } from './http-listener.js';
 import { Rejections } from './ingest/rejections.js';
-import {
-  AppendError,
-  type IdempotencyKey,
-  type Journal,
-  type JournalListener,
-  type OnceJournal,
-} from './journal/journal.js';
+import type { Journal, JournalListener, OnceJournal } from './journal/journal.js';
 import { MemoryJournal } from './journal/memory-journal.js';
 import { PublicApp } from './public-app.js';
 import { describeRedis } from './redis/url.js';
 import { type StopStep, takeSteps } from './stop.js';
-import { type Uws, uwsVersion } from './uws.js';
+import { type Uws, compressor, uwsVersion } from './uws.js';
 import { version } from './version.js';
 import type { FeedServer } from './websocket/feed-socket.js';
 import { MemoryPressure } from './websocket/memory-pressure.js';
@@ -57,6 +53,7 @@ export class App {
   readonly #journal: Journal & OnceJournal;
   readonly #pod: string;
   readonly #started = Date.now();
+  readonly #documents = new Documents(version());
   readonly #redis: RedisParts | undefined;
   readonly #rejections: Rejections;
   readonly #memory: MemoryPressure;
@@ -120,7 +117,10 @@ export class App {
     this.#publicApp = new PublicApp(uws, config.tls);
     if (config.tls !== undefined) this.#certificate = this.#watchCertificate(config.tls);
     this.#websocket = this.#buildWebSocket(this.#publicApp);
-    this.#adminApp = this.#buildAdmin();
+    const publisher = publisherInto(this.#journal, (event) => this.#metrics.accepted.inc({ source: 'http', event }));
+    const onRejected: OnRejected = (...rejected) => this.#rejections.note('http', ...rejected);
+    this.#addPages(publisher, onRejected);
+    this.#adminApp = this.#buildAdmin(publisher, onRejected);
     this.#metrics.watch({
       connections: () => this.#websocket.transports(),
       sessions: () => this.#websocket.connections,
@@ -162,6 +162,7 @@ export class App {
       redis,
       signalChannel,
       needsKey: apiKeys.length > 0,
+      dashboard: this.#config.dashboard,
     };
     this.#log.info(
       {
@@ -247,6 +248,7 @@ export class App {
       pingInterval: config.pingInterval,
       pingTimeout: config.pingTimeout,
       maxPayload: config.maxPayload,
+      compression: compressor(this.#uws, config.compression),
       maxBackpressure: config.maxBackpressure,
       welcomeMessage: config.welcomeMessage,
       corsOrigins: config.corsOrigins,
@@ -283,31 +285,53 @@ export class App {
       },
       log: this.#log,
     });
-    app.any('/*', (res) => {
+    return manager;
+  }
+
+  /** What the public port has beside Socket.IO. */
+  #addPages(publisher: Publisher, onRejected: OnRejected): void {
+    const { dashboard, apiKeys, trustProxy, tls, maxSignalBytes } = this.#config;
+    if (dashboard) {
+      serveDashboard(this.#publicApp, {
+        describe: () => ({
+          pod: this.#pod,
+          version: version(),
+          connections: this.#websocket.connections,
+          head: formatOffset(this.#journal.head()),
+        }),
+        needsKey: apiKeys.length > 0,
+        behindProxy: trustProxy !== undefined,
+        tls: tls !== undefined,
+        publisher,
+        maxSignalBytes,
+        onRejected,
+        log: this.#log,
+      });
+    }
+    this.#publicApp.any('/asyncapi.json', (res, req) => this.#documents.answer(res, req));
+    this.#publicApp.any('/*', (res) => {
       res.cork(() => {
         res.writeStatus('404 Not Found').writeHeader('Content-Type', 'text/plain').end('There is nothing here.\n');
       });
     });
-    return manager;
   }
 
-  #buildAdmin(): TemplatedApp {
+  #buildAdmin(publisher: Publisher, onRejected: OnRejected): TemplatedApp {
     const { maxSignalBytes, apiKeys } = this.#config;
     const app = this.#uws.App();
     const guard = publishGuard(apiKeys);
-    const publisher: Publisher = { publish: (messages, once) => this.#publish(messages, once) };
     serveRoutes(
       app,
       [
         ...healthRoutes({ reasons: () => this.#notReady() }),
         this.#metrics.route(),
-        ...publishRoutes(publisher, guard, maxSignalBytes, (event, reason, detail, item) =>
-          this.#rejections.note('http', event, reason, detail, item),
-        ),
+        ...this.#documents.routes(),
+        ...publishRoutes(publisher, guard, maxSignalBytes, onRejected),
         ...controlRoutes(this.#websocket.pods, guard),
         historyRoute(this.#journal, () => this.#redis?.linked !== false, guard),
       ],
       this.#log,
+      true,
     );
     return app;
   }
@@ -321,31 +345,8 @@ export class App {
     });
   }
 
-  async #publish(messages: readonly FeedMessage[], once?: IdempotencyKey): ReturnType<Publisher['publish']> {
-    try {
-      const result =
-        once === undefined
-          ? { outcome: 'appended' as const, offsets: await this.#journal.append(messages) }
-          : await this.#journal.appendOnce(messages, once);
-      if (result.outcome === 'conflict') {
-        throw new Problem(
-          'idempotency_key_reused',
-          'This Idempotency-Key was used for another request in the last 5 minutes. Nothing was published.',
-        );
-      }
-      const repeated = result.outcome === 'repeated';
-      if (!repeated) for (const { event } of messages) this.#metrics.accepted.inc({ source: 'http', event });
-      return { offsets: result.offsets.map(formatOffset), repeated };
-    } catch (error) {
-      if (!(error instanceof AppendError)) throw error;
-      throw new Problem('publish_unavailable', `Redis did not confirm the messages (${error.message}). Try again.`, {
-        headers: { 'Retry-After': '1' },
-      });
-    }
-  }
-
   /** What this pod says of itself in `GET /v1/info`. */
-  #describe(): object {
+  #describe(): PodInfo {
     return {
       pod: this.#pod,
       version: version(),

@@ -11,6 +11,7 @@ export interface BannerFacts {
   readonly redis: RedisTarget | undefined;
   readonly signalChannel: string;
   readonly needsKey: boolean;
+  readonly dashboard: boolean;
 }
 
 /** An address that can be opened: a wildcard address is not one. */
@@ -60,6 +61,7 @@ export function banner(facts: BannerFacts): string {
     '',
     `  Socket.IO   ${http}://${reachable(facts.host)}:${facts.port}`,
     `  Admin       http://${reachable(facts.adminHost)}:${facts.adminPort}   (/healthz /readyz /metrics)`,
+    ...(facts.dashboard ? [`  Dashboard   ${http}://${reachable(facts.host)}:${facts.port}/`] : []),
     `  Mode        ${mode}`,
     '',
     '  Publish a signal:',

@@ -12,6 +12,7 @@ const FACTS: BannerFacts = {
   redis: undefined,
   signalChannel: 'new_signal',
   needsKey: false,
+  dashboard: true,
 };
 
 test('a wildcard address is shown as one that can be opened, an IPv6 address in brackets', () => {
@@ -19,6 +20,12 @@ test('a wildcard address is shown as one that can be opened, an IPv6 address in 
   expect(banner({ ...FACTS, host: '::', tls: true })).toContain('  Socket.IO   https://localhost:3000\n');
   expect(banner({ ...FACTS, adminHost: '::1' })).toContain('  Admin       http://[::1]:3001 ');
   expect(banner({ ...FACTS, host: '127.0.0.2' })).toContain('  Socket.IO   http://127.0.0.2:3000\n');
+});
+
+test('the dashboard is shown with its address, and not when it is off', () => {
+  expect(banner(FACTS)).toContain('  Dashboard   http://localhost:3000/\n');
+  expect(banner({ ...FACTS, tls: true })).toContain('  Dashboard   https://localhost:3000/\n');
+  expect(banner({ ...FACTS, dashboard: false })).not.toContain('Dashboard');
 });
 
 test.each([

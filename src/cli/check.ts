@@ -1,0 +1,170 @@
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import type { Server } from 'node:net';
+import { createSecureContext } from 'node:tls';
+import { type Config, ConfigError, type Setting, loadConfig, settingsOf } from '../config.js';
+import { within } from '../deadline.js';
+import { EXIT, messageOf } from '../errors.js';
+import { RedisConnections } from '../redis/connections.js';
+import { type RedisTarget, describeRedis } from '../redis/url.js';
+import { loadUws, uwsVersion } from '../uws.js';
+import { holderOf, tryListen } from './port-check.js';
+import { endWithReader, harmless, stylist } from './terminal.js';
+
+/** Options of `check`, as commander reads them. */
+export interface CheckOptions {
+  readonly json?: boolean;
+}
+
+/** What came of looking at one thing. */
+interface Finding {
+  /** The variable, or the part, that it is about. */
+  readonly name: string;
+  readonly ok: boolean;
+  /** What was found, and what to do where that is not good. */
+  readonly detail: string;
+}
+
+const REDIS_LIMIT_MS = 10_000;
+
+function lookAtUws(): Finding {
+  const name = 'uWebSockets.js';
+  try {
+    loadUws();
+    return { name, ok: true, detail: `${uwsVersion()} loads in Node.js ${process.versions.node}` };
+  } catch (error) {
+    return { name, ok: false, detail: messageOf(error) };
+  }
+}
+
+/** Looks whether both ports can be had, also beside each other. */
+async function lookAtPorts({ host, port, adminHost, adminPort }: Config): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  const open: Server[] = [];
+  const wanted = [
+    { name: 'ADMIN_PORT', address: adminHost, number: adminPort },
+    { name: 'PORT', address: host, number: port },
+  ];
+  for (const { name, address, number } of wanted) {
+    const where = `${address}:${number}`;
+    const got = await tryListen(address, number);
+    if (got instanceof Error) {
+      const holder = got.code === 'EADDRINUSE' ? holderOf(number) : undefined;
+      const why =
+        got.code === 'EADDRINUSE' ? `is taken by ${holder ?? 'another process'}` : `can not be had (${got.code})`;
+      findings.push({ name, ok: false, detail: `${where} ${why}. Stop it, or set ${name} to another port.` });
+    } else {
+      open.push(got);
+      findings.push({ name, ok: true, detail: number === 0 ? `a free port on ${address}` : `${where} is free` });
+    }
+  }
+  for (const server of open) {
+    server.close();
+    await once(server, 'close');
+  }
+  return findings;
+}
+
+function lookAtCertificate({ certFile, keyFile }: NonNullable<Config['tls']>): Finding {
+  const name = 'TLS_CERT';
+  try {
+    const cert = readFileSync(certFile);
+    createSecureContext({ cert, key: readFileSync(keyFile) });
+    const { validFrom, validTo } = new X509Certificate(cert);
+    const begin = new Date(validFrom);
+    const end = new Date(validTo);
+    if (begin.getTime() > Date.now()) {
+      const detail = `is not valid before ${begin.toISOString()}. Wait, renew it, or set the clock right.`;
+      return { name, ok: false, detail };
+    }
+    if (end.getTime() > Date.now())
+      return { name, ok: true, detail: `fits its key and is good until ${end.toISOString()}` };
+    return { name, ok: false, detail: `has ended at ${end.toISOString()}. Renew it.` };
+  } catch (error) {
+    return { name, ok: false, detail: `${messageOf(error)}. Set TLS_CERT and TLS_KEY to files that belong together.` };
+  }
+}
+
+async function lookAtRedis(target: RedisTarget): Promise<Finding> {
+  const name = 'REDIS_URL';
+  const where = describeRedis(target);
+  const connection = new RedisConnections(target, 'signal-gateway').keyed('check');
+  let fault: Error | undefined;
+  connection.on('error', (error: Error) => (fault = error));
+  try {
+    const begin = performance.now();
+    const ask = async (): Promise<{ info: string; role: unknown }> => {
+      await connection.connect();
+      await connection.ping();
+      // A user of Redis may lack the right to these, which the gateway does not need.
+      const info = await connection.info('server').catch(() => '');
+      // A cluster has both kinds, and ioredis finds the primaries.
+      if (connection.isCluster) return { info, role: 'master' };
+      return { info, role: (await connection.role().catch(() => []))[0] };
+    };
+    const { info, role } = await within(REDIS_LIMIT_MS, 'an answer', ask());
+    if (role === 'slave') {
+      const detail = `${where} is a replica, and the gateway writes. Set REDIS_URL to its primary, or to the sentinels.`;
+      return { name, ok: false, detail };
+    }
+    const redis = /redis_version:(\S+)/.exec(info)?.[1];
+    const took = Math.max(1, Math.round(performance.now() - begin));
+    const answers = `${where} answers in ${took} ms${redis === undefined ? '' : `, Redis ${redis}`}`;
+    const unknown =
+      role === undefined ? 'its role and what its user may do (ACL) were' : 'what its user may do (ACL) was';
+    return { name, ok: true, detail: `${answers}; ${unknown} not looked at` };
+  } catch (error) {
+    const detail = `${where} can not be used: ${messageOf(fault ?? error)}. Start Redis there, or set REDIS_URL right.`;
+    return { name, ok: false, detail };
+  } finally {
+    connection.disconnect();
+  }
+}
+
+function write(settings: readonly Setting[], findings: readonly Finding[]): void {
+  const style = stylist(process.stdout);
+  const width = Math.max(...settings.map(({ variable }) => variable.length));
+  const lines = settings.map(({ variable, value, isDefault }) => {
+    const shown = value === undefined ? style('dim', 'unset') : harmless(value);
+    return `  ${variable.padEnd(width)}  ${shown}${isDefault || value === undefined ? '' : style('dim', '  (set)')}`;
+  });
+  const results = findings.map(({ name, ok, detail }) => {
+    const word = ok ? style('green', 'ok    ') : style('red', 'FAILED');
+    return `  ${word}  ${name.padEnd(14)}  ${harmless(detail)}`;
+  });
+  process.stdout.write(`${['Configuration', ...lines, '', 'Checks', ...results].join('\n')}\n`);
+}
+
+/**
+ * The command `check`: looks at everything that a start needs. Sets the exit code.
+ *
+ * @throws StartError with every problem of the configuration at once
+ */
+export async function check({ json = false }: CheckOptions): Promise<void> {
+  endWithReader();
+  const { env } = process;
+  let config: Config;
+  try {
+    config = loadConfig(env);
+  } catch (error) {
+    if (!json || !(error instanceof ConfigError)) throw error;
+    process.stdout.write(`${JSON.stringify({ ok: false, problems: error.problems })}\n`);
+    process.exitCode = error.exitCode;
+    return;
+  }
+  const settings = settingsOf(env);
+  const checks = [lookAtUws(), ...(await lookAtPorts(config))];
+  if (config.tls !== undefined) checks.push(lookAtCertificate(config.tls));
+  if (config.redis === undefined)
+    checks.push({ name: 'REDIS_URL', ok: true, detail: 'unset: one pod, journal in memory' });
+  else checks.push(await lookAtRedis(config.redis));
+  if (config.jwt !== undefined && 'jwksUrl' in config.jwt.key)
+    checks.push({ name: 'JWKS_URL', ok: true, detail: 'not asked for keys: the first token does' });
+  const ok = checks.every((finding) => finding.ok);
+  if (json) {
+    const variables = Object.fromEntries(settings.map(({ variable, value }) => [variable, value ?? null]));
+    process.stdout.write(`${JSON.stringify({ ok, variables, checks })}\n`);
+  } else write(settings, checks);
+  if (!ok) process.exitCode = EXIT.failed;
+}

@@ -1,0 +1,47 @@
+import { InvalidArgumentError, Option } from 'commander';
+import { EXIT, StartError } from '../errors.js';
+
+/** Reads an option that takes a whole number. */
+export function wholeNumber(low: number, high: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
+    if (value >= low && value <= high) return value;
+    throw new InvalidArgumentError(`It takes a whole number from ${low} to ${high}.`);
+  };
+}
+
+/** Reads an option that takes a number above 0. */
+export function positiveNumber(high: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,15}(?:\.\d{1,15})?$/.test(text) ? Number(text) : NaN;
+    if (value > 0 && value <= high) return value;
+    throw new InvalidArgumentError(`It takes a number above 0 and up to ${high}.`);
+  };
+}
+
+/** Reads an option that is sent as an `Idempotency-Key`. */
+export function idempotencyKey(text: string): string {
+  // What the publish API takes; spaces at an end would be lost on the way.
+  if (/^[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?$/.test(text)) return text;
+  throw new InvalidArgumentError('It takes 1 to 255 visible ASCII characters.');
+}
+
+/** The option `--url`, which a variable can give too. Its value is a `URL`. */
+export function urlOption(description: string, variable: string, fallback: string): Option {
+  return new Option('--url <url>', description)
+    .env(variable)
+    .argParser((text) => {
+      const url = URL.canParse(text || fallback) ? new URL(text || fallback) : undefined;
+      if (url !== undefined && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '') return url;
+      const wanted = `an address such as ${fallback}, without a user`;
+      // Commander shows the value that it refuses, and what has an "@" may have a password before it.
+      if (text.includes('@')) throw new StartError(`--url, or the variable ${variable}, takes ${wanted}.`, EXIT.config);
+      throw new InvalidArgumentError(`It takes ${wanted}.`);
+    })
+    .default(new URL(fallback), fallback);
+}
+
+/** An option or variable of text; an empty one counts as unset. */
+export function filled(text: string | undefined): string | undefined {
+  return text === '' ? undefined : text;
+}

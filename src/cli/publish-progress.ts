@@ -1,0 +1,65 @@
+import { SingleBar } from 'cli-progress';
+
+/** From when on a bar is worth a look, in ms. */
+const SHOW_AFTER_MS = 500;
+const CLEAR_LINE = '\r\u001b[2K';
+
+/** How far a long publish is: a bar on a terminal, nothing elsewhere. Lines go above it. */
+export class PublishProgress {
+  readonly #stream: NodeJS.WriteStream;
+  readonly #total: number | undefined;
+  readonly #begin = performance.now();
+  #bar: SingleBar | undefined;
+
+  /** @param total - bytes of all lines; `undefined` when nobody knows */
+  constructor(stream: NodeJS.WriteStream, total: number | undefined) {
+    this.#stream = stream;
+    this.#total = total;
+  }
+
+  /** @param bytes - of the lines that are done */
+  update(published: number, bytes: number): void {
+    if (!this.#stream.isTTY || performance.now() - this.#begin < SHOW_AFTER_MS) return;
+    const seconds = (performance.now() - this.#begin) / 1000;
+    const what = { published: number(published), rate: number(Math.round(published / seconds)) };
+    this.#bar ??= this.#open(what);
+    this.#bar.update(bytes, what);
+  }
+
+  /** Writes a line that stays. */
+  say(text: string): void {
+    this.#stream.write(`${this.#bar === undefined ? '' : CLEAR_LINE}${text}\n`);
+  }
+
+  /** Takes the bar away. May be called twice. */
+  done(): void {
+    this.#bar?.stop();
+    this.#bar = undefined;
+  }
+
+  #open(what: object): SingleBar {
+    const figures = '{published} published, {rate}/s';
+    const bar = new SingleBar({
+      format: this.#total === undefined ? figures : `{bar} {percentage} %  ${figures}`,
+      barsize: 24,
+      barCompleteChar: '█',
+      barIncompleteChar: '░',
+      clearOnComplete: true,
+      // A cursor that is hidden stays so when the process is killed.
+      hideCursor: false,
+      // A line that wraps can not be overwritten.
+      linewrap: false,
+      stream: this.#stream,
+      fps: 10,
+      // The line may have been taken for one that stays.
+      forceRedraw: true,
+    });
+    bar.start(this.#total ?? 0, 0, what);
+    return bar;
+  }
+}
+
+/** A whole number as people read it. */
+export function number(value: number): string {
+  return value.toLocaleString('en-US');
+}

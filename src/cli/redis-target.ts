@@ -1,0 +1,83 @@
+import type { FeedEvent } from '../contract/events.js';
+import { within } from '../deadline.js';
+import { EXIT, StartError, messageOf } from '../errors.js';
+import { RedisConnections } from '../redis/connections.js';
+import { REDIS_URL_TAKES, describeRedis, parseRedisUrl } from '../redis/url.js';
+import { type Item, type Outcome, PublishFailure, type PublishTarget } from './publish-target.js';
+
+const LIMIT_MS = 10_000;
+
+/**
+ * Publishes into the Pub/Sub channels that gateways listen to. Nothing is sent twice: when the link breaks, nobody knows
+ * what Redis has passed on.
+ */
+export class RedisTarget implements PublishTarget {
+  readonly #channels: Readonly<Record<FeedEvent, string>>;
+  readonly #name: string;
+  readonly #isCluster: boolean;
+  readonly #connection: ReturnType<RedisConnections['single']>;
+  #connected: Promise<void> | undefined;
+  #fault: unknown;
+
+  /**
+   * @param url - as `REDIS_URL`
+   * @throws StartError when it is none
+   */
+  constructor(url: string, channels: Readonly<Record<FeedEvent, string>>) {
+    const target = parseRedisUrl(url);
+    if (target === undefined) {
+      throw new StartError(`--redis, or REDIS_URL with it, takes ${REDIS_URL_TAKES}.`, EXIT.config);
+    }
+    this.#channels = channels;
+    this.#name = describeRedis(target);
+    this.#isCluster = target.kind === 'cluster';
+    this.#connection = new RedisConnections(target, 'signal-gateway').single('publish');
+    this.#connection.on('error', (error) => (this.#fault = error));
+  }
+
+  async publish(event: FeedEvent, items: readonly Item[]): Promise<Outcome> {
+    const connection = this.#connection;
+    let isSent = false;
+    let results: Awaited<ReturnType<ReturnType<typeof connection.pipeline>['exec']>>;
+    try {
+      this.#connected ??= connection.connect();
+      await within(LIMIT_MS, 'connecting', this.#connected);
+      const pipeline = connection.pipeline();
+      for (const { text } of items) pipeline.publish(this.#channels[event], text);
+      isSent = true;
+      results = await within(LIMIT_MS, 'PUBLISH', pipeline.exec());
+    } catch (error) {
+      throw this.#failure(messageOf(this.#fault ?? error), items, isSent);
+    }
+    const error = results?.find(([fault]) => fault !== null)?.[0];
+    if (error !== undefined && error !== null) throw this.#failure(messageOf(error), items, true);
+    // A node of a cluster counts its own listeners only.
+    const unheard = this.#isCluster ? [] : items.filter((_, index) => results?.[index]?.[1] === 0);
+    if (unheard.length > 0) {
+      throw giveUp(
+        `Nobody listens to ${this.#channels[event]} on ${this.#name}: of ${items.length} messages ${unheard.length} reached ` +
+          'nobody. Start a gateway with this REDIS_URL.',
+        items,
+        unheard.length < items.length,
+      );
+    }
+    return { published: items.length, offsets: [], refused: [] };
+  }
+
+  // A command has one try anyway.
+  hurry(): void {}
+
+  close(): void {
+    this.#connection.disconnect();
+  }
+
+  #failure(reason: string, items: readonly Item[], isSent: boolean): PublishFailure {
+    const text = `Redis at ${this.#name} can not be used: ${reason}. Start it, or name another with --redis.`;
+    return giveUp(text, items, isSent);
+  }
+}
+
+function giveUp(message: string, items: readonly Item[], isUnsure: boolean): PublishFailure {
+  const outcome = { published: 0, offsets: [], refused: [] };
+  return new PublishFailure(message, outcome, items[0]?.line ?? 1, isUnsure ? items : []);
+}

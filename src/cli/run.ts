@@ -1,0 +1,29 @@
+import { type Command, CommanderError } from 'commander';
+import { EXIT, StartError, messageOf } from '../errors.js';
+
+/** What every `--help` says of exit codes. */
+export const EXIT_CODES_HELP = `
+Exit codes:
+  0  done
+  1  failed: the message says what, and what to do
+  2  the command line or the configuration is wrong; nothing was done`;
+
+/**
+ * Runs a program on a command line. Errors go to standard error, one message each without a stack trace, and set the exit code.
+ *
+ * @param argv - as in `process.argv`
+ */
+export async function run(program: Command, argv: readonly string[]): Promise<void> {
+  try {
+    await program.parseAsync([...argv]);
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // It has said everything. Help that was asked for is a success, help in place of a command is not.
+      process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.config;
+      return;
+    }
+    process.stderr.write(`${messageOf(error)}\n`);
+    // At once: a gateway that can not start may have a port open already.
+    process.exit(error instanceof StartError ? error.exitCode : EXIT.failed);
+  }
+}

@@ -1,0 +1,40 @@
+import { Command, Option } from 'commander';
+import { positiveNumber } from './options.js';
+import { EXIT_CODES_HELP } from './run.js';
+
+/** Signals a second of the demo feed. */
+const DEFAULT_RATE = 3;
+const MAX_RATE = 5000;
+
+/** Gives a command the options and the work of starting the gateway. */
+export function asStart(command: Command, example: string): Command {
+  return command
+    .description('Start the gateway. Everything else is set by environment variables, see the README.')
+    .option('--demo', 'publish made-up signals of a dozen symbols, to look at')
+    .addOption(
+      new Option('--demo-rate <per second>', `made-up signals a second (default: ${DEFAULT_RATE}); implies --demo`)
+        .argParser(positiveNumber(MAX_RATE))
+        .implies({ demo: true }),
+    )
+    .allowExcessArguments(false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  ${example} --demo
+  PORT=4000 REDIS_URL=redis://localhost:6379 ${example}
+
+The gateway runs until SIGINT (Ctrl-C) or SIGTERM, and then ends with 0.
+${EXIT_CODES_HELP}`,
+    )
+    .action(async ({ demo, demoRate }: { demo?: true; demoRate?: number }) => {
+      const { runGateway } = await import('../gateway-process.js');
+      await runGateway({ demoRate: demo && (demoRate ?? DEFAULT_RATE) });
+    });
+}
+
+/** The program of `dist/main.js`: the command `start` alone. */
+export function startProgram(): Command {
+  const command = new Command('node dist/main.js').exitOverride().showHelpAfterError('(--help lists what it takes)');
+  return asStart(command, 'node dist/main.js');
+}

@@ -1,0 +1,166 @@
+import { type Socket, io } from 'socket.io-client';
+import type { FeedEvent, ServerToClientEvents, Signal, StatusUpdate } from '../contract/events.js';
+import { EXIT, StartError, messageOf } from '../errors.js';
+import { endWithReader, harmless, stylist } from './terminal.js';
+
+/** Options of `tail`, as commander reads them. */
+export interface TailOptions {
+  readonly url: URL;
+  readonly topics?: string;
+  readonly json?: true;
+  readonly token?: string | undefined;
+  readonly count?: number;
+  /** Seconds to try for the first connection. */
+  readonly connectFor: number;
+}
+
+/** What an error of the stock client says of the cause. */
+interface ConnectError extends Error {
+  /** From the gateway, once it speaks Socket.IO. */
+  readonly data?: { readonly code?: string };
+  /** From the transport: an event of a WebSocket, or a status of HTTP. */
+  readonly description?: { readonly error?: Error } | number;
+  /** The request of HTTP. When nobody answers, its `statusText` is the error. */
+  readonly context?: { readonly responseText?: string; readonly statusText?: unknown };
+}
+
+/** Why a connection could not be had, with the gateway's own code where it gave one. */
+function reasonOf(error: ConnectError): string {
+  const { data, description, context } = error;
+  if (data?.code !== undefined) return `${error.message} (${data.code})`;
+  try {
+    const { code, message } = JSON.parse(context?.responseText ?? '') as { code?: unknown; message?: unknown };
+    if (typeof code === 'string') return harmless(`${typeof message === 'string' ? message : 'refused'} (${code})`);
+  } catch {
+    // Not the answer of a gateway.
+  }
+  if (context?.statusText instanceof Error) return messageOf(context.statusText);
+  if (typeof description === 'number') return `${error.message}: HTTP ${description}`;
+  return description?.error === undefined ? error.message : messageOf(description.error);
+}
+
+/** Writes messages as lines of JSON, or for people. */
+class Lines {
+  readonly #json: boolean;
+  readonly #left: () => boolean;
+  readonly #style = stylist(process.stdout);
+
+  /** @param left - takes one line off the number that is wanted; whether there are more */
+  constructor(json: boolean, left: () => boolean) {
+    this.#json = json;
+    this.#left = left;
+  }
+
+  signal(signal: Signal, offset: string): void {
+    const { timestamp, signal: side, symbol, timeframe, price, type } = signal;
+    const style = this.#style;
+    this.#write('new_signal', signal, offset, () => [
+      style('dim', harmless(timestamp)),
+      style(side === 'BUY' ? 'green' : 'red', side.padEnd(4)),
+      style('bold', harmless(symbol).padEnd(10)),
+      harmless(timeframe).padEnd(4),
+      String(price).padStart(12),
+      style('dim', harmless(type)),
+    ]);
+  }
+
+  status(update: StatusUpdate, offset: string | undefined): void {
+    const { service, status, message } = update;
+    const style = this.#style;
+    const colour = status === 'active' ? 'green' : status === 'degraded' ? 'yellow' : 'red';
+    this.#write('status_update', update, offset, () => [
+      style('dim', new Date().toISOString()),
+      style(colour, status),
+      style('bold', harmless(service)),
+      harmless(message),
+    ]);
+  }
+
+  #write(event: FeedEvent, data: unknown, offset: string | undefined, columns: () => string[]): void {
+    const text = this.#json ? JSON.stringify({ offset: offset ?? null, event, data }) : columns().join('  ');
+    if (this.#left()) process.stdout.write(`${text}\n`);
+  }
+}
+
+/** Says on standard error what becomes of the connection. */
+function say(text: string): void {
+  process.stderr.write(`${stylist(process.stderr)('dim', harmless(text))}\n`);
+}
+
+function topicsOf(list: string | undefined): string[] | undefined {
+  const topics = list?.split(',').map((topic) => topic.trim());
+  return topics?.filter((topic) => topic !== '');
+}
+
+/**
+ * The command `tail`. Ends when the options say so, or when nobody reads; otherwise runs on.
+ *
+ * @throws StartError when the gateway refuses the client, or can not be reached for a first time
+ */
+export async function tail(options: TailOptions): Promise<void> {
+  const { url, token, connectFor, json = false } = options;
+  endWithReader();
+  const topics = topicsOf(options.topics);
+  if (topics?.length === 0) throw new StartError('--topics takes a list such as BTC/USDT,ETH/USDT@1m.', EXIT.config);
+  const socket: Socket<ServerToClientEvents> = io(url.href, {
+    // A gateway may offer one of them only.
+    transports: ['websocket', 'polling'],
+    tryAllTransports: true,
+    reconnectionDelayMax: 2000,
+    auth: { ...(topics && { topics }), ...(token !== undefined && { token }) },
+  });
+  let deadline: NodeJS.Timeout | undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      let left = options.count ?? Infinity;
+      const lines = new Lines(json, () => {
+        if (left === 1) resolve();
+        return left-- > 0;
+      });
+      let connected = false;
+      /** Told once until it is connected again, and not at every try. */
+      let told = false;
+      let reason = 'no answer';
+      deadline = setTimeout(() => reject(unreachable(url, reason, connectFor)), connectFor * 1000);
+
+      socket.on('new_signal', (signal, offset) => lines.signal(signal, offset));
+      socket.on('status_update', (update, offset) => lines.status(update, offset));
+      socket.on('welcome', (_, offset) => {
+        clearTimeout(deadline);
+        if (!connected) say(`connected to ${url.origin} at ${offset}`);
+        else if (socket.recovered) say('connected again: recovered, what was missed follows');
+        else say('connected again: not recovered');
+        connected = true;
+        told = false;
+      });
+      socket.on('gap', ({ reason: why, requested, resumed }) =>
+        say(`gap: what lies between ${requested} and ${resumed} is lost (${why})`),
+      );
+      socket.on('disconnect', (why) => {
+        // Its own doing, when it has shown enough.
+        if (why === 'io client disconnect') return;
+        say(`disconnected: ${why}${socket.active ? '; connecting again' : ''}`);
+        // Ended by the gateway for good: the stock client does not come again.
+        if (!socket.active)
+          reject(new StartError(`The gateway at ${url.origin} has sent this client away.`, EXIT.failed));
+      });
+      socket.on('connect_error', (error: ConnectError) => {
+        reason = reasonOf(error);
+        if (!socket.active) reject(new StartError(`The gateway at ${url.origin} refuses: ${reason}.`, EXIT.failed));
+        else if (!told) say(`can not connect to ${url.origin}: ${reason}; trying again`);
+        told = true;
+      });
+    });
+  } finally {
+    clearTimeout(deadline);
+    socket.disconnect();
+  }
+}
+
+function unreachable(url: URL, reason: string, seconds: number): StartError {
+  return new StartError(
+    `No gateway to listen to at ${url.origin} in ${seconds} s: ${reason}. Start one with "signal-gateway start", or name its public port ` +
+      'with --url.',
+    EXIT.failed,
+  );
+}

@@ -1,0 +1,465 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type Server, createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, test } from 'vitest';
+import { CLI, cli, shell } from '../support/cli.js';
+import { FeedClient, Pod } from '../support/pod.js';
+import { type Child, Cleanup, HOST, serverPort } from '../support/processes.js';
+import { RedisServer } from '../support/redis.js';
+import { signal, status } from '../support/signals.js';
+import { until } from '../support/until.js';
+
+const cleanup = new Cleanup();
+afterEach(() => cleanup.run());
+
+interface Entry {
+  readonly offset: string;
+  readonly event: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** Everything that a pod's journal has, oldest first. */
+async function journalOf(pod: Pod, begin: string): Promise<Entry[]> {
+  const all: Entry[] = [];
+  for (let after = begin; ;) {
+    const answer = await fetch(`${pod.adminUrl}/v1/signals?limit=1000&after=${encodeURIComponent(after)}`);
+    const { entries, next } = (await answer.json()) as { entries: Entry[]; next: string };
+    if (entries.length === 0) return all;
+    for (const entry of entries) all.push(entry);
+    after = next;
+  }
+}
+
+/** The place before the first entry of a pod that has none yet. */
+async function headOf(pod: Pod): Promise<string> {
+  const { next } = (await (await fetch(`${pod.adminUrl}/v1/signals`)).json()) as { next: string };
+  return next;
+}
+
+async function prices(pod: Pod, begin: string): Promise<unknown[]> {
+  return (await journalOf(pod, begin)).map(({ data }) => data['price']);
+}
+
+function numbers(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i);
+}
+
+/** A file of lines, in a folder of its own. */
+function fileOf(lines: readonly string[]): string {
+  const folder = mkdtempSync(join(tmpdir(), 'signal-gateway-publish-'));
+  cleanup.add(folder, (self) => rmSync(self, { recursive: true }));
+  const file = join(folder, 'lines.jsonl');
+  writeFileSync(file, lines.map((line) => `${line}\n`).join(''));
+  return file;
+}
+
+function linesOf(count: number): string[] {
+  return numbers(count).map((i) => JSON.stringify(signal(i)));
+}
+
+/** Most memory that a process had while a child ran, in MiB, as Linux counts it. */
+async function peakMemory(pid: string, child: Child): Promise<number> {
+  let peak = 0;
+  while (!child.exited) {
+    try {
+      const text = readFileSync(`/proc/${pid}/status`, 'utf8');
+      peak = Math.max(peak, Number(/VmHWM:\s+(\d+) kB/.exec(text)?.[1] ?? 0) / 1024);
+    } catch {
+      // It has just ended.
+    }
+    await sleep(20);
+  }
+  return peak;
+}
+
+/** Stands before a publish API and cuts some connections when the answer is there, but not yet handed on. */
+class AnswerEater {
+  readonly #server: Server;
+  answers = 0;
+  /** Bytes of the largest body that came. */
+  largest = 0;
+
+  private constructor(port: number, isEaten: (answer: number) => boolean, maxBody: number) {
+    this.#server = createServer((incoming, outgoing) => {
+      const { method, url: path, headers } = incoming;
+      const bytes = Number(headers['content-length']);
+      this.largest = Math.max(this.largest, bytes);
+      if (bytes > maxBody) {
+        incoming.resume().on('end', () => outgoing.writeHead(413).end('<html>'));
+        return;
+      }
+      const onward = request({ host: HOST, port, method, path, headers, agent: false }, (answer) => {
+        this.answers++;
+        if (isEaten(this.answers)) incoming.socket.destroy();
+        else answer.pipe(outgoing.writeHead(answer.statusCode ?? 0, answer.headers));
+      });
+      onward.on('error', () => incoming.socket.destroy());
+      incoming.pipe(onward);
+    });
+  }
+
+  /**
+   * @param port - that of the publish API
+   * @param isEaten - whether nobody gets an answer; they count from 1
+   * @param maxBody - what is longer, in bytes, gets 413 in its own words
+   */
+  static async open(port: number, isEaten: (answer: number) => boolean, maxBody = Infinity): Promise<AnswerEater> {
+    const eater = cleanup.add(new AnswerEater(port, isEaten, maxBody), (self) => {
+      self.#server.close();
+      self.#server.closeAllConnections();
+    });
+    eater.#server.listen(0, HOST);
+    await once(eater.#server, 'listening');
+    return eater;
+  }
+
+  get url(): string {
+    return `http://${HOST}:${(this.#server.address() as AddressInfo).port}`;
+  }
+}
+
+describe('one message by options', () => {
+  test('reaches the clients as the signal that was described, and its offset is printed', async () => {
+    const pod = await Pod.start(cleanup);
+    const client = await FeedClient.connect(cleanup, pod.url);
+    const args = ['publish', '--url', pod.adminUrl, '--symbol', 'SOL/USDT', '--signal', 'SELL', '--price', '162.5'];
+    const child = cli(cleanup, args);
+    expect([await child.exit, child.stderr]).toEqual([0, '']);
+    await until('the signal', () => client.signals.length > 0, { seen: () => client });
+    const [[payload, offset] = []] = client.signals;
+    expect(payload).toEqual({
+      ...signal(162.5, { type: 'MANUAL', symbol: 'SOL/USDT', signal: 'SELL' }),
+      timestamp: expect.stringMatching(/^\d{4}-.*Z$/) as string,
+    });
+    expect(child.stdout).toBe(`${String(offset)}\n`);
+  });
+
+  test('may be a status, and takes address and key from the environment without showing the key', async () => {
+    const pod = await Pod.start(cleanup, { API_KEY: 'first-key,second-key' });
+    const client = await FeedClient.connect(cleanup, pod.url);
+    const args = ['publish', '--status', 'degraded', '--service', 'Worker', '--message', 'Slow.'];
+    const refused = cli(cleanup, args, { ADMIN_URL: pod.adminUrl, API_KEY: 'wrong-key' });
+    expect([await refused.exit, refused.stdout]).toEqual([1, '']);
+    expect(refused.stderr).toContain('API_KEY');
+    const taken = cli(cleanup, args, { ADMIN_URL: pod.adminUrl, API_KEY: 'first-key,second-key' });
+    expect([await taken.exit, taken.stderr]).toEqual([0, '']);
+    await until('the status', () => client.statuses.length > 0, { seen: () => client });
+    expect(client.statuses[0]?.[0]).toEqual({ service: 'Worker', status: 'degraded', message: 'Slow.' });
+    expect(refused.stderr + taken.stdout + pod.output()).not.toMatch(/(first|second|wrong)-key/);
+  });
+
+  test('fails with what to do where there is no gateway, or something else', async () => {
+    const nobody = `http://${HOST}:${await serverPort()}`;
+    const args = ['publish', '--status', 'active', '--service', 'A', '--retry-for', '0', '--url'];
+    const away = cli(cleanup, [...args, nobody]);
+    expect([await away.exit, away.stdout]).toEqual([1, '']);
+    expect(away.stderr).toMatch(/ECONNREFUSED.*signal-gateway start/);
+    const pod = await Pod.start(cleanup);
+    const wrong = cli(cleanup, [...args, pod.url]);
+    expect([await wrong.exit, wrong.stdout]).toEqual([1, '']);
+    expect(wrong.stderr).toContain('ADMIN_PORT');
+  });
+});
+
+describe('lines', () => {
+  test('of a file, 100,000 of them on standard input, are all in the journal, in order', async () => {
+    const pod = await Pod.start(cleanup, { JOURNAL_MAXLEN: '200000' });
+    const begin = await headOf(pod);
+    const file = fileOf(linesOf(100_000));
+    const child = shell(cleanup, `signal-gateway publish < ${file}`, { ADMIN_URL: pod.adminUrl });
+    expect([await child.exit, child.stdout, child.stderr]).toEqual([0, '', '100,000 published.\n']);
+    expect(await prices(pod, begin)).toEqual(numbers(100_000));
+  }, 120_000);
+
+  test('that are a lot of text through a pipe take little memory', async () => {
+    const pod = await Pod.start(cleanup, { JOURNAL_MAXLEN: '1000' });
+    const file = fileOf(numbers(1000).map((i) => JSON.stringify(signal(i, { note: 'x'.repeat(500) }))));
+    const line = `for i in $(seq 100); do cat ${file}; done | exec "$NODE" --max-old-space-size=60 "$CLI" publish`;
+    const child = shell(cleanup, `${line} & P=$!; echo $P; wait $P`, { ADMIN_URL: pod.adminUrl });
+    const pid = await until('the process id', () => /^\d+\n/.exec(child.stdout)?.[0].trim());
+    const peak = await peakMemory(pid, child);
+    expect([await child.exit, child.stderr]).toEqual([0, '100,000 published.\n']);
+    expect(peak).toBeGreaterThan(20);
+    // The lines have 65 MB, the heap may have 60, and needs some for itself.
+    expect(peak).toBeLessThan(150);
+  }, 120_000);
+
+  test('that are bad are named with number and reason, the good ones are published, and the exit code is 1', async () => {
+    const pod = await Pod.start(cleanup);
+    const begin = await headOf(pod);
+    const file = fileOf([
+      `\ufeff${JSON.stringify(signal(1))}`,
+      '{"type":',
+      '',
+      `${JSON.stringify(signal(2))}\r`,
+      JSON.stringify(signal(3, { signal: 'HOLD' })),
+      JSON.stringify(status()),
+      JSON.stringify(status('active', { status: 'unwell' })),
+      // Only the gateway knows its limit.
+      JSON.stringify(signal(4, { note: 'x'.repeat(20_000) })),
+      '{"type":"A","signal":"BUY","price":12345678901234567890.10,"symbol":"A","timeframe":"1m","timestamp":"2023-10-27T10:00:00Z"}',
+      'x'.repeat(2_000_000),
+      JSON.stringify(signal(5)),
+    ]);
+    const child = cli(cleanup, ['publish', '--url', pod.adminUrl, file]);
+    expect([await child.exit, child.stdout]).toEqual([1, '']);
+    const lines = child.stderr.trimEnd().split('\n');
+    expect(lines.pop()).toBe('5 published, 5 not.');
+    const named = lines.map((line) =>
+      line.replace(/^(line \d+): .*?(not JSON|"\w+"|bytes|longer).*; (not published)$/, '$1 $2 $3'),
+    );
+    expect(named.toSorted()).toEqual([
+      'line 10 longer not published',
+      'line 2 not JSON not published',
+      'line 5 "signal" not published',
+      'line 7 "status" not published',
+      'line 8 bytes not published',
+    ]);
+    const entries = await journalOf(pod, begin);
+    expect(entries.map(({ event, data }) => data['price'] ?? event)).toEqual([
+      1,
+      2,
+      'status_update',
+      12345678901234567000,
+      5,
+    ]);
+    // As it came: a double can not hold it.
+    const text = await (await fetch(`${pod.adminUrl}/v1/signals?after=${begin}`)).text();
+    expect(text).toContain('12345678901234567890.10');
+  });
+
+  test('that come one by one are published at once, and Ctrl-C says what is done', async () => {
+    const pod = await Pod.start(cleanup);
+    const client = await FeedClient.connect(cleanup, pod.url);
+    const child = cleanup.add(spawn(process.execPath, [CLI, 'publish', '-', '--url', pod.adminUrl]), (self) =>
+      self.kill(),
+    );
+    let stderr = '';
+    child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
+    for (const price of [1, 2]) {
+      child.stdin.write(`${JSON.stringify(signal(price))}\n`);
+      await until('the signal', () => client.signals.length === price, { seen: () => [client, stderr] });
+    }
+    child.kill('SIGINT');
+    expect(await once(child, 'close')).toEqual([130, null]);
+    expect(stderr).toBe('Interrupted. 2 published. Everything up to line 2 is done; go on from line 3.\n');
+  });
+
+  test('are all published when nobody reads what is told of the bad ones', async () => {
+    const pod = await Pod.start(cleanup);
+    const begin = await headOf(pod);
+    const file = fileOf(numbers(5000).flatMap((i) => [JSON.stringify(signal(i)), 'bad']));
+    const child = shell(cleanup, `signal-gateway publish ${file} 2>&1 | head -1`, { ADMIN_URL: pod.adminUrl });
+    expect([await child.exit, child.stdout]).toEqual([1, expect.stringMatching(/^line 2: [^\n]+\n$/)]);
+    expect(await prices(pod, begin)).toEqual(numbers(5000));
+  });
+
+  test('show a progress bar on a terminal', async () => {
+    const pod = await Pod.start(cleanup, { JOURNAL_MAXLEN: '1000' });
+    const file = fileOf(linesOf(100_000));
+    const child = shell(cleanup, `script -qec '"$NODE" "$CLI" publish < ${file}' /dev/null < /dev/null`, {
+      ADMIN_URL: pod.adminUrl,
+    });
+    expect(await child.exit).toBe(0);
+    expect(child.stdout).toMatch(/█+░* +\d+ % +[\d,]+ published, [\d,]+\/s/);
+    expect(child.stdout.trimEnd()).toMatch(/100,000 published\.$/);
+  });
+
+  test('from nowhere are none, and a file that is not there is an error', async () => {
+    const pod = await Pod.start(cleanup);
+    const empty = cli(cleanup, ['publish', '--url', pod.adminUrl]);
+    expect([await empty.exit, empty.stderr]).toEqual([0, '0 published.\n']);
+    const missing = cli(cleanup, ['publish', '--url', pod.adminUrl, '/no/such/file']);
+    expect(await missing.exit).toBe(1);
+    expect(missing.stderr).toContain('/no/such/file');
+  });
+
+  test('of a file that is there and can not be opened are an error without a stack trace, also with --redis', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'signal-gateway-publish-'));
+    cleanup.add(folder, (self) => rmSync(self, { recursive: true }));
+    // It has a name like a file; nobody can open it, not even root.
+    const file = join(folder, 'socket');
+    const server = cleanup.add(createServer().listen(file), (self) => self.close());
+    await once(server, 'listening');
+    for (const where of [[], ['--redis', `redis://${HOST}:${await serverPort()}`]]) {
+      const child = cli(cleanup, ['publish', ...where, file]);
+      expect([await child.exit, child.stdout]).toEqual([1, '']);
+      expect(child.stderr).toMatch(/^Can not read .*socket: ENXIO[^\n]*\n$/);
+    }
+  });
+});
+
+describe('a gateway that is away for a moment', () => {
+  test('because it starts later gets every line once', async () => {
+    const ports = { PORT: String(await serverPort()), ADMIN_PORT: String(await serverPort()) };
+    const child = cli(cleanup, ['publish', '--url', `http://${HOST}:${ports.ADMIN_PORT}`, fileOf(linesOf(2500))]);
+    await until('the notice', () => child.stderr.includes('Trying for'), { seen: () => child.stderr });
+    const pod = await Pod.start(cleanup, ports);
+    expect(await child.exit).toBe(0);
+    expect(child.stderr).toMatch(
+      /^The gateway at .* ECONNREFUSED.*\nThe gateway answers again\.\n2,500 published\.\n$/,
+    );
+    // A pod in memory begins with nothing, so the oldest entries are all there are.
+    const { next } = (await (await fetch(`${pod.adminUrl}/v1/signals?limit=1`)).json()) as { next: string };
+    const [epoch] = next.split(':');
+    expect(await prices(pod, `${epoch}:0`)).toEqual(numbers(2500));
+  });
+
+  test('because the connection breaks after a request arrived, before its answer, has every line once', async () => {
+    const pod = await Pod.start(cleanup);
+    const begin = await headOf(pod);
+    const eater = await AnswerEater.open(pod.adminPort, (answer) => [1, 3, 4].includes(answer));
+    const child = cli(cleanup, ['publish', '--url', eater.url, fileOf(linesOf(5500))]);
+    expect([await child.exit, child.stdout]).toEqual([0, '']);
+    expect(child.stderr).toContain('5,500 published.');
+    // Six batches, and three of them a second time.
+    expect(eater.answers).toBe(9);
+    expect(await prices(pod, begin)).toEqual(numbers(5500));
+  });
+
+  test('because it is killed and started again in between, with Redis, has every line once', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const env = { REDIS_URL: redis.url, PORT: String(await serverPort()), ADMIN_PORT: String(await serverPort()) };
+    const first = await Pod.start(cleanup, env);
+    const begin = await headOf(first);
+    const all = linesOf(60_000);
+    const [before, after] = [fileOf(all.slice(0, 50_000)), fileOf(all.slice(50_000))];
+    const killed = `${after}.now`;
+    const lines = `cat ${before}; until [ -e ${killed} ]; do sleep 0.05; done; cat ${after}`;
+    const child = shell(cleanup, `{ ${lines}; } | signal-gateway publish --retry-for 60`, {
+      ADMIN_URL: first.adminUrl,
+    });
+    await until('some of it', async () => (await first.metric('gateway_journal_seq')) > 3000, {
+      seen: () => child.stderr,
+    });
+    await first.child.kill();
+    writeFileSync(killed, '');
+    const second = await Pod.start(cleanup, env);
+    expect(await child.exit).toBe(0);
+    expect(child.stderr).toContain('60,000 published.');
+    expect(child.stderr).toContain('The gateway answers again.');
+    await second.ready();
+    expect(await prices(second, begin)).toEqual(numbers(60_000));
+  });
+
+  test('for too long makes it fail, and say from which line to go on', async () => {
+    const url = `http://${HOST}:${await serverPort()}`;
+    const child = cli(cleanup, ['publish', '--url', url, '--retry-for', '1', fileOf(linesOf(3))]);
+    expect([await child.exit, child.stdout]).toEqual([1, '']);
+    expect(child.stderr).toContain('go on from line 1');
+  });
+});
+
+describe('a proxy that takes only small bodies', () => {
+  test('gets the lines in parts that it takes, and one line that is too long for it is named', async () => {
+    const pod = await Pod.start(cleanup);
+    const begin = await headOf(pod);
+    const proxy = await AnswerEater.open(pod.adminPort, () => false, 10_000);
+    const file = fileOf([...linesOf(700), JSON.stringify(signal(700, { note: 'x'.repeat(11_000) })), ...linesOf(1)]);
+    const child = cli(cleanup, ['publish', '--url', proxy.url, file]);
+    expect([await child.exit, child.stdout]).toEqual([1, '']);
+    expect(child.stderr).toMatch(/^line 701: .*413; not published\n701 published, 1 not\.\n$/);
+    expect(await prices(pod, begin)).toEqual([...numbers(700), 0]);
+  });
+
+  test('and is lost after half of a part: that half is counted', async () => {
+    const pod = await Pod.start(cleanup);
+    const begin = await headOf(pod);
+    const proxy = await AnswerEater.open(pod.adminPort, (answer) => answer > 1, 100_000);
+    const file = fileOf(linesOf(1000));
+    const child = cli(cleanup, ['publish', '--retry-for', '0', '--url', proxy.url, file]);
+    expect([await child.exit, child.stdout]).toEqual([1, '']);
+    expect(child.stderr).toContain(
+      '500 published. Everything up to line 500 is done; lines 501 to 1000 may have been published, and nothing after.',
+    );
+    expect(await prices(pod, begin)).toEqual(numbers(1000));
+  });
+});
+
+test('a request has up to 1 MiB, counted in bytes', async () => {
+  const pod = await Pod.start(cleanup);
+  const begin = await headOf(pod);
+  const proxy = await AnswerEater.open(pod.adminPort, () => false);
+  const file = fileOf(numbers(1500).map((i) => JSON.stringify(signal(i, { note: 'é'.repeat(700) }))));
+  const child = cli(cleanup, ['publish', '--url', proxy.url, file]);
+  expect([await child.exit, child.stderr]).toEqual([0, '1,500 published.\n']);
+  expect(proxy.largest).toBeGreaterThan(100_000);
+  expect(proxy.largest).toBeLessThanOrEqual(1024 * 1024 + 2);
+  expect(await prices(pod, begin)).toEqual(numbers(1500));
+});
+
+describe('an answer that is lost for good', () => {
+  test('makes it say which lines may have been published, and with --idempotency-key a rerun doubles none', async () => {
+    const pod = await Pod.start(cleanup);
+    const begin = await headOf(pod);
+    const eater = await AnswerEater.open(pod.adminPort, (answer) => answer > 1);
+    const file = fileOf([...linesOf(1500), 'bad', ...numbers(1000).map((i) => JSON.stringify(signal(1500 + i)))]);
+    const args = ['publish', '-', '--retry-for', '0', '--idempotency-key', 'signals of today', '--url'];
+    // In two pieces, with time between them: where a part ends must not depend on it.
+    const pieces = `{ head -n 700 ${file}; sleep 0.5; tail -n +701 ${file}; }`;
+    const line = `${pieces} | signal-gateway ${args.map((arg) => `'${arg}'`).join(' ')} ${eater.url}`;
+    const first = shell(cleanup, line);
+    expect([await first.exit, first.stdout]).toEqual([1, '']);
+    expect(first.stderr).toContain('1,000 published, 1 not. Everything up to line 1000 is done;');
+    expect(first.stderr).toContain('lines 1001 to 2001 may have been published, and nothing after. The same again');
+    const again = cli(cleanup, [...args.with(1, file), pod.adminUrl]);
+    expect([await again.exit, again.stdout]).toEqual([1, '']);
+    expect(again.stderr).toContain('2,500 published, 1 not.');
+    expect(await prices(pod, begin)).toEqual(numbers(2500));
+  });
+
+  test('of one message makes it say so, and with --idempotency-key a rerun doubles nothing', async () => {
+    const pod = await Pod.start(cleanup);
+    const begin = await headOf(pod);
+    const eater = await AnswerEater.open(pod.adminPort, () => true);
+    const args = ['publish', '--status', 'active', '--service', 'A', '--retry-for', '0', '--url'];
+    const unnamed = cli(cleanup, [...args, eater.url]);
+    expect([await unnamed.exit, unnamed.stdout]).toEqual([1, '']);
+    expect(unnamed.stderr).toMatch(/may have been published\. .*--idempotency-key/);
+    const named = [...args.with(4, 'B'), eater.url, '--idempotency-key', 'b-is-active'];
+    const lost = cli(cleanup, named);
+    expect([await lost.exit, lost.stdout]).toEqual([1, '']);
+    expect(lost.stderr).toContain('publishes nothing twice');
+    const found = cli(cleanup, named.with(8, pod.adminUrl));
+    expect([await found.exit, found.stderr]).toEqual([0, '']);
+    const entries = await journalOf(pod, begin);
+    expect(entries.map(({ data }) => data['service'])).toEqual(['A', 'B']);
+    expect(found.stdout).toBe(`${entries[1]?.offset}\n`);
+  });
+});
+
+describe('--redis', () => {
+  test('publishes one message or many lines through the channels', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const env = { REDIS_URL: redis.url, SIGNAL_CHANNEL: 'my signals' };
+    const pod = await Pod.start(cleanup, env);
+    const client = await FeedClient.connect(cleanup, pod.url);
+    const one = cli(cleanup, ['publish', '--redis', '--status', 'active', '--service', 'A'], env);
+    expect([await one.exit, one.stdout, one.stderr]).toEqual([0, '', '']);
+    const many = cli(cleanup, ['publish', '--redis', redis.url, fileOf(linesOf(3000))], env);
+    expect([await many.exit, many.stderr]).toEqual([0, '3,000 published.\n']);
+    await until('all of it', () => client.signals.length === 3000 && client.statuses.length === 1, {
+      seen: () => client,
+    });
+    expect(client.signals.map(([payload]) => (payload as { price: number }).price)).toEqual(numbers(3000));
+  });
+
+  test('fails where nobody listens, and where there is no Redis, without showing the password', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const message = ['--status', 'active', '--service', 'A'];
+    const unheard = cli(cleanup, ['publish', '--redis', redis.url, ...message]);
+    expect([await unheard.exit, unheard.stdout]).toEqual([1, '']);
+    expect(unheard.stderr).toContain('Nobody listens to status_update');
+    const port = await serverPort();
+    const away = cli(cleanup, ['publish', '--redis', `redis://user:secret-word@${HOST}:${port}`, ...message]);
+    expect([await away.exit, away.stdout]).toEqual([1, '']);
+    expect(away.stderr).toContain(`redis://${HOST}:${port}`);
+    expect(away.stderr).toContain('ECONNREFUSED');
+    expect(away.stderr).not.toContain('secret-word');
+  });
+});
