@@ -1,0 +1,313 @@
+import { type ManagerOptions, type Socket, type SocketOptions, io } from 'socket.io-client';
+import type {
+  ClientToServerEvents,
+  Gap,
+  ServerToClientEvents,
+  Signal,
+  StatusUpdate,
+  SubscribeAnswer,
+} from '../contract/events.js';
+import { KeptOffset, type OffsetStorageSource } from './kept-offset.js';
+import { Listeners } from './listeners.js';
+import { SignalError, type SignalErrorCode } from './signal-error.js';
+import { type Delivery, SignalIterator } from './signal-iterator.js';
+
+// What a program needs to name what it gets from here: it can import from no other file of the package.
+export type { Gap, Signal, StatusUpdate, SubscribeAnswer } from '../contract/events.js';
+export type { OffsetStorage, OffsetStorageSource } from './kept-offset.js';
+export { SignalError, type SignalErrorCode } from './signal-error.js';
+export type { Delivery } from './signal-iterator.js';
+
+/** How a {@link SignalClient} is set up; everything may be left out. */
+export interface SignalClientOptions {
+  /** Symbols (`BTC/USDT`), symbols in one timeframe (`BTC/USDT@1m`), or `*`. @default everything that the token allows */
+  readonly topics?: readonly string[] | undefined;
+  /** For a gateway with `AUTH=jwt`. A function is asked at every connect, so that it can give a fresh one. */
+  readonly token?: string | (() => string | Promise<string>) | undefined;
+  /** How often in a row `token` is asked again when it fails or what it gave is refused. @default 5 */
+  readonly tokenRetries?: number | undefined;
+  /** Begin after this offset in place of now: everything since comes first. Goes before what is in `storage`. */
+  readonly after?: string | undefined;
+  /**
+   * Where the newest offset is kept over a reload of the page; give it `() => sessionStorage`: without the function a page that may
+   * not have it, or a server, fails before the client can help it. @default nowhere
+   */
+  readonly storage?: OffsetStorageSource | undefined;
+  /** Its key there: another one for each client of a page. @default `signal-gateway:` and the address */
+  readonly key?: string | undefined;
+  /** Options of socket.io-client, such as `transports` and `reconnectionDelay`. After `reconnectionAttempts` the client is closed. */
+  readonly socket?:
+    Partial<Omit<ManagerOptions & SocketOptions, 'auth' | 'autoConnect' | 'forceNew' | 'reconnection'>> | undefined;
+}
+
+/** Where a client is with its connection. */
+export type ConnectionState =
+  | { readonly name: 'connecting' }
+  /** `recovered`: it goes on where it was, and what it has missed comes now. Else it begins now; a loss is told by `onGap`. */
+  | { readonly name: 'connected'; readonly recovered: boolean }
+  /** Not connected, and tries by itself. */
+  | { readonly name: 'reconnecting'; readonly reason: string }
+  /** Ended, with an error unless it was asked to; `connect()` begins again. */
+  | { readonly name: 'closed'; readonly error?: SignalError };
+
+/** What comes of {@link SignalClient.subscribe}: the gateway's answer, or `no_answer` when the connection ended meanwhile. */
+export type SubscribeResult =
+  SubscribeAnswer | { readonly ok: false; readonly error: { readonly code: 'no_answer'; readonly message: string } };
+
+/** Signals that wait for the loop of an iterator at most. */
+const ITERATOR_LIMIT = 1000;
+
+const TOKEN_RETRIES = 5;
+
+/** Packet type of the Socket.IO protocol. */
+const CONNECT = 0;
+
+/** Names a session to the gateway. Only pages over HTTPS have `randomUUID`. */
+function randomPid(): string {
+  return crypto.getRandomValues(new Uint32Array(4)).join('-');
+}
+
+/** A connection to the feed that connects by itself, again and again, and goes on where it was. */
+export class SignalClient {
+  /** The stock client underneath, for whatever is not here. Do not change its `auth`. */
+  readonly socket: Socket<ServerToClientEvents, ClientToServerEvents>;
+  readonly #options: SignalClientOptions;
+  readonly #kept: KeptOffset;
+  readonly #onSignal = new Listeners<[Signal, string]>();
+  readonly #onStatus = new Listeners<[StatusUpdate]>();
+  readonly #onGap = new Listeners<[Gap]>();
+  readonly #onState = new Listeners<[ConnectionState]>();
+  #state: ConnectionState = { name: 'connecting' };
+  #statuses: ReadonlyMap<string, StatusUpdate> = new Map();
+  #topics: readonly string[] | undefined;
+  #offset: string | undefined;
+  /**
+   * Names the session that the client wants to go on with; the gateway keeps its topics by it. Without one the client makes a new
+   * one, which has no topics but those it brings along.
+   */
+  #pid: string | undefined;
+  #recovered = false;
+  #tokenTries = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(url: string, options: SignalClientOptions = {}) {
+    this.#options = options;
+    this.#topics = options.topics;
+    this.#kept = new KeptOffset(options.storage, options.key ?? `signal-gateway:${url}`);
+    // Only the offset is kept over a reload and no pid: a duplicated tab, which has a copy, must not share our topics.
+    this.#offset = options.after ?? this.#kept.read();
+    const auth = (send: (data: object) => void): void => this.#introduce(send);
+    this.socket = io(url, { ...options.socket, forceNew: true, autoConnect: false, reconnection: true, auth });
+    const { socket } = this;
+    socket.io.on('packet', ({ type, data }: { type: number; data?: { pid?: string } }) => {
+      if (type !== CONNECT) return;
+      // Not `socket.recovered`, which is false for the first connect of an object, reloaded page or not.
+      this.#recovered = data?.pid !== undefined && data.pid === this.#pid;
+      this.#pid = data?.pid;
+    });
+    socket.on('connect', () => {
+      this.#tokenTries = 0;
+      this.#setState({ name: 'connected', recovered: this.#recovered });
+    });
+    socket.on('disconnect', (reason) => {
+      if (socket.active) this.#setState({ name: 'reconnecting', reason });
+      else if (reason === 'io client disconnect') this.close();
+      else this.#fail(new SignalError('disconnected', `the gateway ended the connection: ${reason}`));
+    });
+    socket.on('connect_error', (error: Error & { data?: { code?: SignalErrorCode } }) => {
+      if (socket.active) this.#setState({ name: 'reconnecting', reason: error.message });
+      else this.#onRefused(new SignalError(error.data?.code ?? 'disconnected', error.message));
+    });
+    socket.io.on('reconnect_failed', () => this.#fail(new SignalError('unreachable', 'no try to connect succeeded')));
+    socket.on('welcome', (_welcome, offset) => this.#advance(offset));
+    socket.on('checkpoint', (offset) => this.#advance(offset));
+    socket.on('new_signal', (signal, offset) => {
+      this.#advance(offset);
+      this.#onSignal.tell(signal, offset);
+    });
+    socket.on('status_update', (status, offset) => {
+      if (offset !== undefined) this.#advance(offset);
+      this.#statuses = new Map(this.#statuses).set(status.service, status);
+      this.#onStatus.tell(status);
+    });
+    socket.on('gap', (gap) => {
+      this.#advance(gap.resumed);
+      this.#onGap.tell(gap);
+    });
+    this.connect();
+  }
+
+  /** Where the connection is now. */
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  /** The newest place that the client has got to; `undefined` until the first welcome. */
+  get offset(): string | undefined {
+    return this.#offset;
+  }
+
+  /** The topics in force, or asked for at the next connect; `undefined`: everything that the token allows. */
+  get topics(): readonly string[] | undefined {
+    return this.#topics;
+  }
+
+  /** The newest status of every service. A new map with every change. */
+  get statuses(): ReadonlyMap<string, StatusUpdate> {
+    return this.#statuses;
+  }
+
+  /** @returns takes the listener away again */
+  onSignal(listener: (signal: Signal, offset: string) => void): () => void {
+    return this.#onSignal.add(listener);
+  }
+
+  /** @returns takes the listener away again */
+  onStatus(listener: (status: StatusUpdate) => void): () => void {
+    return this.#onStatus.add(listener);
+  }
+
+  /** Told when signals are lost to this client. @returns takes the listener away again */
+  onGap(listener: (gap: Gap) => void): () => void {
+    return this.#onGap.add(listener);
+  }
+
+  /** Told of every change of {@link state}. @returns takes the listener away again */
+  onState(listener: (state: ConnectionState) => void): () => void {
+    return this.#onState.add(listener);
+  }
+
+  /**
+   * Signals from now on, for `for await`. It ends with `break` and with {@link close}, and fails with the error that ends the client.
+   *
+   * @param options.limit - signals that may wait for the loop. With more it gets those and fails with `buffer_full`
+   */
+  signals({ limit = ITERATOR_LIMIT }: { readonly limit?: number } = {}): AsyncIterableIterator<Delivery, undefined> {
+    const stops = [
+      this.onSignal((signal, offset) => iterator.push({ signal, offset })),
+      this.onState((state) => state.name === 'closed' && iterator.end(state.error)),
+    ];
+    const iterator = new SignalIterator(limit, () => stops.forEach((stop) => stop()));
+    if (this.#state.name === 'closed') iterator.end(this.#state.error);
+    return iterator;
+  }
+
+  /**
+   * Replaces all topics. They hold from now on, over every reconnect. Waits for a connection if there is none.
+   *
+   * @returns does not reject. Where it is not `ok`, what was in force before still is
+   */
+  async subscribe(topics: readonly string[]): Promise<SubscribeResult> {
+    await this.#connectedOrClosed();
+    try {
+      // It would wait for a connection that may never come.
+      if (!this.socket.connected) throw new Error('there is no connection');
+      const answer = await this.socket.emitWithAck('subscribe', topics);
+      if (answer.ok) this.#topics = answer.topics;
+      return answer;
+    } catch (error) {
+      // Nobody knows whether the gateway has kept them for the session: go on as another one, with those from before.
+      this.#pid = undefined;
+      return { ok: false, error: { code: 'no_answer', message: (error as Error).message } };
+    }
+  }
+
+  /** Connects again after an end. */
+  connect(): void {
+    clearTimeout(this.#timer);
+    this.#tokenTries = 0;
+    this.#kept.open();
+    if (!this.socket.connected) this.#setState({ name: 'connecting' });
+    this.socket.connect();
+  }
+
+  /** Ends the connection, and every iterator. May be called twice. */
+  close(): void {
+    this.#finish({ name: 'closed' });
+  }
+
+  #setState(state: ConnectionState): void {
+    this.#state = state;
+    this.#onState.tell(state);
+  }
+
+  #advance(offset: string): void {
+    this.#offset = offset;
+    this.#kept.keep(offset);
+  }
+
+  async #connectedOrClosed(): Promise<void> {
+    const isThere = (): boolean => this.socket.connected || this.#state.name === 'closed';
+    if (isThere()) return;
+    await new Promise<void>((resolve) => {
+      const stop = this.onState(() => {
+        if (!isThere()) return;
+        stop();
+        resolve();
+      });
+    });
+  }
+
+  /** Sends what the gateway has to know before it lets the client in. */
+  #introduce(send: (data: object) => void): void {
+    const { engine } = this.socket.io;
+    // A slow token may come when its connection is gone, and the next one has asked for its own.
+    const isNewest = (): boolean => engine === this.socket.io.engine && engine.readyState === 'open';
+    const introduce = (token: string | undefined): void => {
+      if (!isNewest()) return;
+      this.#pid ??= randomPid();
+      send({
+        token,
+        topics: this.#topics,
+        ...(this.#offset !== undefined && { pid: this.#pid, offset: this.#offset }),
+      });
+    };
+    const { token } = this.#options;
+    if (typeof token !== 'function') {
+      introduce(token);
+      return;
+    }
+    void new Promise<string>((resolve) => resolve(token())).then(introduce, (error: unknown) => {
+      if (isNewest()) this.#askAgain(new SignalError('no_token', String(error)));
+    });
+  }
+
+  #onRefused(error: SignalError): void {
+    if (error.code.startsWith('token_') && typeof this.#options.token === 'function') this.#askAgain(error);
+    else this.#fail(error);
+  }
+
+  /** Comes again with another token: at once, and then more and more slowly. */
+  #askAgain(error: SignalError): void {
+    const tries = ++this.#tokenTries;
+    if (tries > (this.#options.tokenRetries ?? TOKEN_RETRIES)) {
+      this.#fail(error);
+      return;
+    }
+    this.socket.disconnect();
+    this.#timer = setTimeout(() => this.socket.connect(), tries > 1 ? 500 * 2 ** tries : 0);
+    this.#setState({ name: 'reconnecting', reason: error.message });
+  }
+
+  #fail(error: SignalError): void {
+    this.#finish({ name: 'closed', error });
+  }
+
+  #finish(state: ConnectionState): void {
+    if (this.#state.name === 'closed') return;
+    clearTimeout(this.#timer);
+    this.#kept.close();
+    // Before the socket speaks of it, which would come here again.
+    this.#setState(state);
+    this.socket.disconnect();
+  }
+}
+
+/**
+ * Connects to a gateway.
+ *
+ * @param url - its public address, such as `https://signals.example.com`
+ */
+export function connectSignals(url: string, options?: SignalClientOptions): SignalClient {
+  return new SignalClient(url, options);
+}
