@@ -13,6 +13,8 @@ export const FIGURES = {
   spreadP50: { title: 'spread p50', unit: 'ms', better: 'lower', digits: 2 },
   spreadP99: { title: 'spread p99', unit: 'ms', better: 'lower', digits: 2 },
   cpuPerDelivery: { title: 'CPU/delivery', unit: 'µs', better: 'lower', digits: 2 },
+  bytesPerDelivery: { title: 'bytes/delivery', unit: 'bytes', better: 'lower', digits: 1 },
+  cpuPerHeartbeat: { title: 'CPU/heartbeat', unit: 'µs', better: 'lower', digits: 2 },
   cpuShare: { title: 'CPU', unit: 'cores', better: 'lower', digits: 2 },
   deliveriesPerSecond: { title: 'deliveries', unit: '/s', better: 'higher', digits: 0 },
   sustainableRate: { title: 'sustainable', unit: 'signals/s', better: 'higher', digits: 0 },

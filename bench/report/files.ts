@@ -25,7 +25,7 @@ export function hgrmFiles({ scenarios }: BenchResult): ReadonlyMap<string, strin
 }
 
 /** A picture as a file that stands alone: it brings its colours, its background and its font. */
-function svgFile(svg: string): string {
+export function svgFile(svg: string): string {
   const style = `${colourCss()}svg{background:var(--card);font-family:system-ui,"DejaVu Sans",sans-serif}`;
   return svg.replace('>', `><style>${style}</style>`);
 }

@@ -1,9 +1,11 @@
 import type { Offer } from '../options.js';
 import { burst } from './burst.js';
+import { compression } from './compression.js';
 import { connect } from './connect.js';
 import { crosscheck } from './crosscheck.js';
 import { fanout } from './fanout.js';
 import { http } from './http.js';
+import { idle } from './idle.js';
 import { ingest } from './ingest.js';
 import { memory } from './memory.js';
 import { pods } from './pods.js';
@@ -14,7 +16,22 @@ import { topics } from './topics.js';
 
 /** The scenarios, and what is run where none is asked for. */
 export const OFFER: Offer = {
-  scenarios: [fanout, saturation, burst, topics, pods, slow, storm, connect, memory, http, ingest, crosscheck],
+  scenarios: [
+    fanout,
+    saturation,
+    burst,
+    topics,
+    pods,
+    slow,
+    storm,
+    connect,
+    memory,
+    idle,
+    http,
+    ingest,
+    compression,
+    crosscheck,
+  ],
   // About two minutes. Three runs of everything, since fewer are marked.
   picture: [
     { scenario: fanout, settings: { clients: 1000, seconds: 3, workers: 1, against: ['raw', 'stock-uws'] } },

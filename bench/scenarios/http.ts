@@ -10,6 +10,8 @@ import { latencyFigures, limitedBy } from './summary.js';
 
 const CONNECTIONS = 10;
 const WARM_UP_SECONDS = 1;
+/** How often it is told how far a run is. */
+const LOOK_MS = 200;
 
 /** What is asked of the servers. */
 interface Case {
@@ -70,10 +72,14 @@ async function measureOn(
   const meter = new UsageMeter({ servers: [server], ...(redisPid === undefined ? {} : { redisPid }) });
   const own = process.cpuUsage();
   const begin = performance.now();
-  const result = await fire(server, one, seconds, (millis) => {
-    latency.recordValue(Math.max(1, Math.round(millis * 1000)));
-    progress.within(Math.min(1, (performance.now() - begin) / 1000 / seconds));
-  });
+  // Not with every response: there are thousands a second.
+  const look = setInterval(() => progress.within(Math.min(1, (performance.now() - begin) / 1000 / seconds)), LOOK_MS);
+  let result: autocannon.Result;
+  try {
+    result = await fire(server, one, seconds, (millis) => latency.recordValue(Math.max(1, Math.round(millis * 1000))));
+  } finally {
+    clearInterval(look);
+  }
   const usage = meter.end();
   const { user, system } = process.cpuUsage(own);
   const load = loadOf(usage, (user + system) / 1000);

@@ -28,6 +28,7 @@ const MAIN_FIGURES: readonly FigureName[] = [
   'sustainableRate',
   'connectsPerSecond',
   'cpuPerConnect',
+  'cpuPerHeartbeat',
   'heapPerConnection',
   'rssPerConnection',
   'backSeconds',
