@@ -1,45 +1,70 @@
-import type { ChildProcess } from 'node:child_process';
-import { type Histogram, build, decodeFromCompressedBase64 } from 'hdr-histogram-js';
-import type { Order, Report } from './clients.js';
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { type Histogram, decodeFromCompressedBase64 } from 'hdr-histogram-js';
+import { emptyHistogram } from '../../bench/load/tally.js';
+import type { Cleanup } from '../support/processes.js';
+import type { Order, Report } from './client-report.js';
 
 /** Reports of several processes as one. */
 export interface Total extends Omit<Report, 'id' | 'latencies' | 'reconnects'> {
-  /** ms since 1970, sorted. */
+  /** µs of the monotonic clock, sorted. */
   readonly reconnects: readonly number[];
   /** µs */
   readonly latencies: Histogram;
 }
 
+/** How many clients there are, and of which kind. */
+export interface Callup {
+  /** Bare readers of frames; see `light-clients.ts`. */
+  readonly light: number;
+  /** Processes that the light ones are spread over. */
+  readonly processes: number;
+  /** Stock clients, in one process. */
+  readonly stock: number;
+  /** How many of the stock ones use long-polling. */
+  readonly polling: number;
+}
+
+function start(cleanup: Cleanup, file: string): ChildProcess {
+  const path = fileURLToPath(new URL(file, import.meta.url));
+  return cleanup.add(fork(path, { execArgv: ['--import', 'tsx'] }), (self) => self.kill('SIGKILL'));
+}
+
 /** Processes full of clients. */
 export class Callers {
-  readonly #children: readonly ChildProcess[];
+  readonly #children: readonly { readonly process: ChildProcess; readonly count: number; readonly polling: number }[];
   #nextId = 0;
 
-  /** @param children - running `clients.ts` */
-  constructor(children: readonly ChildProcess[]) {
-    this.#children = children;
+  constructor(cleanup: Cleanup, { light, processes, stock, polling }: Callup) {
+    const share = (i: number): number =>
+      Math.floor((light * (i + 1)) / processes) - Math.floor((light * i) / processes);
+    this.#children = [
+      ...Array.from({ length: light > 0 ? processes : 0 }, (_, i) => ({
+        process: start(cleanup, 'light-clients.ts'),
+        count: share(i),
+        polling: 0,
+      })),
+      ...(stock > 0 ? [{ process: start(cleanup, 'stock-clients.ts'), count: stock, polling }] : []),
+    ];
   }
 
-  /** Spreads clients over the processes. */
-  connect(url: string, clients: number, polling: number): void {
-    const share = (total: number, i: number): number => {
-      const { length } = this.#children;
-      return Math.floor((total * (i + 1)) / length) - Math.floor((total * i) / length);
-    };
-    for (const [i, child] of this.#children.entries()) {
-      this.#tell(child, { do: 'connect', url, count: share(clients, i), polling: share(polling, i) });
-    }
+  /** Connects all clients to one port. */
+  connect(port: number): void {
+    for (const { process, count, polling } of this.#children)
+      this.#tell(process, { do: 'connect', port, count, polling });
   }
 
-  /** From here on latencies and reconnects are those of a new phase. */
-  phase(): void {
-    for (const child of this.#children) this.#tell(child, { do: 'phase' });
+  /** What happened in this phase; with it a new one begins. */
+  async phase(): Promise<Total> {
+    const total = await this.report();
+    for (const { process } of this.#children) this.#tell(process, { do: 'phase' });
+    return total;
   }
 
   async report(): Promise<Total> {
-    const reports = await Promise.all(this.#children.map((child) => this.#ask(child)));
+    const reports = await Promise.all(this.#children.map(({ process }) => this.#ask(process)));
     const sum = (pick: (report: Report) => number): number => reports.reduce((total, one) => total + pick(one), 0);
-    const latencies = build({ useWebAssembly: false });
+    const latencies = emptyHistogram();
     for (const one of reports) latencies.add(decodeFromCompressedBase64(one.latencies));
     return {
       connected: sum(({ connected }) => connected),

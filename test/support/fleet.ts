@@ -3,6 +3,8 @@ import { Pod } from './pod.js';
 import type { Cleanup } from './processes.js';
 import { until } from './until.js';
 
+const STARTING_NICENESS = 5;
+
 /** Pods behind a load balancer, started and stopped as an orchestrator does it. */
 export class Fleet {
   readonly pods = new Map<number, Pod>();
@@ -16,14 +18,20 @@ export class Fleet {
     this.#env = env;
   }
 
-  /** Adds pods until there are so many; each is ready. */
-  async scaleUp(count: number): Promise<void> {
+  /**
+   * Adds pods until there are so many; each is ready.
+   *
+   * @param gently - a pod that starts leaves the processors to those that serve, as if it had some of its own; needs root
+   */
+  async scaleUp(count: number, gently = false): Promise<void> {
     while (this.pods.size < count) {
       const free = this.#proxy.slots.findIndex((_, i) => !this.pods.has(i));
       const slot = this.#proxy.slots[free];
       if (slot === undefined) throw new Error(`the load balancer knows of ${this.pods.size} pods at most`);
       const env = { ...this.#env, PORT: String(slot.port), ADMIN_PORT: String(slot.adminPort) };
-      this.pods.set(free, await Pod.start(this.#cleanup, env));
+      const pod = await Pod.start(this.#cleanup, env, { niceness: gently ? STARTING_NICENESS : 0 });
+      if (gently) pod.hurry();
+      this.pods.set(free, pod);
     }
   }
 

@@ -28,9 +28,9 @@ export function frame(payload: Buffer, opcode = TEXT, announced = payload.length
   return Buffer.concat([Buffer.from([...head, 0, 0, 0, 0]), payload]);
 }
 
-/** A socket that nothing can upset. */
-export async function open(port: number): Promise<Socket> {
-  const socket = connect(port, HOST);
+/** A socket that nothing can upset. @param from - the address it comes from */
+export async function open(port: number, from = HOST): Promise<Socket> {
+  const socket = connect({ port, host: HOST, localAddress: from });
   socket.on('error', () => {});
   socket.on('data', () => {});
   await Promise.race([once(socket, 'connect'), once(socket, 'close')]);
@@ -38,8 +38,8 @@ export async function open(port: number): Promise<Socket> {
 }
 
 /** Opens a WebSocket, writes bytes into it and waits until it is closed, or for a while. */
-export async function throwAt(port: number, bytes: Buffer, patience = 300): Promise<void> {
-  const socket = await open(port);
+export async function throwAt(port: number, bytes: Buffer, patience = 300, from = HOST): Promise<void> {
+  const socket = await open(port, from);
   socket.write(RawClient.upgrade());
   await Promise.race([once(socket, 'data'), once(socket, 'close')]);
   if (!socket.destroyed) socket.write(bytes);

@@ -19,6 +19,9 @@ export async function freePort(): Promise<number> {
 /** Servers get ports below those that Linux hands to outgoing connections (32768 and up). */
 const FIRST_PORT = 20_000;
 const LAST_PORT = 32_767;
+/** Files that run at the same time get every other port each: one that a stopped server comes back to is nobody else's. */
+const LANES = 2;
+const LANE = Number(process.env['VITEST_POOL_ID'] ?? 0) % LANES;
 /** A node of a Redis Cluster also listens this much above its port. */
 export const CLUSTER_BUS_OFFSET = 10_000;
 
@@ -39,7 +42,8 @@ async function isFree(port: number): Promise<boolean> {
  */
 export async function serverPort(withBus = false): Promise<number> {
   for (;;) {
-    const port = randomInt(FIRST_PORT, withBus ? LAST_PORT - CLUSTER_BUS_OFFSET : LAST_PORT);
+    const drawn = randomInt(FIRST_PORT, withBus ? LAST_PORT - CLUSTER_BUS_OFFSET : LAST_PORT);
+    const port = drawn - (drawn % LANES) + LANE;
     if ((await isFree(port)) && (!withBus || (await isFree(port + CLUSTER_BUS_OFFSET)))) return port;
   }
 }

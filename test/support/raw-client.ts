@@ -25,8 +25,9 @@ export class RawClient {
     });
   }
 
-  static async connect(port: number): Promise<RawClient> {
-    const socket = connect(port, HOST);
+  /** @param from - the address it comes from */
+  static async connect(port: number, from = HOST): Promise<RawClient> {
+    const socket = connect({ port, host: HOST, localAddress: from });
     const client = new RawClient(socket);
     await once(socket, 'connect');
     return client;

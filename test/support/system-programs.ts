@@ -5,6 +5,12 @@ function has(program: string): boolean {
   return spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
 }
 
+/** Whether there is a Python that has what `examples/python-client.py` needs. */
+function hasPythonClient(): boolean {
+  const pythons = ['python3', '/usr/bin/python3'];
+  return pythons.some((python) => spawnSync(python, ['-c', 'import socketio, aiohttp']).status === 0);
+}
+
 /** Installs Debian packages; returns whether that can be done here. */
 function install(packages: readonly string[]): boolean {
   if (process.getuid?.() !== 0 || !has('apt-get')) return false;
@@ -20,17 +26,24 @@ function install(packages: readonly string[]): boolean {
 }
 
 /**
- * Vitest global set-up: makes sure that the real servers which the tests start are there. As root on Debian they are
- * installed; anywhere else the run stops with the command to type for Redis, and skips what needs HAProxy.
+ * Vitest global set-up: makes sure that the real programs which the tests start are there. As root on Debian they are
+ * installed; anywhere else the run stops with the command to type for Redis, and skips what needs HAProxy, Chromium or
+ * python-socketio.
  */
 export default function setup(): void {
   const hasRedis = has('redis-server') && has('redis-cli');
-  const missing = [...(hasRedis ? [] : ['redis-server']), ...(has('haproxy') ? [] : ['haproxy'])];
+  const others = [
+    ...['haproxy', 'chromium'].filter((program) => !has(program)),
+    ...(hasPythonClient() ? [] : ['python3-socketio', 'python3-aiohttp']),
+  ];
+  const missing = [...(hasRedis ? [] : ['redis-server']), ...others];
   if (missing.length === 0 || install(missing)) return;
   if (!hasRedis) {
     throw new Error(
       'The tests need redis-server. Install it with "sudo apt-get install redis-server" (Debian) or "brew install redis" (macOS).',
     );
   }
-  process.stderr.write('There is no haproxy on this machine: the tests of rolling restarts behind it are skipped.\n');
+  for (const program of others) {
+    process.stderr.write(`There is no ${program} on this machine: the tests that need it are skipped.\n`);
+  }
 }
