@@ -140,6 +140,11 @@ const BROWSER_HEADERS = [
 /** A nonce that proxies never see needs to be no other for each connection. */
 const KEY = randomBytes(16).toString('base64');
 
+/** Lines that a request has beside those that every client sends. */
+export function headerLines(headers: 'bare' | 'browser'): string {
+  return headers === 'browser' ? BROWSER_HEADERS.map((line) => `${line}\r\n`).join('') : '';
+}
+
 /** The request that opens a Socket.IO connection over WebSocket. */
 export function upgradeRequest(host: string, headers: 'bare' | 'browser'): string {
   const lines = [
@@ -149,7 +154,6 @@ export function upgradeRequest(host: string, headers: 'bare' | 'browser'): strin
     'Upgrade: websocket',
     'Sec-WebSocket-Version: 13',
     `Sec-WebSocket-Key: ${KEY}`,
-    ...(headers === 'browser' ? BROWSER_HEADERS : []),
   ];
-  return `${lines.join('\r\n')}\r\n\r\n`;
+  return `${lines.join('\r\n')}\r\n${headerLines(headers)}\r\n`;
 }

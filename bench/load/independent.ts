@@ -1,4 +1,4 @@
-import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process';
+import { type ChildProcessByStdio, execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,12 +7,32 @@ import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { headerLines } from './frames.js';
 
 const SOURCE = fileURLToPath(new URL('independent/generator.c', import.meta.url));
 const CONNECT_LIMIT_MS = 120_000;
 const CONCURRENCY = 100;
 
 type Generator = ChildProcessByStdio<Writable, Readable, Readable>;
+
+/** What the clients are told to do, beside where to connect. */
+export interface IndependentPlan {
+  readonly clients: number;
+  /** Signals below it are counted and not timed. @default 0 */
+  readonly from?: number;
+  /** How many there will be, in all. With 0 the clients only connect. */
+  readonly signals: number;
+  /** As in the plan of a fleet. @default 'bare' */
+  readonly headers?: 'bare' | 'browser';
+}
+
+/** How the clients of the independent generator connected. */
+export interface IndependentConnects {
+  /** From the first connect to the last `welcome`. */
+  readonly connectMicros: number;
+  /** Processor time of the generator for it. */
+  readonly cpuMicros: number;
+}
 
 /** What the independent generator counted. Latencies in µs. */
 export interface IndependentReport {
@@ -31,33 +51,40 @@ export interface IndependentReport {
 
 /** Clients that an independent program in C holds: one thread, epoll, no code in common with the bench's own. */
 export class IndependentFleet {
+  readonly connects: IndependentConnects;
   readonly #child: Generator;
   readonly #folder: string;
   readonly #report: Promise<IndependentReport>;
 
-  private constructor(child: Generator, folder: string, report: Promise<IndependentReport>) {
+  private constructor(
+    connects: IndependentConnects,
+    child: Generator,
+    folder: string,
+    report: Promise<IndependentReport>,
+  ) {
+    this.connects = connects;
     this.#child = child;
     this.#folder = folder;
     this.#report = report;
   }
 
-  /**
-   * Compiles it with the machine's C compiler and connects its clients; resolves when all have their `welcome`.
-   *
-   * @param from - signals below are counted and not timed
-   * @param signals - how many there will be, in all
-   */
-  static async connect(port: number, clients: number, from: number, signals: number): Promise<IndependentFleet> {
+  /** Whether there is a C compiler to build it with. */
+  static get isAvailable(): boolean {
+    return spawnSync('cc', ['--version'], { stdio: 'ignore' }).status === 0;
+  }
+
+  /** Compiles it with the machine's C compiler and connects its clients; resolves when all have their `welcome`. */
+  static async connect(port: number, plan: IndependentPlan): Promise<IndependentFleet> {
+    const { clients, from = 0, signals, headers = 'bare' } = plan;
     const folder = await mkdtemp(join(tmpdir(), 'signal-gateway-generator-'));
     let child: Generator | undefined;
     try {
       const program = join(folder, 'generator');
       await promisify(execFile)('cc', ['-O2', '-o', program, SOURCE]);
       const numbers = [port, clients, CONCURRENCY, from, signals].map(String);
-      child = spawn(program, numbers, { stdio: ['pipe', 'pipe', 'pipe'] });
-      const { connected, report } = listenTo(child);
-      await connected;
-      return new IndependentFleet(child, folder, report);
+      child = spawn(program, [...numbers, headerLines(headers)], { stdio: ['pipe', 'pipe', 'pipe'] });
+      const { connects, report } = listenTo(child);
+      return new IndependentFleet(await connects, child, folder, report);
     } catch (error) {
       await end(child, folder);
       throw error;
@@ -81,7 +108,7 @@ export class IndependentFleet {
 }
 
 /** The two lines that the program prints; both fail if it ends without them. */
-function listenTo(child: Generator): { connected: Promise<unknown>; report: Promise<IndependentReport> } {
+function listenTo(child: Generator): { connects: Promise<IndependentConnects>; report: Promise<IndependentReport> } {
   let errors = '';
   child.stderr.on('data', (data: Buffer) => (errors += data.toString()));
   const failure = new Promise<never>((_, reject) => {
@@ -95,15 +122,17 @@ function listenTo(child: Generator): { connected: Promise<unknown>; report: Prom
     });
   });
   const lines = createInterface({ input: child.stdout });
-  const line = (accept: (text: string) => boolean): Promise<string> =>
-    new Promise((resolve) => lines.on('line', (text) => accept(text) && resolve(text)));
-  const connected = Promise.race([line((text) => text === 'connected'), failure]);
-  const report = Promise.race([line((text) => text.startsWith('{')), failure]).then(
-    (text) => JSON.parse(text) as IndependentReport,
-  );
-  // Whoever asks for the report gets its failure; perhaps nobody does.
+  const line = async (key: string): Promise<unknown> => {
+    const text = new Promise<string>((resolve) =>
+      lines.on('line', (said) => said.startsWith(`{"${key}"`) && resolve(said)),
+    );
+    return JSON.parse(await Promise.race([text, failure]));
+  };
+  const connects = line('connectMicros') as Promise<IndependentConnects>;
+  const report = line('received') as Promise<IndependentReport>;
+  // Whoever asks for them gets their failure; perhaps nobody does.
   report.catch(() => {});
-  return { connected, report };
+  return { connects, report };
 }
 
 async function end(child: Generator | undefined, folder: string): Promise<void> {

@@ -20,7 +20,7 @@ async function measureIndependent(steady: Steady, progress: Progress): Promise<R
   const from = rate * WARM_UP_SECONDS;
   const signals = from + rate * seconds;
   return withServers('raw', {}, async (bed) => {
-    const fleet = await IndependentFleet.connect(bed.servers[0]?.port ?? 0, clients, from, signals);
+    const fleet = await IndependentFleet.connect(bed.servers[0]?.port ?? 0, { clients, from, signals });
     try {
       const meter = new UsageMeter(bed);
       const onProgress = (share: number): void => progress.within(share);

@@ -2,11 +2,13 @@
  * An independent load generator, to check the one of this bench against: it shares no code, no language and no event loop
  * with it, and only receives. One thread, epoll.
  *
- *   generator PORT CLIENTS CONCURRENCY FROM SIGNALS
+ *   generator PORT CLIENTS CONCURRENCY FROM SIGNALS [HEADERS]
  *
- * Connects CLIENTS over WebSocket, says "connected" on a line of its own once all have their `welcome`, and reads until
- * every client has SIGNALS signals or standard input ends. Then it prints one line of JSON. Signals below FROM are counted
- * and not timed. Latency runs from the `at` stamp of a signal (µs of CLOCK_MONOTONIC) to the read that brought it.
+ * Connects CLIENTS over WebSocket, CONCURRENCY at a time, each with the lines HEADERS in its request. Once all have their
+ * `welcome` it says so in a line of JSON, with how long that took (µs, from the first connect) and the processor time of it,
+ * and reads until every client has SIGNALS signals (0: for ever) or standard input ends. Then it prints a second line. Signals below
+ * FROM are counted and not timed. Latency runs from the `at` stamp of a signal (µs of CLOCK_MONOTONIC) to the read that
+ * brought it.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -41,6 +43,7 @@ static long received, out_of_order, closed;
 static uint32_t *latencies;
 static size_t timed, room_for;
 static int epoll_fd, port;
+static const char *headers = "";
 static unsigned char buffer[ROOM_OF_CLIENT + ROOM];
 
 static void die(const char *what) {
@@ -75,12 +78,13 @@ static void open_client(void) {
   setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (bind(client->fd, (struct sockaddr *)&source, sizeof source) < 0) die("bind");
   if (connect(client->fd, (struct sockaddr *)&server, sizeof server) < 0) die("connect");
-  char request[400];
+  char request[4096];
   int length = snprintf(request, sizeof request,
                         "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
                         "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-                        "Sec-WebSocket-Key: AAAAAAAAAAAAAAA%08lx=\r\n\r\n",
-                        port, started | 0x10000000);
+                        "Sec-WebSocket-Key: AAAAAAAAAAAAAAA%08lx=\r\n%s\r\n",
+                        port, started | 0x10000000, headers);
+  if (length >= (int)sizeof request) fail("the headers are too long");
   say(client, request, length);
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
   if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, client->fd, &event) < 0) die("epoll_ctl");
@@ -181,8 +185,8 @@ static uint32_t percentile(double share) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 6) {
-    fprintf(stderr, "generator PORT CLIENTS CONCURRENCY FROM SIGNALS\n");
+  if (argc != 6 && argc != 7) {
+    fprintf(stderr, "generator PORT CLIENTS CONCURRENCY FROM SIGNALS [HEADERS]\n");
     return 2;
   }
   port = atoi(argv[1]);
@@ -190,22 +194,25 @@ int main(int argc, char **argv) {
   concurrency = atol(argv[3]);
   from = atol(argv[4]);
   signals = atol(argv[5]);
+  if (argc == 7) headers = argv[6];
   clients = calloc(count, sizeof *clients);
   room_for = (size_t)count * signals;
-  latencies = malloc(room_for * sizeof *latencies);
+  latencies = malloc((room_for + 1) * sizeof *latencies);
   epoll_fd = epoll_create1(0);
   struct epoll_event input = {.events = EPOLLIN, .data.ptr = NULL};
   if (clients == NULL || latencies == NULL || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, 0, &input) < 0) die("start");
   int told = 0;
-  int64_t cpu = 0;
+  int64_t begin = micros(CLOCK_MONOTONIC), cpu = micros(CLOCK_PROCESS_CPUTIME_ID);
   static struct epoll_event events[EVENTS];
-  while (received < count * signals) {
+  while (!told || signals == 0 || received < count * signals) {
     while (started < count && connecting < concurrency) open_client();
     if (!told && welcomed == count) {
       told = 1;
-      cpu = micros(CLOCK_PROCESS_CPUTIME_ID);
-      puts("connected");
+      int64_t now = micros(CLOCK_PROCESS_CPUTIME_ID);
+      printf("{\"connectMicros\":%lld,\"cpuMicros\":%lld}\n", (long long)(micros(CLOCK_MONOTONIC) - begin),
+             (long long)(now - cpu));
       fflush(stdout);
+      cpu = now;
     }
     int ready = epoll_wait(epoll_fd, events, EVENTS, -1);
     if (ready < 0 && errno != EINTR) die("epoll_wait");

@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { IndependentFleet } from '../../../bench/load/independent.js';
@@ -7,14 +6,16 @@ import { Cleanup } from '../../support/processes.js';
 import { until } from '../../support/until.js';
 import { FeedServer } from '../support/feed-server.js';
 
-const noCompiler = spawnSync('cc', ['--version']).status !== 0;
+const noCompiler = !IndependentFleet.isAvailable;
 const SETTLE_MS = 20_000;
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
 
 async function start(signals: number): Promise<{ server: FeedServer; fleet: IndependentFleet }> {
   const server = cleanup.add(await FeedServer.start(), (self) => self.stop());
-  const fleet = cleanup.add(await IndependentFleet.connect(server.port, 7, 5, signals), (self) => self.close());
+  const fleet = cleanup.add(await IndependentFleet.connect(server.port, { clients: 7, from: 5, signals }), (self) =>
+    self.close(),
+  );
   expect(server.connections.length).toBe(7);
   return { server, fleet };
 }
@@ -50,5 +51,22 @@ test.skipIf(noCompiler)(
 test.skipIf(noCompiler)('the generator in C that is refused says so', async () => {
   const server = await FeedServer.start();
   server.stop();
-  await expect(IndependentFleet.connect(server.port, 1, 0, 1)).rejects.toThrow('Connection refused');
+  await expect(IndependentFleet.connect(server.port, { clients: 1, signals: 1 })).rejects.toThrow('Connection refused');
 });
+
+test.skipIf(noCompiler)(
+  'the generator in C can send the headers of a browser, and tells how long the connects took',
+  async () => {
+    const server = cleanup.add(await FeedServer.start(), (self) => self.stop());
+    const begin = nowMicros();
+    const plan = { clients: 150, signals: 0, headers: 'browser' } as const;
+    const fleet = cleanup.add(await IndependentFleet.connect(server.port, plan), (self) => self.close());
+    const { connectMicros, cpuMicros } = fleet.connects;
+    expect(connectMicros).toBeGreaterThan(0);
+    expect(connectMicros).toBeLessThan(nowMicros() - begin);
+    expect(cpuMicros).toBeGreaterThan(0);
+    expect(server.connections.filter(({ open, headerBytes }) => open && headerBytes > 700)).toHaveLength(150);
+    await fleet.close();
+    await until('their end', () => server.connections.every(({ open }) => !open));
+  },
+);
