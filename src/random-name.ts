@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 
 /** Asking for a few bytes costs as much as for many: some 10 µs, on the way of every signal and of every connect. */
-const POOL_BYTES = 4096;
+const POOL_BYTES = 32 * 1024;
 
 let pool = Buffer.alloc(0);
 let used = 0;

@@ -8,7 +8,7 @@ import { ALL_ROWS } from './steady-scenario.js';
 import { limitedBy } from './summary.js';
 
 /** Connects before those that are timed, so that the code is compiled. */
-const WARM_UP = 2000;
+const WARM_UP = 10_000;
 /** The clients of the warm-up are gone after this. */
 const REST_MS = 500;
 /** Connects under way at a time, of each process that makes them. */

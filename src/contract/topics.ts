@@ -38,13 +38,16 @@ function minimal(topics: ReadonlySet<string>): ReadonlySet<string> {
   );
 }
 
+/** One for all clients that choose nothing. */
+const EVERYTHING: ParsedTopics = { ok: true, topics: new Set([ALL_SIGNALS]) };
+
 /**
  * Reads a set of topics that came from a client.
  *
  * @param value - `undefined` stands for the default, everything
  */
 export function parseTopics(value: unknown): ParsedTopics {
-  if (value === undefined) return { ok: true, topics: new Set([ALL_SIGNALS]) };
+  if (value === undefined) return EVERYTHING;
   if (!Array.isArray(value))
     return { ok: false, code: 'invalid_topics', message: 'topics must be an array of strings' };
   if (value.length > MAX_TOPICS) {
@@ -87,10 +90,13 @@ function roomOfTopic(topic: string): string {
   return ROOM_PREFIX + topic;
 }
 
+const ROOM_OF_ALL = roomOfTopic(ALL_SIGNALS);
+
 /** The rooms that a client with these topics is in. */
 export function roomsOfClient(topics: ReadonlySet<string>): string[] {
-  const rooms = [EVERYBODY, ...[...topics].map(roomOfTopic)];
-  return topics.has(ALL_SIGNALS) ? rooms : [...rooms, SELECTIVE];
+  // It covers all others, so it is alone.
+  if (topics.has(ALL_SIGNALS)) return [EVERYBODY, ROOM_OF_ALL];
+  return [EVERYBODY, ...[...topics].map(roomOfTopic), SELECTIVE];
 }
 
 /** Whether a Socket.IO room is one of the feed's. */

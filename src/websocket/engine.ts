@@ -72,10 +72,6 @@ function limitConnects(connection: Connection): void {
   });
 }
 
-/** What uWebSockets.js wants to be told of a request for a WebSocket. */
-const WEBSOCKET_HEADERS = ['sec-websocket-key', 'sec-websocket-protocol', 'sec-websocket-extensions'] as const;
-type Headers = [key: string, protocol: string, extensions: string];
-
 /**
  * Whether a request for a WebSocket says that it is long-polling. engine.io believes it, and then takes the WebSocket for
  * a polling request, which ends the process.
@@ -254,7 +250,9 @@ export class FeedEngine {
           else void behavior.upgrade?.(res, req, context);
           return;
         }
-        const [key, protocol, extensions] = WEBSOCKET_HEADERS.map((name) => req.getHeader(name)) as Headers;
+        const key = req.getHeader('sec-websocket-key');
+        const protocol = req.getHeader('sec-websocket-protocol');
+        const extensions = req.getHeader('sec-websocket-extensions');
         res.upgrade<UserData>({ connection }, key, protocol, extensions, context);
       },
       open: (ws) => {

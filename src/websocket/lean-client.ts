@@ -29,7 +29,7 @@ interface ClientSocket {
 
 interface ClientNamespace {
   readonly name: string;
-  _add(client: LeanClient, auth: object, done: (socket: ClientSocket) => void): Promise<void>;
+  _add(client: LeanClient, auth: object, done: (socket: ClientSocket) => void): Promise<void> | void;
 }
 
 /** What Socket.IO's own client uses of the server, private parts included; they are the same in all of 4.x. */
@@ -49,6 +49,8 @@ interface WriteOptions {
 
 /** Packet types of the Socket.IO protocol v5. */
 const CONNECT = 0;
+/** What most clients begin with: CONNECT to the namespace of all, without `auth`. */
+const PLAIN_CONNECT: Packet = Object.freeze({ type: CONNECT, nsp: '/' });
 const CONNECT_ERROR = 4;
 const BINARY_EVENT = '5';
 const BINARY_ACK = '6';
@@ -157,7 +159,7 @@ class LeanClient implements Receiver {
         this.#collect(data);
         return;
       }
-      const packet = this.#shared.decode(data);
+      const packet = data === '0' ? PLAIN_CONNECT : this.#shared.decode(data);
       if (packet !== undefined) this.#onPacket(packet);
     } catch (error) {
       this.#onError(error);

@@ -1,4 +1,4 @@
-import { type Namespace, Socket } from 'socket.io';
+import { type ExtendedError, type Namespace, Socket } from 'socket.io';
 import { sessionId } from './handshake.js';
 import { LeanConnection } from './lean-connection.js';
 
@@ -20,11 +20,14 @@ interface SocketInside {
   readonly pid: string;
   readonly nsp: { readonly name: string };
   readonly conn: unknown;
+  readonly adapter: { addAll(id: string, rooms: Iterable<string>): unknown };
   connected: boolean;
   handshake: Handshake;
   recovered: boolean;
   buildHandshake(auth: object): Handshake;
-  join(room: string): unknown;
+  join(rooms: string | readonly string[]): unknown;
+  _cleanup(): void;
+  _error(error: { message: string; data: unknown }): void;
   _onconnect(): void;
 }
 
@@ -36,9 +39,18 @@ interface Handshake {
 /** A namespace's private parts that create and connect its sockets. */
 interface NamespaceInside {
   readonly adapter: { restoreSession(pid: string, offset: string): Promise<Session | null> };
-  _createSocket(client: object, auth: Record<string, unknown>): Promise<SocketInside>;
+  readonly _preConnectSockets: Map<string, SocketInside>;
+  run(socket: SocketInside, done: (error?: ExtendedError) => void): void;
+  _add(client: Client, auth: Auth, done: (socket: SocketInside) => void): Promise<void> | void;
   _doConnect(socket: SocketInside, done?: (socket: SocketInside) => void): void;
 }
+
+interface Client {
+  readonly conn: { readonly readyState: string };
+}
+
+/** What a client sends along with CONNECT. */
+type Auth = Readonly<Record<string, unknown>>;
 
 const SocketBase = Socket as unknown as new (
   namespace: unknown,
@@ -121,6 +133,11 @@ class LeanSocket extends SocketBase {
     return conn instanceof LeanConnection ? new LeanHandshake(conn, auth) : super.buildHandshake(auth);
   }
 
+  // Every adapter there is goes through the rooms once; the set that the base class makes for that would be thrown away.
+  override join(rooms: string | readonly string[]): unknown {
+    return this.adapter.addAll(this.id, typeof rooms === 'string' ? [rooms] : rooms);
+  }
+
   // As in socket.io, but that CONNECT is written here and does not go through the encoder.
   override _onconnect(): void {
     const { id: sid, pid, conn, nsp } = this;
@@ -130,7 +147,8 @@ class LeanSocket extends SocketBase {
     }
     this.connected = true;
     void this.join(sid);
-    conn.write(`0${JSON.stringify({ sid, pid })}`);
+    // Both are names of ours, in which nothing has to be escaped.
+    conn.write(`0{"sid":"${sid}","pid":"${pid}"}`);
   }
 
   /** Lets go of what only middlewares and connection handlers use. */
@@ -151,15 +169,30 @@ class LeanSocket extends SocketBase {
 export function useLeanSockets(namespace: Namespace): void {
   const inside = namespace as unknown as NamespaceInside;
   const doConnect = inside._doConnect.bind(namespace);
-  const own: Pick<NamespaceInside, '_createSocket' | '_doConnect'> = {
-    // As in socket.io, but for the class of the socket.
-    async _createSocket(client, auth) {
+  // As in socket.io, from where the socket is there.
+  const admit = (socket: LeanSocket, { conn }: Client, done: (socket: SocketInside) => void): void => {
+    inside._preConnectSockets.set(socket.id, socket);
+    inside.run(socket, (error) => {
+      process.nextTick(() => {
+        if (conn.readyState !== 'open') {
+          socket._cleanup();
+        } else if (error) {
+          socket._cleanup();
+          socket._error({ message: error.message, data: error.data });
+        } else {
+          inside._doConnect(socket, done);
+        }
+      });
+    });
+  };
+  const own: Pick<NamespaceInside, '_add' | '_doConnect'> = {
+    // As in socket.io, but for the class of the socket, and that a client with nothing to recover waits for nothing.
+    _add(client, auth, done) {
       const { pid, offset } = auth;
-      if (typeof pid === 'string' && typeof offset === 'string') {
-        const session = await inside.adapter.restoreSession(pid, offset).catch(() => null);
-        if (session) return new LeanSocket(namespace, client, auth, session);
-      }
-      return new LeanSocket(namespace, client, auth);
+      const start = (session?: Session): void => admit(new LeanSocket(namespace, client, auth, session), client, done);
+      if (typeof pid !== 'string' || typeof offset !== 'string') return start();
+      const restored = inside.adapter.restoreSession(pid, offset).catch(() => null);
+      return restored.then((session) => start(session ?? undefined));
     },
     _doConnect(socket, done) {
       const { conn } = socket;

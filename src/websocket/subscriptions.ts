@@ -56,8 +56,9 @@ export class Subscriptions {
    *
    * @param live - settles when the client has what it had missed, if it had to be sent that first: its topics change
    *   after that and not in the middle
+   * @returns to be called when the client is gone
    */
-  listen(socket: FeedSocket, live: Promise<void> | undefined): void {
+  listen(socket: FeedSocket, live: Promise<void> | undefined): () => void {
     // A recovered client comes after one that may choose yet, even where nothing was kept.
     let { generation = socket.recovered ? GENERATIONS : 0 } = socket.data;
     const keepInForce = (): void => {
@@ -114,17 +115,17 @@ export class Subscriptions {
         .catch((error: unknown) => this.#log.error({ sid: socket.id, err: error }, 'a subscribe failed'))
         .finally(() => waiting--);
     });
-    socket.on('disconnect', () => {
+    // Chosen on an earlier connection, maybe on another pod: kept alive from here now.
+    if (socket.data.generation !== undefined) {
+      this.#chosen.set(socket, { generation, topics: [...(socket.data.topics ?? [])] });
+    }
+    return () => {
       // What was not answered does not hold, wherever it has got to.
       if (waiting > 0) generation++;
       // However it went: the stock client asks for its session even after a `disconnect()` of its own.
       if (waiting > 0 || this.#chosen.has(socket)) keepInForce();
       this.#chosen.delete(socket);
-    });
-    // Chosen on an earlier connection, maybe on another pod: kept alive from here now.
-    if (socket.data.generation !== undefined) {
-      this.#chosen.set(socket, { generation, topics: [...(socket.data.topics ?? [])] });
-    }
+    };
   }
 
   /** Keeps the topics of all connected clients for another while: when time passes, or Redis may have lost them. */
