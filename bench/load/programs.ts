@@ -5,8 +5,11 @@ import type { ServerName } from '../scenario.js';
 /** Debian's own, where its packages are; not what a version manager puts first on the PATH. */
 const PYTHON = '/usr/bin/python3';
 const PYTHON_MODULES = 'socketio, fastapi, uvicorn, redis.asyncio, websockets, uvloop, httptools';
-const PYTHON_PACKAGES =
-  'python3-socketio python3-fastapi python3-uvicorn python3-redis python3-websockets python3-uvloop python3-httptools';
+/** Debian packages that the row `python` needs. */
+export const PYTHON_PACKAGES =
+  'python3-socketio python3-fastapi python3-uvicorn python3-redis python3-websockets python3-uvloop python3-httptools'.split(
+    ' ',
+  );
 
 /** A program that can be started: a server of the comparison, or a control of the `ingest` scenario. */
 export type ProgramName = ServerName | 'straight' | 'bare-journal';
@@ -35,5 +38,5 @@ export function unavailable(name: ProgramName): string | undefined {
   if (name !== 'python') return undefined;
   const { status } = spawnSync(PYTHON, ['-c', `import ${PYTHON_MODULES}`], { stdio: 'ignore' });
   if (status === 0) return undefined;
-  return `The row "python" is left out: install ${PYTHON_PACKAGES} (Debian) to have it.`;
+  return `The row "python" is left out: install ${PYTHON_PACKAGES.join(' ')} (Debian) to have it.`;
 }

@@ -1,4 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
+import { PYTHON_PACKAGES, unavailable } from '../../bench/load/programs.js';
 
 /** Whether a program is on the PATH. */
 function has(program: string): boolean {
@@ -9,6 +10,11 @@ function has(program: string): boolean {
 function hasPythonClient(): boolean {
   const pythons = ['python3', '/usr/bin/python3'];
   return pythons.some((python) => spawnSync(python, ['-c', 'import socketio, aiohttp']).status === 0);
+}
+
+/** What the control row of the bench in Python still needs. */
+function missingForPythonRow(): readonly string[] {
+  return unavailable('python') === undefined ? [] : PYTHON_PACKAGES;
 }
 
 /** Installs Debian packages; returns whether that can be done here. */
@@ -28,13 +34,14 @@ function install(packages: readonly string[]): boolean {
 /**
  * Vitest global set-up: makes sure that the real programs which the tests start are there. As root on Debian they are
  * installed; anywhere else the run stops with the command to type for Redis, and skips what needs HAProxy, Chromium or
- * python-socketio.
+ * python-socketio, which the bench's control row in Python needs too, with its server.
  */
 export default function setup(): void {
   const hasRedis = has('redis-server') && has('redis-cli');
   const others = [
     ...['haproxy', 'chromium'].filter((program) => !has(program)),
     ...(hasPythonClient() ? [] : ['python3-socketio', 'python3-aiohttp']),
+    ...missingForPythonRow(),
   ];
   const missing = [...(hasRedis ? [] : ['redis-server']), ...others];
   if (missing.length === 0 || install(missing)) return;
