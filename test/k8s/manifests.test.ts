@@ -84,6 +84,18 @@ describe.skipIf(!CAN_RENDER)('k8s/ (needs kubectl 1.25 or kustomize 4.5)', () =>
     });
   });
 
+  test('an overlay has its whole self, what components add included, in one namespace', () => {
+    const namespaces = new Map([
+      ['dev', 'signal-gateway-dev'],
+      ['prod', 'signal-gateway'],
+    ]);
+    for (const [name, manifests] of RENDERED) {
+      const namespace = namespaces.get(/^overlays\/(\w+)/.exec(name)?.[1] ?? '');
+      const own = manifests.filter(({ kind }) => kind !== 'Namespace').map(({ metadata }) => metadata.namespace);
+      expect([name, ...new Set(own)]).toEqual([name, namespace]);
+    }
+  });
+
   test('every object is right by the schema of its kind', async () => {
     const distinct = [...new Map(EVERY.map((one) => [JSON.stringify(one), one])).values()];
     const errors = await Promise.all(

@@ -1,9 +1,9 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseAllDocuments } from 'yaml';
+import { parse, parseAllDocuments, stringify } from 'yaml';
 
 /** The folder of the project. */
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -41,7 +41,7 @@ const RENDERER = (
 export const CAN_RENDER = RENDERER !== undefined;
 
 /**
- * Renders a base or an overlay of `k8s/`, with components on top of it, as an operator would: `kubectl kustomize`.
+ * Renders a base or an overlay of `k8s/` that names components, as an operator would: `kubectl kustomize`.
  *
  * @param resource - folder below `k8s/`
  * @param components - names below `k8s/components/`
@@ -51,17 +51,13 @@ export function render(resource: string, components: readonly string[] = []): Ma
   if (RENDERER === undefined) return [];
   const [command, ...args] = RENDERER;
   return withFolder((folder) => {
-    const k8s = relative(folder, join(ROOT, 'k8s'));
-    writeFileSync(
-      join(folder, 'kustomization.yaml'),
-      JSON.stringify({
-        apiVersion: 'kustomize.config.k8s.io/v1beta1',
-        kind: 'Kustomization',
-        resources: [join(k8s, resource)],
-        components: components.map((name) => join(k8s, 'components', name)),
-      }),
-    );
-    const text = execFileSync(command, [...args, folder], { encoding: 'utf8', timeout: 20_000 });
+    cpSync(join(ROOT, 'k8s'), folder, { recursive: true });
+    const target = join(folder, resource);
+    const path = join(target, 'kustomization.yaml');
+    const own = parse(readFileSync(path, 'utf8')) as object;
+    const named = components.map((name) => relative(target, join(folder, 'components', name)));
+    writeFileSync(path, stringify({ ...own, components: named }));
+    const text = execFileSync(command, [...args, target], { encoding: 'utf8', timeout: 20_000 });
     return parseAllDocuments(text).map((document) => document.toJS() as Manifest);
   });
 }
