@@ -259,6 +259,16 @@ describe.skipIf(!CAN_RENDER)('k8s/ (needs kubectl 1.25 or kustomize 4.5)', () =>
     }
   });
 
+  test('an autoscaler that can not ask for the number of clients takes no pod away', () => {
+    type Scaled = { spec: { triggers: { type: string; metadata: object }[] } };
+    for (const { spec } of each<Scaled>('ScaledObject')) {
+      // A fallback would be the exact number of pods, however many there are; no clients and no answer would be one.
+      expect(spec).not.toHaveProperty('fallback');
+      const [query] = spec.triggers.filter(({ type }) => type === 'prometheus');
+      expect(query?.metadata).toMatchObject({ ignoreNullValues: 'false' });
+    }
+  });
+
   test('services, budget and policies choose the pods they are meant for, by ports that these have', () => {
     for (const manifests of RENDERED.values()) {
       const workloads = manifests
@@ -325,5 +335,9 @@ describe.skipIf(!CAN_RENDER)('k8s/ (needs kubectl 1.25 or kustomize 4.5)', () =>
       { topologyKey: 'kubernetes.io/hostname', maxSkew: 1, whenUnsatisfiable: 'DoNotSchedule' },
       { topologyKey: 'topology.kubernetes.io/zone', maxSkew: 1, whenUnsatisfiable: 'ScheduleAnyway' },
     ]);
+    // Nodes that no pod may go to must not count as empty ones.
+    for (const { nodeTaintsPolicy } of production?.pod.topologySpreadConstraints ?? []) {
+      expect(nodeTaintsPolicy).toBe('Honor');
+    }
   });
 });
