@@ -92,6 +92,8 @@ export interface Run {
   readonly timeline?: readonly TimelinePoint[];
   /** How late the publisher was with its signals, p99, in ms; it is in the latencies. */
   readonly publisherLate?: number;
+  /** Where a server did not keep up: for how long deliveries came after the last signal, and whether that was waited for. */
+  readonly backlog?: { readonly seconds: number; readonly cutShort: boolean };
 }
 
 /** The median of a figure over the runs, and its range. */

@@ -29,7 +29,7 @@ export interface ClientEvents {
   /** The connection ended for good. */
   onDropped(client: Client, reason: string): void;
   /** It has its `welcome` again. */
-  onReconnected(recovered: boolean): void;
+  onReconnected(client: Client, recovered: boolean): void;
   /** After it reconnected it has everything up to a signal that was due since. */
   onBack(now: number): void;
   /** The server sent what no server may: the whole measurement is void. */
@@ -162,14 +162,14 @@ export class Client implements FrameHandler {
 
   /** The connection ended after it was welcomed, or could not be made again. */
   #lost(reason: string): void {
-    if (this.#plan.reconnect !== true) {
+    if (this.#plan.reconnect !== true && !this.identity.slow) {
       this.#drop(reason);
       return;
     }
     this.#onWelcome = () => {
       this.#attempt = 0;
       this.#reconnectedAt = nowMicros();
-      this.#events.onReconnected(this.#recovered);
+      this.#events.onReconnected(this, this.#recovered);
     };
     const wait = Math.min(RECONNECT_MAX_MS, RECONNECT_MS * 2 ** this.#attempt++);
     setTimeout(() => this.#open(), wait * (0.5 + Math.random()));
@@ -217,7 +217,7 @@ export class Client implements FrameHandler {
       if (isSignal(bytes, at, length)) {
         const due = signalDue(bytes, at);
         this.#events.onSignal(this, signalNumber(bytes, at), due, this.#now);
-        if (this.#plan.reconnect === true) this.#follow(bytes, at, length, due);
+        if (this.#plan.reconnect === true || this.identity.slow) this.#follow(bytes, at, length, due);
       } else this.#onPacket(bytes.toString('utf8', at, at + length));
     } else if (opcode === OPCODE.ping) {
       this.#socket?.write(clientFrame(Buffer.from(bytes.subarray(at, at + length)), OPCODE.pong));

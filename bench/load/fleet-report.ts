@@ -7,14 +7,12 @@ export function mergeReports(reports: readonly WorkerReport[]): FleetReport {
   const seconds = mergeSeconds(reports);
   const latency = emptyHistogram();
   for (const second of seconds) latency.add(second);
-  const sum = (pick: (report: WorkerReport) => number): number =>
-    reports.reduce((total, report) => total + pick(report), 0);
   const lastBackAt = Math.max(...reports.map((report) => report.lastBackAt));
+  const lastAt = reports.reduce((most, { last }) => last.reduce((a, b) => Math.max(a, b), most), 0);
   return {
     ...addCounts(reports.map(({ counts }) => counts)),
     slow: addCounts(reports.map(({ slow }) => slow)),
-    reconnected: sum(({ reconnected }) => reconnected),
-    recovered: sum(({ recovered }) => recovered),
+    ...(lastAt > 0 && { lastAt }),
     ...(lastBackAt > 0 && { lastBackAt }),
     latency: encodeIntoCompressedBase64(latency),
     spread: encodeIntoCompressedBase64(spreads(reports)),
@@ -69,5 +67,7 @@ function addCounts(parts: readonly GroupCounts[]): GroupCounts {
     twice: sum('twice'),
     outOfOrder: sum('outOfOrder'),
     dropped: sum('dropped'),
+    reconnected: sum('reconnected'),
+    recovered: sum('recovered'),
   };
 }

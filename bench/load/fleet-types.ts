@@ -15,7 +15,7 @@ export interface FleetPlan {
   readonly topics?: { readonly symbols: number; readonly perClient: number };
   /** Signals that will be published at most; numbers run from 0. */
   readonly signals: number;
-  /** A share of the clients reads only this many bytes a second. */
+  /** A share of the clients reads only this many bytes a second; they come back when they are cut off, as with `reconnect`. */
   readonly slow?: { readonly share: number; readonly bytesPerSecond: number };
   /**
    * A client whose connection ends connects to the next port of the list, with its `pid` and offset, as the stock client
@@ -41,13 +41,15 @@ export interface GroupCounts {
   readonly outOfOrder: number;
   /** Connections that ended for good. */
   readonly dropped: number;
+  readonly reconnected: number;
+  /** Reconnects that the server called recovered (the CONNECT answer has the `pid` the client came with). */
+  readonly recovered: number;
 }
 
 /** What all clients of a fleet counted since the last `begin`. Latencies in µs from when a signal was due. */
 export interface FleetReport extends GroupCounts {
-  readonly reconnected: number;
-  /** Reconnects that the server called recovered (the CONNECT answer has the `pid` the client came with). */
-  readonly recovered: number;
+  /** When the last delivery that is timed came, in µs of the monotonic clock; `undefined` if none did. */
+  readonly lastAt?: number;
   /**
    * When the last of the clients that reconnected was back: had everything up to a signal that was due after it had
    * reconnected. In µs of the monotonic clock; `undefined` if none reconnected.
@@ -88,8 +90,6 @@ export type ToWorker =
 export interface WorkerReport {
   readonly counts: GroupCounts;
   readonly slow: GroupCounts;
-  readonly reconnected: number;
-  readonly recovered: number;
   /** 0 if none reconnected. */
   readonly lastBackAt: number;
   /** When the first timed signal was due; 0 if there was none. */
@@ -110,4 +110,6 @@ export type FromWorker =
   | { readonly kind: 'connected'; readonly clients: number; readonly all: boolean }
   | { readonly kind: 'broken'; readonly reason: string }
   | { readonly kind: 'settled'; readonly published: number }
+  /** Not all is there that is awaited, and some more of it has come. */
+  | { readonly kind: 'arriving' }
   | { readonly kind: 'report'; readonly report: WorkerReport };

@@ -75,17 +75,34 @@ export class Fleet {
   /**
    * Waits until everybody has what they want of the signals below `published`; clients that were dropped or read slowly
    * are not waited for. What is not there after `limitMs` shows as lost in the report.
+   *
+   * @param mostMs - waits up to this long instead, as long as more comes at least every `limitMs`
+   * @returns whether more was still coming when the waiting ended
    */
-  async settled(published: number, limitMs: number): Promise<void> {
+  async settled(published: number, limitMs: number, mostMs = limitMs): Promise<boolean> {
     this.#published = Math.max(this.#published, published);
     const stop = new AbortController();
-    const limit = sleep(limitMs, undefined, { signal: stop.signal }).catch(() => {});
+    const end = performance.now() + mostMs;
+    let quietAt = performance.now() + limitMs;
+    const limit = async (): Promise<boolean> => {
+      for (;;) {
+        const rest = Math.min(quietAt, end) - performance.now();
+        if (rest <= 0) return mostMs > limitMs && end <= quietAt;
+        await sleep(rest, undefined, { signal: stop.signal }).catch(() => {});
+        if (stop.signal.aborted) return false;
+      }
+    };
+    const arriving = (): boolean => {
+      quietAt = performance.now() + limitMs;
+      return false;
+    };
     const settled = all(this.#workers, async (worker) => {
+      worker.hears('arriving', arriving, stop.signal).catch(() => {});
       worker.send({ kind: 'await', published });
       await worker.hears('settled', (message) => message.published === published, stop.signal);
     });
     try {
-      await Promise.race([limit, settled]);
+      return await Promise.race([limit(), settled.then(() => false)]);
     } finally {
       settled.catch(() => {});
       stop.abort();

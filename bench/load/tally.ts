@@ -79,15 +79,19 @@ export class Group {
   twice = 0;
   outOfOrder = 0;
   dropped = 0;
+  reconnected = 0;
+  recovered = 0;
 
   reset(): void {
     this.received = this.unique = this.twice = this.outOfOrder = this.dropped = 0;
+    this.reconnected = this.recovered = 0;
   }
 
   /** @param expected, silent - see {@link GroupCounts} */
   counts(expected: number, silent: number): GroupCounts {
-    const { clients, received, twice, outOfOrder, dropped } = this;
-    return { clients, expected, received, lost: expected - this.unique, silent, twice, outOfOrder, dropped };
+    const { clients, received, twice, outOfOrder, dropped, reconnected, recovered } = this;
+    const lost = expected - this.unique;
+    return { clients, expected, received, lost, silent, twice, outOfOrder, dropped, reconnected, recovered };
   }
 }
 

@@ -8,6 +8,8 @@ import { Group, Times, Wanted } from './tally.js';
 const CONCURRENCY = 50;
 /** How often the clients are looked over while they are awaited, and the progress of connecting is told. */
 const LOOK_MS = 20;
+/** How often it is told, in looks, that something still comes. */
+const LOOKS_A_WORD = 10;
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
 function tell(message: FromWorker): void {
@@ -25,8 +27,6 @@ class Worker implements ClientEvents {
   readonly #samples: string[] = [];
   #base = 0;
   #from = 0;
-  #reconnected = 0;
-  #recovered = 0;
   #lastBackAt = 0;
   #cpu = process.cpuUsage();
   #look: NodeJS.Timeout | undefined;
@@ -99,9 +99,9 @@ class Worker implements ClientEvents {
     client.identity.group.dropped++;
   }
 
-  onReconnected(recovered: boolean): void {
-    this.#reconnected++;
-    if (recovered) this.#recovered++;
+  onReconnected({ identity: { group } }: Client, recovered: boolean): void {
+    group.reconnected++;
+    if (recovered) group.recovered++;
   }
 
   onBack(now: number): void {
@@ -123,20 +123,27 @@ class Worker implements ClientEvents {
     this.#slow.reset();
     this.#times.reset();
     this.#samples.length = 0;
-    this.#reconnected = this.#recovered = this.#lastBackAt = 0;
+    this.#lastBackAt = 0;
     this.#cpu = process.cpuUsage();
     tell({ kind: 'begun' });
   }
 
-  /** Tells once every client that is still there has everything; slow ones are not awaited. */
+  /** Tells once every client that is still there has everything, and until then that more has come; slow ones are not awaited. */
   await(published: number): void {
     // What was awaited before was given up.
     clearInterval(this.#look);
+    let looks = 0;
+    let told = this.#normal.received;
     this.#look = setInterval(() => {
       const waiting = this.#clients.some(
         ({ live, seen, identity: { slow, wanted } }) => live && !slow && seen.missing(wanted.below(published)) > 0,
       );
-      if (waiting) return;
+      if (waiting) {
+        if (++looks % LOOKS_A_WORD !== 0 || this.#normal.received === told) return;
+        told = this.#normal.received;
+        tell({ kind: 'arriving' });
+        return;
+      }
       clearInterval(this.#look);
       tell({ kind: 'settled', published });
     }, LOOK_MS);
@@ -161,8 +168,6 @@ class Worker implements ClientEvents {
       report: {
         counts: counts(this.#normal),
         slow: counts(this.#slow),
-        reconnected: this.#reconnected,
-        recovered: this.#recovered,
         lastBackAt: this.#lastBackAt,
         ...this.#times.report(this.#from),
         cpuMillis: (user + system) / 1000,

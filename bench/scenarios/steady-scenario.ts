@@ -7,7 +7,7 @@ export const ALL_ROWS = ['raw', 'stock-uws', 'stock-ws', 'python'] as const;
 
 /** What is said under every table of steady streams. */
 export const SETTLED_NOTE =
-  'A delivery that has not come 10 s after the last signal counts as lost. Counts and cost cover the first second too, which is not timed.';
+  'After the last signal deliveries are waited for as long as they keep coming, up to 3 minutes; what has not come then, or for 10 s, counts as lost. A row that had a backlog of more than 10 s is marked; its deliveries a second are those it made in all that time. Counts and cost cover the first second too, which is not timed.';
 
 /** What makes one scenario of a steady stream differ from another. */
 export interface SteadyOptions {

@@ -11,11 +11,13 @@ import { latencyFigures, limitedBy, spreadFigures } from './summary.js';
 
 /** Seconds of signals that are counted and not timed. */
 export const WARM_UP_SECONDS = 1;
-/** What is not there this long after the last signal counts as lost. */
+/** When nothing has come for this long after the last signal, what is not there counts as lost. */
 export const SETTLE_LIMIT_MS = 10_000;
+/** A server that has a backlog is given this long to deliver it: its rate is known only once it has. */
+export const BACKLOG_LIMIT_MS = 180_000;
 
-/** Clients to which nothing came for this long have all that will come. */
-const CATCH_UP_MS = 1000;
+/** Clients to which nothing came for this long have all that will come: one that was cut last may wait for half of it. */
+const CATCH_UP_MS = 3000;
 
 /** Columns of a table of steady runs. */
 export const STEADY_COLUMNS = [
@@ -73,12 +75,16 @@ export async function measureSteady(name: ServerName, steady: Steady, progress: 
         symbols: topics?.symbols ?? 1,
         onProgress: (share) => progress.within(share),
       });
-      await fleet.settled(signals, SETTLE_LIMIT_MS);
+      const cutShort = await fleet.settled(signals, SETTLE_LIMIT_MS, BACKLOG_LIMIT_MS);
       const usage = meter.end();
       const report = await fleet.report(signals);
       const run = { ...runOf(report, usage, published), latency: report.latency, spread: report.spread };
+      const behind = backlogOf(report, published);
+      const backlog = behind * 1000 > SETTLE_LIMIT_MS ? { backlog: { seconds: behind, cutShort } } : {};
       const slow = steady.slow === undefined ? report.slow : await caughtUp(fleet, signals, report.slow);
-      return { run: { ...run, figures: { ...run.figures, ...(await loopDelay(bed)) } }, slow };
+      // One that is still busy with its backlog does not answer.
+      const delay = cutShort ? {} : await loopDelay(bed);
+      return { run: { ...run, ...backlog, figures: { ...run.figures, ...delay } }, slow };
     }),
   );
 }
@@ -111,7 +117,7 @@ export async function publishTo(fleet: Fleet, plan: PublishPlan): Promise<Publis
 /** The figures, counts and loads of a run in which everything was counted from the first signal. */
 export function runOf(report: FleetReport, measured: Usage, published: Published): Run {
   const { expected, received, lost, twice, outOfOrder, dropped } = report;
-  const usage = lost > 0 ? withoutWait(measured, report) : measured;
+  const usage = lost > 0 ? withoutWait(measured, report, published) : measured;
   const serverMillis = usage.serverMillis.reduce((sum, millis) => sum + millis, 0);
   const load = loadOf(usage, report.busiestWorkerMillis, published.busyMillis);
   return {
@@ -130,10 +136,14 @@ export function runOf(report: FleetReport, measured: Usage, published: Published
   };
 }
 
-/** The time in which there were deliveries: to wait for those that are lost must not make a server look idle. */
-function withoutWait(usage: Usage, { timeline }: FleetReport): Usage {
-  const last = timeline.findLast(({ deliveries }) => deliveries > 0);
-  return last === undefined ? usage : { ...usage, seconds: Math.min(usage.seconds, WARM_UP_SECONDS + last.at + 1) };
+/** The time until the last delivery: to wait for those that are lost must not make a server look idle. */
+function withoutWait(usage: Usage, { lastAt }: FleetReport, { firstDue }: Published): Usage {
+  return lastAt === undefined ? usage : { ...usage, seconds: Math.min(usage.seconds, (lastAt - firstDue) / 1e6) };
+}
+
+/** For how long deliveries came after the last signal was published, in s. */
+function backlogOf({ lastAt = 0 }: FleetReport, { firstDue, millis }: Published): number {
+  return Math.max(0, (lastAt - firstDue) / 1e6 - millis / 1000);
 }
 
 function planOf(steady: Steady, { servers }: Bed, signals: number): FleetPlan {

@@ -102,6 +102,14 @@ export function marksOf(runs: readonly Run[]): string[] {
   if (late > LATE_MS) {
     marks.push(`The publisher was late by ${late.toFixed(1)} ms (p99), which is in the latencies.`);
   }
+  const backlogs = runs.flatMap(({ backlog }) => backlog ?? []);
+  if (backlogs.length > 0) {
+    const seconds = Math.round(Math.max(...backlogs.map((backlog) => backlog.seconds)));
+    const end = backlogs.some(({ cutShort }) => cutShort)
+      ? ', and then were not waited for any longer: what had not come counts as lost'
+      : '';
+    marks.push(`It did not keep up: deliveries came for up to ${seconds} s after the last signal${end}.`);
+  }
   const sum = (key: keyof Counts): number => runs.reduce((total, { counts }) => total + (counts?.[key] ?? 0), 0);
   for (const [key, text] of [
     ['dropped', 'connections were dropped'],

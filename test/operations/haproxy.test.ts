@@ -43,7 +43,7 @@ class LoadBalancer {
       ['check port 3001', `check port ${self.adminPort}`],
       ['gateway:3000', `gateway:${self.gatewayPort}`],
     ] as const) {
-      expect(config.split(there)).toHaveLength(2);
+      if (config.split(there).length !== 2) throw new Error(`"${there}" is not in the configuration once`);
       config = config.replace(there, here);
     }
     writeFileSync(join(folder, 'haproxy.cfg'), config);

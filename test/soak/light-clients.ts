@@ -25,7 +25,7 @@ function make(port: number, index: number): Client {
       if (taken === 'late') totals.outOfOrder++;
       counts.got(index, due, since);
     },
-    onReconnected: (recovered) => {
+    onReconnected: (_client, recovered) => {
       since = nowMicros();
       counts.reconnected(recovered);
     },

@@ -117,6 +117,30 @@ test('what a server does not send is lost, and waiting for it ends', async () =>
   });
 });
 
+test('a backlog is waited for as long as more of it comes, up to a limit', { timeout: 60_000 }, async () => {
+  const server = await serve();
+  const fleet = await connect(server);
+  const drip = async (from: number): Promise<void> => {
+    for (let n = from; n < from + 20; n++) {
+      server.send(n, nowMicros());
+      await sleep(200);
+    }
+  };
+  const first = drip(0);
+  expect(await fleet.settled(20, 2000, 30_000)).toBe(false);
+  const lastAt = nowMicros();
+  await first;
+  const report = await fleet.report(20);
+  expect(report).toMatchObject({ received: 120, lost: 0 });
+  expect((lastAt - (report.lastAt ?? 0)) / 1e6).toBeLessThan(1);
+
+  await fleet.begin(20);
+  const second = drip(20);
+  expect(await fleet.settled(40, 2000, 2500)).toBe(true);
+  expect((await fleet.report(40)).lost).toBeGreaterThan(0);
+  await second;
+});
+
 test('what a server sends again is twice, and not timed again', async () => {
   const server = await serve();
   const fleet = await connect(server);
@@ -252,6 +276,18 @@ test('slow clients read slowly, are in no figure of the others, and are counted 
     return now.received === now.expected && now;
   });
   expect(end).toMatchObject({ lost: 0, silent: 0, dropped: 0 });
+});
+
+test('slow clients that are cut come back, the others are dropped', async () => {
+  const server = await serve();
+  const fleet = await connect(server, { clients: 20, slow: { share: 0.2, bytesPerSecond: 200 } });
+  for (const { ws } of server.connections.slice()) ws.close();
+  const { slow, ...others } = await until('the slow ones to be back', async () => {
+    const report = await fleet.report(0);
+    return report.slow.reconnected === report.slow.clients && report;
+  });
+  expect(slow).toMatchObject({ dropped: 0, recovered: 0 });
+  expect(others).toMatchObject({ reconnected: 0, dropped: others.clients });
 });
 
 test('clients that reconnect bring pid and offset to the next server and complete what they missed', async () => {

@@ -5,14 +5,23 @@ import type { WorkerReport } from '../../../bench/load/fleet-types.js';
 import { symbolsOf } from '../../../bench/load/message.js';
 import { Seen, Times, Wanted } from '../../../bench/load/tally.js';
 
-const NONE = { clients: 0, expected: 0, received: 0, lost: 0, silent: 0, twice: 0, outOfOrder: 0, dropped: 0 };
+const NONE = {
+  clients: 0,
+  expected: 0,
+  received: 0,
+  lost: 0,
+  silent: 0,
+  twice: 0,
+  outOfOrder: 0,
+  dropped: 0,
+  reconnected: 0,
+  recovered: 0,
+};
 
 function workerReport(times: Times, from: number): WorkerReport {
   return {
     counts: NONE,
     slow: NONE,
-    reconnected: 0,
-    recovered: 0,
     lastBackAt: 0,
     cpuMillis: 0,
     ...times.report(from),

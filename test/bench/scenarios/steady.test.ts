@@ -1,10 +1,12 @@
-import { decodeFromCompressedBase64 } from 'hdr-histogram-js';
+import { decodeFromCompressedBase64, encodeIntoCompressedBase64 } from 'hdr-histogram-js';
 import { expect, test } from 'vitest';
+import { emptyHistogram } from '../../../bench/load/tally.js';
 import { ratesFrom } from '../../../bench/scenarios/saturation.js';
-import { measureSteady, steadyOf } from '../../../bench/scenarios/steady.js';
+import { measureSteady, runOf, steadyOf } from '../../../bench/scenarios/steady.js';
 
 const SILENT = { steps: () => {}, step: () => {}, within: () => {} };
 const SMALL = steadyOf({ clients: 20, rate: 20, seconds: 2, payload: 300 });
+const EMPTY = encodeIntoCompressedBase64(emptyHistogram());
 /** Two seconds that are timed, and one before. */
 const SIGNALS = 60;
 
@@ -40,6 +42,22 @@ test('bursts, topics, several pods and slow clients go together', async () => {
   expect(slow.clients).toBeGreaterThan(2);
   expect(slow).toMatchObject({ expected: (slow.clients * SIGNALS) / 2, lost: 0, silent: 0, dropped: 0 });
   expect(run.counts).toMatchObject({ expected: ((20 - slow.clients) * SIGNALS) / 2, lost: 0, twice: 0, outOfOrder: 0 });
+});
+
+test('an overloaded server is credited with what it delivered over the time that took, lost or not', () => {
+  const { latency, spread } = { latency: EMPTY, spread: EMPTY };
+  const group = { clients: 10, silent: 0, twice: 0, outOfOrder: 0, dropped: 0, reconnected: 0, recovered: 0 };
+  const counts = { ...group, expected: 6000, received: 5000, lost: 1000 };
+  const timeline = [{ at: 0, p50: 1, p99: 1, max: 1, deliveries: 1000 }];
+  // The last delivery came 50 s after the first was due; the wait for more was 10 s.
+  const report = { ...counts, slow: group as never, lastAt: 51e6, latency, spread, timeline, busiestWorkerMillis: 0 };
+  const usage = { serverMillis: [45_000], machine: 0.5, seconds: 60 };
+  const published = { firstDue: 1e6, millis: 2000, busyMillis: 0, lateP99: 0, lateMax: 0 };
+  expect(runOf(report, usage, published).figures).toMatchObject({
+    deliveriesPerSecond: 100,
+    cpuShare: 0.9,
+    cpuPerDelivery: 9000,
+  });
 });
 
 test('what the user asks for goes before what a scenario would do', () => {

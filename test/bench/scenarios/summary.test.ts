@@ -119,6 +119,18 @@ describe('a row is marked', () => {
     ]);
   });
 
+  test('when the server did not keep up, and when its backlog was not waited for to the end', () => {
+    const [first, second, third] = runs(10, 10, 10);
+    const behind = { ...first, figures: {}, backlog: { seconds: 52.4, cutShort: false } };
+    expect(marksOf([behind, second, third] as Run[])).toEqual([
+      'It did not keep up: deliveries came for up to 52 s after the last signal.',
+    ]);
+    const more = { ...second, figures: {}, backlog: { seconds: 180, cutShort: true } };
+    expect(marksOf([behind, more, third] as Run[])).toEqual([
+      'It did not keep up: deliveries came for up to 180 s after the last signal, and then were not waited for any longer: what had not come counts as lost.',
+    ]);
+  });
+
   test('when runs are more than 20 % of their median apart', () => {
     expect(marksOf(runs(9, 10, 11))).toEqual([]);
     expect(marksOf(runs(9, 10, 11.1))).toEqual(['The runs disagree: p99 by 21 %.']);
