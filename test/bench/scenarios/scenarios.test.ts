@@ -6,6 +6,7 @@ import { connect } from '../../../bench/scenarios/connect.js';
 import { http } from '../../../bench/scenarios/http.js';
 import { ingest } from '../../../bench/scenarios/ingest.js';
 import { memory } from '../../../bench/scenarios/memory.js';
+import { slow } from '../../../bench/scenarios/slow.js';
 
 /** Every server and Redis is started anew for each row, which takes its time on a machine with other work. */
 const LIMIT_MS = 180_000;
@@ -64,6 +65,20 @@ test(
     expect(gateway?.heapPerConnection).toBeGreaterThan(2);
     expect(gateway?.heapPerConnection).toBeLessThan(30);
     expect(raw?.heapPerConnection).toBeLessThan(2);
+  },
+  LIMIT_MS,
+);
+
+test(
+  'slow tells that slow clients of the gateway are cut, come back and miss nothing, and those of stock-uws miss a part untold',
+  async () => {
+    // Two slow clients; 12 MB for each.
+    const { notes } = await run(slow, { clients: 20, rate: 200, seconds: 3, payload: 15_000, against: ['stock-uws'] });
+    const of = (name: string): string => notes.find((note) => note.startsWith(name)) ?? '';
+    expect(of('gateway')).toMatch(/2 slow clients .* came back [1-9]\d* times, .* took up the session of [1-9]/);
+    expect(of('gateway')).toMatch(/Once they read at full speed, they had everything\.$/);
+    expect(of('stock-uws')).toMatch(/came back 0 times, .* missed [1-9]\d* deliveries, and nothing told them\.$/);
+    expect(of('Each client was sent')).toBe('');
   },
   LIMIT_MS,
 );
