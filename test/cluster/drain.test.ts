@@ -6,6 +6,7 @@ import { FrontDoor } from '../support/front-door.js';
 import { httpRequest } from '../support/http.js';
 import { FeedClient, Pod } from '../support/pod.js';
 import { Cleanup, HOST } from '../support/processes.js';
+import { RawClient } from '../support/raw-client.js';
 import { RedisServer } from '../support/redis.js';
 import { signal } from '../support/signals.js';
 import { until } from '../support/until.js';
@@ -161,6 +162,41 @@ describe('SIGTERM', () => {
   test('without clients does not wait for DRAIN_SECONDS', async () => {
     const pod = await Pod.start(cleanup, { DRAIN_SECONDS: '3600' });
     expect(await pod.child.kill('SIGTERM')).toBe(0);
+  });
+
+  test('does not wait for clients that neither read nor close, on whichever transport', async () => {
+    const pod = await Pod.start(cleanup, { DRAIN_SECONDS: '1' });
+    const open = async (): Promise<RawClient> =>
+      cleanup.add(await RawClient.connect(pod.port), (client) => client.abort('RST'));
+    const webSocket = await open();
+    await webSocket.open();
+    await webSocket.send(RawClient.frame('40'));
+    await webSocket.take('42["welcome"');
+    const polling = await open();
+    await polling.post(await polling.handshake(), '40');
+    await until('both to be clients', async () => (await pod.metric('gateway_connections')) === 2);
+    for (const { socket } of [webSocket, polling]) socket.pause();
+    const begin = performance.now();
+    expect(await pod.child.kill('SIGTERM')).toBe(0);
+    // One for the drain, and two in which they might have closed.
+    expect(performance.now() - begin).toBeLessThan(10_000);
+  });
+
+  test('lets the clients go and ends in time while Redis hangs', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const pod = await Pod.start(cleanup, { REDIS_URL: redis.url, DRAIN_SECONDS: '2' });
+    const clients = await Promise.all(
+      ['websocket', 'polling', 'websocket'].map((transport) =>
+        FeedClient.connect(cleanup, pod.url, { transports: [transport], reconnection: false }),
+      ),
+    );
+    await redis.kill('SIGSTOP');
+    cleanup.add(redis, (self) => self.kill('SIGCONT'));
+    const begin = performance.now();
+    expect(await pod.child.kill('SIGTERM')).toBe(0);
+    // Kubernetes gives it 20 s beside the drain.
+    expect(performance.now() - begin).toBeLessThan(15_000);
+    expect(clients.map(({ disconnects }) => disconnects)).toEqual(clients.map(() => ['transport close']));
   });
 
   test('ends the drain when the clients have left by themselves', async () => {
