@@ -151,7 +151,7 @@ export class App {
     await this.#certificate?.start();
     this.#redis?.start();
     this.#startCheckpoints();
-    this.#state = 'serving';
+    if (this.#state === 'starting') this.#state = 'serving';
     const facts: BannerFacts = {
       version: version(),
       tls: tls !== undefined,

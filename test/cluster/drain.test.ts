@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
 import { CheckedClient, summary } from '../support/checked-client.js';
 import { FrontDoor } from '../support/front-door.js';
@@ -10,6 +11,8 @@ import { RawClient } from '../support/raw-client.js';
 import { RedisServer } from '../support/redis.js';
 import { signal } from '../support/signals.js';
 import { until } from '../support/until.js';
+
+const SIGTERM_AT_START = fileURLToPath(new URL('../support/sigterm-at-start.cjs', import.meta.url));
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
@@ -197,6 +200,14 @@ describe('SIGTERM', () => {
     // Kubernetes gives it 20 s beside the drain.
     expect(performance.now() - begin).toBeLessThan(15_000);
     expect(clients.map(({ disconnects }) => disconnects)).toEqual(clients.map(() => ['transport close']));
+  });
+
+  test('that comes while the gateway starts keeps it from ever being ready', async () => {
+    const nodeArgs = ['--require', SIGTERM_AT_START];
+    const pod = await Pod.start(cleanup, { DRAIN_DELAY_SECONDS: '3' }, { ready: false, nodeArgs });
+    const answer = await fetch(`${pod.adminUrl}/readyz`);
+    expect([answer.status, await answer.json()]).toEqual([503, { status: 'not ready', reasons: ['draining'] }]);
+    expect(await pod.child.exit).toBe(0);
   });
 
   test('ends the drain when the clients have left by themselves', async () => {
