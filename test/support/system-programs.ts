@@ -33,13 +33,14 @@ function install(packages: readonly string[]): boolean {
 
 /**
  * Vitest global set-up: makes sure that the real programs which the tests start are there. As root on Debian they are
- * installed; anywhere else the run stops with the command to type for Redis, and skips what needs HAProxy, Chromium or
- * python-socketio, which the bench's control row in Python needs too, with its server.
+ * installed; anywhere else the run stops with the command to type for Redis, and skips what needs HAProxy, Chromium, promtool
+ * (of Prometheus) or python-socketio, which the bench's control row in Python needs too, with its server.
  */
 export default function setup(): void {
   const hasRedis = has('redis-server') && has('redis-cli');
   const others = [
     ...['haproxy', 'chromium'].filter((program) => !has(program)),
+    ...(has('promtool') ? [] : ['prometheus']),
     ...(hasPythonClient() ? [] : ['python3-socketio', 'python3-aiohttp']),
     ...missingForPythonRow(),
   ];
