@@ -111,6 +111,7 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
     await page.getByLabel('Filter by symbol').fill('none of them');
     expect(await prices(page)).toEqual([]);
     expect(await page.locator('#empty').innerText()).toBe('No signal matches.');
+    expect(await axeFindings(page)).toEqual([]);
     await page.getByLabel('Filter by symbol').fill('');
     expect(await prices(page)).toEqual(countdown(7, 1));
     expect(errors).toEqual([]);
@@ -126,8 +127,10 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
     await publish(pod, signals(3, 4));
     await untilText(page, 'received', '4');
     expect(await prices(page)).toEqual([2, 1]);
+    expect(await page.locator('#list-note').innerText()).toBe('paused, 2 new');
     await page.getByRole('button', { name: 'Continue' }).click();
     expect(await prices(page)).toEqual([4, 3, 2, 1]);
+    expect(await page.locator('#list-note').innerText()).toBe('newest first');
   });
 
   test('the form publishes a signal, by keyboard alone, and says what is wrong with one', async () => {
@@ -147,6 +150,9 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
     await page.getByLabel('Symbol', { exact: true }).fill('A@B');
     await page.getByRole('button', { name: 'Publish' }).click();
     await untilText(page, 'publish-result', 'Not published');
+    const told = await page.locator('#publish-result').innerText();
+    expect(told).toMatch(/symbol.*@/);
+    expect(told).not.toContain('Nothing was published');
   });
 
   test('there is no form where the page may not publish', async () => {
@@ -160,10 +166,13 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
     const pod = await Pod.start(cleanup, { AUTH: 'jwt', JWT_SECRET: 'a secret of thirty-two bytes or more' });
     const { page } = await openPage(cleanup, browser, pod.url);
     await untilText(page, 'events', 'token_missing');
+    expect(await page.locator('#state-text').innerText()).toBe('Refused: a token is needed');
     await page.getByLabel('This gateway wants a token').fill('no token');
     await page.getByRole('button', { name: 'Connect', exact: true }).click();
     await untilText(page, 'events', 'token_malformed');
     expect(await page.locator('#state-text').innerText()).toContain('Refused');
+    expect(await page.locator('#reconnect').isVisible()).toBe(false);
+    expect(await axeFindings(page)).toEqual([]);
   });
 
   test('a token for some symbols shows their signals, and no hole where those of others are', async () => {
@@ -198,11 +207,13 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
 
     await first.child.kill('SIGKILL');
     await untilText(page, 'state-text', 'Connection lost');
+    expect(await page.locator('#clients').innerText()).toBe('—');
     await publish(producer, signals(41, 80));
     const second = await Pod.start(cleanup, { ...env, PORT: port });
     await untilText(page, 'state-text', 'Recovered');
     await untilText(page, 'events', 'recovered; 40 missed, all caught up');
     await untilText(page, 'pod', second.name);
+    await untilText(page, 'clients', '1');
     await publish(producer, signals(81, 100));
     await untilText(page, 'received', '100');
     await untilPage('the newest signal', page, async () => (await prices(page))[0] === 100);
@@ -227,7 +238,8 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
     const second = await Pod.start(cleanup, { PORT: port });
     await untilText(page, 'events', 'not recovered');
     await untilText(page, 'events', 'the journal was lost');
-    await untilText(page, 'missed-note', 'and 1 lost journal');
+    await untilText(page, 'missed-note', '1 lost journal');
+    expect(await page.locator('#missed').innerText()).toBe('?');
     await publish(second, signals(6, 7));
     await untilText(page, 'received', '7');
     expect((await prices(page)).slice(0, 3)).toEqual([7, 6, 5]);
@@ -276,6 +288,25 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
     await untilText(page, 'received', '6');
     await untilText(page, 'services', 'mmm');
     expect(await overflow(page)).toBe(0);
+  });
+
+  test('no column of the list is cut off, however wide the window is', async () => {
+    const pod = await Pod.start(cleanup);
+    const { page } = await openPage(cleanup, browser, pod.url);
+    await untilText(page, 'state-text', 'Connected');
+    await publish(pod, signals(60_000, 60_003, { symbol: 'DOGE/USDT' }));
+    await untilPage('the signals', page, async () => (await prices(page)).length === 4);
+    for (const width of [360, 760, 761, 860, 861, 1080, 1081, 1200, 1201, 1280, 1920]) {
+      await page.setViewportSize({ width, height: 800 });
+      const cut = await page.evaluate<string[]>(`(() => {
+        const row = document.querySelector('#signals tr');
+        const edge = row.getBoundingClientRect().right;
+        const isCut = (cell) => cell.getBoundingClientRect().right > edge || cell.scrollWidth > cell.clientWidth;
+        return [...row.cells].filter((cell) => cell.offsetParent !== null && isCut(cell)).map((cell) => cell.className);
+      })()`);
+      // What made a signal may be as long as it likes.
+      expect([width, cut.filter((name) => name !== 'type')]).toEqual([width, []]);
+    }
   });
 
   test('after 5,000 signals the page has no more elements than it had with a full list', async () => {

@@ -174,7 +174,8 @@ export class Connection {
       return;
     }
     this.#log.add('bad', `Refused: ${error.message}${code === undefined ? '' : ` (${code})`}.`);
-    this.#view.state('refused', `Refused: ${error.message}`);
+    // The gateway's own words are for programs.
+    this.#view.state('refused', `Refused: ${code === 'token_missing' ? 'a token is needed' : error.message}`);
     if (code?.startsWith('token_') === true) this.#view.askForToken();
   }
 

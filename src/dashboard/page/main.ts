@@ -25,7 +25,8 @@ const pause = element('pause', HTMLButtonElement);
 const reconnect = element('reconnect', HTMLButtonElement);
 const token = element('token-form', HTMLFormElement);
 let wanted = '';
-let isPaused = false;
+/** Signals that had come when the list was told to stand still; `undefined` while it moves. */
+let pausedAt: number | undefined;
 let framePending = false;
 let pace = 0;
 let drawnAt = 0;
@@ -43,30 +44,40 @@ function draw(): void {
   framePending = false;
   drawnAt = performance.now();
   const fresh = feed.takeFresh();
-  if (!isPaused) list.add(wanted === '' ? fresh : fresh.filter(matches));
+  if (pausedAt === undefined) list.add(wanted === '' ? fresh : fresh.filter(matches));
   drawCounts();
 }
 
 function wholeness(): string {
   const { isPartial, isWhole, holes, repeated, lostJournals } = feed.contiguity;
   if (isPartial) return 'not checked: the token is for some symbols';
-  if (isWhole) return 'every number is there, once';
+  if (isWhole) return 'no hole, no repeat';
   const parts = [
-    ...(lostJournals > 0 ? [`and ${several(lostJournals, 'lost journal')}`] : []),
+    ...(lostJournals > 0 ? [several(lostJournals, 'lost journal')] : []),
     ...(holes > 0 ? [`in ${several(holes, 'hole')}`] : []),
     ...(repeated > 0 ? [`${count(repeated)} came twice`] : []),
   ];
   return parts.join(', ');
 }
 
+/** What was in a journal that is lost has no number. */
+function missedText(): string {
+  const { missed, lostJournals } = feed.contiguity;
+  if (lostJournals === 0) return count(missed);
+  return missed === 0 ? '?' : `${count(missed)}+`;
+}
+
 function drawCounts(): void {
   const { contiguity, received } = feed;
+  const note = pausedAt === undefined ? 'newest first' : `paused, ${count(received - pausedAt)} new`;
+  setText(element('list-note', HTMLElement), note);
   setText(element('received', HTMLElement), count(received));
-  setText(element('missed', HTMLElement), count(contiguity.missed));
+  setText(element('missed', HTMLElement), missedText());
   element('missed-tile', HTMLElement).dataset['state'] = contiguity.isWhole ? 'good' : 'bad';
   setText(element('missed-note', HTMLElement), wholeness());
   const { last } = contiguity;
-  setText(element('place', HTMLElement), last === undefined ? 'since this page was opened' : `newest is #${last.seq}`);
+  const isEmpty = last === undefined || received === 0;
+  setText(element('place', HTMLElement), isEmpty ? 'since this page was opened' : `newest is #${last.seq}`);
   element('empty', HTMLElement).hidden = list.size > 0;
   setText(element('empty', HTMLElement), received === 0 ? 'Waiting for the first signal…' : 'No signal matches.');
 }
@@ -130,9 +141,13 @@ const connection = new Connection(
       setText(element('state-text', HTMLElement), text);
       reconnect.hidden = state !== 'refused';
       if (state === 'connected') token.hidden = true;
+      // Until the next pod tells; what was true of the last one is not any more.
+      else setText(element('clients', HTMLElement), '—');
     },
     askForToken: () => {
       token.hidden = false;
+      // The form has a button of its own.
+      reconnect.hidden = true;
     },
     changed: schedule,
     status: (status) => {
@@ -149,10 +164,10 @@ filter.addEventListener('input', () => {
   drawCounts();
 });
 pause.addEventListener('click', () => {
-  isPaused = !isPaused;
-  pause.setAttribute('aria-pressed', String(isPaused));
-  setText(pause, isPaused ? 'Continue' : 'Pause');
-  if (!isPaused) list.reset(matching());
+  pausedAt = pausedAt === undefined ? feed.received : undefined;
+  setText(pause, pausedAt === undefined ? 'Pause' : 'Continue');
+  if (pausedAt === undefined) list.reset(matching());
+  drawCounts();
 });
 reconnect.addEventListener('click', () => connection.connect());
 token.addEventListener('submit', (event) => {

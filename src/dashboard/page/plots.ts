@@ -25,7 +25,8 @@ function axis(more: uPlot.Axis): uPlot.Axis {
 
 function xAxis(): uPlot.Axis {
   return axis({
-    size: 22,
+    size: 26,
+    gap: 9,
     space: 70,
     values: (plot, splits) => {
       const now = plot.data[0].at(-1) ?? 0;
@@ -52,21 +53,34 @@ function base(holder: HTMLElement): Pick<uPlot.Options, 'width' | 'height' | 'le
   };
 }
 
+/** A second between two without any makes no line: it gets a point. */
+function alone(plot: uPlot, series: number): number[] {
+  const values = plot.data[series] ?? [];
+  const isEmpty = (at: number): boolean => typeof values[at] !== 'number';
+  return Array.from(values.keys()).filter((at) => !isEmpty(at) && isEmpty(at - 1) && isEmpty(at + 1));
+}
+
 function line(name: string, fill: boolean, dash?: number[]): uPlot.Series {
   return {
     width: 1.75,
-    points: { show: false },
+    points: { show: true, size: 4, width: 0, fill: () => colour(name), filter: alone },
     stroke: () => colour(name),
     ...(fill && { fill: () => `${colour(name)}${FILL_ALPHA}` }),
     ...(dash && { dash }),
   };
 }
 
+/** The next number that it and its half are good marks of an axis. */
+function roundUp(value: number): number {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return power * ([1, 2, 4, 6, 8].find((factor) => factor * power >= value) ?? 10);
+}
+
 function ratePlot(holder: HTMLElement, points: Points): uPlot {
   const options: uPlot.Options = {
     ...base(holder),
-    scales: { x: { time: false }, y: { range: (_plot, _min, max) => [0, Math.max(4, Math.ceil(max * 1.15))] } },
-    axes: [xAxis(), axis({ size: 44 })],
+    scales: { x: { time: false }, y: { range: (_plot, _min, max) => [0, roundUp(Math.max(4, max * 1.05))] } },
+    axes: [xAxis(), axis({ size: 44, splits: (_plot, _axis, _min, max) => [0, max / 2, max] })],
     series: [{}, line('--accent', true)],
   };
   return new uPlot(options, [points.seconds, points.rate], holder);

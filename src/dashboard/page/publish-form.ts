@@ -33,7 +33,8 @@ async function publish(signal: object): Promise<string> {
     });
     const answer = (await response.json()) as Answer;
     if (response.ok) return `Published as ${answer.offsets?.[0]?.split(':')[1] ?? 'a message'}.`;
-    return `Not published: ${answer.detail ?? answer.title ?? response.statusText}`;
+    const why = answer.detail ?? answer.title ?? response.statusText;
+    return `Not published: ${why.replace(/ Nothing was published\.$/, '')}`;
   } catch {
     return 'Not published: the gateway can not be reached.';
   }
@@ -44,7 +45,7 @@ export function wirePublishForm(form: HTMLFormElement, result: HTMLElement): voi
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     void publish(signalOf(form)).then((text) => {
-      result.classList.toggle('bad', text.startsWith('Not'));
+      result.className = text.startsWith('Not') ? 'bad' : 'good';
       setText(result, text);
     });
   });
