@@ -27,12 +27,41 @@ function refuse(reason: RejectReason, detail: string): Decoded {
   return { ok: false, reason, detail };
 }
 
-/** The first thing wrong with a value, in one sentence that names the field. */
-function firstIssue(error: z.core.$ZodError): string {
+/** Longest part of a wrong text that is shown, in characters. */
+const MAX_SHOWN = 40;
+
+/** A wrong value for a person, in a few words. */
+function shown(value: unknown): string {
+  if (Array.isArray(value)) return 'an array';
+  if (typeof value === 'object' && value !== null) return 'an object';
+  if (typeof value !== 'string') return String(value);
+  if (value.length <= MAX_SHOWN) return JSON.stringify(value);
+  return `${JSON.stringify(value.slice(0, MAX_SHOWN))}…`;
+}
+
+/** What a field has to be, off what zod found wrong with it. */
+function wanted(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'invalid_type') {
+    if (issue.expected === 'object') return 'a JSON object';
+    return issue.expected === 'string' ? 'a text' : 'a finite number';
+  }
+  if (issue.code === 'invalid_value') return issue.values.map((value) => JSON.stringify(value)).join(' or ');
+  if (issue.code === 'too_small') {
+    return issue.origin === 'string' ? 'a text that is not empty' : `${issue.minimum} or more`;
+  }
+  // Only texts have a longest length. The rest brings its own words from the schema.
+  return issue.code === 'too_big' ? `a text of at most ${issue.maximum} characters` : issue.message;
+}
+
+/** The first thing wrong with a value, in one sentence that names the field, what it takes and what it got. */
+function firstIssue(error: z.core.$ZodError, value: unknown): string {
   const issue = error.issues[0];
   if (issue === undefined) return 'does not have the expected shape';
-  const field = issue.path.length === 0 ? 'the message' : `field "${issue.path.join('.')}"`;
-  return `${field}: ${issue.message}`;
+  const [name] = issue.path;
+  if (name === undefined) return `the message must be ${wanted(issue)}; got ${shown(value)}`;
+  const field = `field "${String(name)}"`;
+  const got = (value as Readonly<Record<PropertyKey, unknown>>)[name];
+  return got === undefined ? `${field} is missing` : `${field} must be ${wanted(issue)}; got ${shown(got)}`;
 }
 
 /**
@@ -73,13 +102,13 @@ function decodeText(event: FeedEvent, json: string): Decoded {
   switch (event) {
     case 'new_signal': {
       const result = signalSchema.safeParse(value);
-      if (!result.success) return refuse('shape', firstIssue(result.error));
+      if (!result.success) return refuse('shape', firstIssue(result.error, value));
       const { symbol, timeframe } = result.data;
       return { ok: true, message: { event, json, symbol, timeframe } };
     }
     case 'status_update': {
       const result = statusSchema.safeParse(value);
-      if (!result.success) return refuse('shape', firstIssue(result.error));
+      if (!result.success) return refuse('shape', firstIssue(result.error, value));
       return { ok: true, message: { event, json, service: result.data.service } };
     }
   }

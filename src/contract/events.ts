@@ -21,6 +21,9 @@ const NAME_CHARACTER = String.raw`[^@\u0000-\u001f\u007f]`;
 
 /** A name that may stand in a topic. `*` alone means everything, so a symbol of that name would be everybody's topic. */
 const topicPart = new RegExp(String.raw`^(?!\*$)${NAME_CHARACTER}+$`);
+/** {@link topicPart} in words. */
+const NAME_TAKES = 'a text without "@" and control characters, and not "*"';
+const TIMESTAMP_TAKES = 'an ISO 8601 instant in UTC, such as 2023-10-27T10:00:00Z';
 
 /** What a client may subscribe to: `*`, a symbol, or a symbol in one timeframe. Characters are code points, as zod and JSON Schema count. */
 export const TOPIC_SHAPE = new RegExp(
@@ -49,21 +52,11 @@ export const signalSchema = z
       .describe(
         'In the quote currency of the symbol; a number that an IEEE 754 double can hold, so less than 1.8e308.',
       ),
-    symbol: z
-      .string()
-      .min(1)
-      .max(MAX_SYMBOL_LENGTH)
-      .regex(topicPart, 'has a character that a topic can not carry')
-      .describe('For example `BTC/USDT`.'),
-    timeframe: z
-      .string()
-      .min(1)
-      .max(MAX_TIMEFRAME_LENGTH)
-      .regex(topicPart, 'has a character that a topic can not carry')
-      .describe('For example `1m`.'),
+    symbol: z.string().min(1).max(MAX_SYMBOL_LENGTH).regex(topicPart, NAME_TAKES).describe('For example `BTC/USDT`.'),
+    timeframe: z.string().min(1).max(MAX_TIMEFRAME_LENGTH).regex(topicPart, NAME_TAKES).describe('For example `1m`.'),
     timestamp: z.iso
-      .datetime({ offset: true })
-      .refine((value) => value.endsWith('Z') || value.endsWith('+00:00'), { error: 'is not in UTC' })
+      .datetime({ offset: true, error: TIMESTAMP_TAKES })
+      .refine((value) => value.endsWith('Z') || value.endsWith('+00:00'), { error: TIMESTAMP_TAKES })
       .meta({ pattern: UTC_INSTANT, description: 'ISO 8601 instant in UTC: ends in `Z` or `+00:00`.' }),
   })
   .describe('A trading signal. Fields that are not named here pass through untouched.');

@@ -132,6 +132,48 @@ describe('decodeBytes', () => {
   });
 });
 
+/** What is told of a signal with other fields. */
+function told(fields: Readonly<Record<string, unknown>>): unknown {
+  const decoded = decodeItem('new_signal', JSON.stringify({ ...signal(1), ...fields }), Infinity);
+  return !decoded.ok && decoded.detail;
+}
+
+describe('what is told of a message of the wrong shape', () => {
+  test.each([
+    [{ signal: 'HOLD' }, 'field "signal" must be "BUY" or "SELL"; got "HOLD"'],
+    [{ price: '1' }, 'field "price" must be a finite number; got "1"'],
+    [{ price: -1 }, 'field "price" must be 0 or more; got -1'],
+    [{ price: null }, 'field "price" must be a finite number; got null'],
+    [{ type: undefined }, 'field "type" is missing'],
+    [{ type: ['A'] }, 'field "type" must be a text; got an array'],
+    [{ symbol: '' }, 'field "symbol" must be a text that is not empty; got ""'],
+    [{ symbol: 'A@B' }, 'field "symbol" must be a text without "@" and control characters, and not "*"; got "A@B"'],
+    [
+      { timeframe: 'x'.repeat(50) },
+      `field "timeframe" must be a text of at most 16 characters; got "${'x'.repeat(40)}"…`,
+    ],
+    [
+      { timestamp: '2023-10-27T10:00:00+02:00' },
+      'field "timestamp" must be an ISO 8601 instant in UTC, such as 2023-10-27T10:00:00Z; got "2023-10-27T10:00:00+02:00"',
+    ],
+  ])('%j: the field, what it takes and what it got', (fields, detail) => {
+    expect(told(fields)).toBe(detail);
+  });
+
+  test('that is no object at all names what it is', () => {
+    expect(decodeItem('status_update', '[1]', Infinity)).toMatchObject({
+      detail: 'the message must be a JSON object; got an array',
+    });
+  });
+
+  test('with a number that a double does not hold says so', () => {
+    const json = JSON.stringify(signal(1)).replace('"price":1', '"price":1e999');
+    expect(decodeItem('new_signal', json, Infinity)).toMatchObject({
+      detail: expect.stringContaining('Infinity') as string,
+    });
+  });
+});
+
 describe('decodeItem', () => {
   test('judges a text as decodeBytes judges its bytes', () => {
     const texts = fc.oneof(
