@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FeedEvent } from '../contract/events.js';
-import { messageOf } from '../errors.js';
+import { networkFault } from './network-fault.js';
 import { type Item, type Outcome, PublishFailure, type PublishTarget } from './publish-target.js';
 
 /** How the publish API is reached. */
@@ -28,15 +28,6 @@ const ACCEPTED = 202;
 const CONTENT_TOO_LARGE = 413;
 const TOO_MANY_REQUESTS = 429;
 const SERVER_ERROR = 500;
-/** Errors of a request that was never sent, since there was no connection to send it on. */
-const NOT_SENT: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'UND_ERR_CONNECT_TIMEOUT',
-]);
 
 /** What the publish API answers; see the problems in `errors.ts`. */
 interface Answer {
@@ -48,6 +39,17 @@ interface Answer {
   readonly detail: string | undefined;
   /** Which item of a batch is meant. */
   readonly index: number | undefined;
+}
+
+/** What came of one try. */
+interface Try {
+  readonly answer?: Answer;
+  /** Why another one is worth it. */
+  readonly fault?: string;
+  /** What to do about it. */
+  readonly advice?: string | undefined;
+  /** Whether it may have published although its answer says nothing of it. */
+  readonly isLost: boolean;
 }
 
 /** What came of a request: an answer that is final, or why there is none. */
@@ -139,7 +141,7 @@ export class HttpTarget implements PublishTarget {
     let told = false;
     let isUnsure = false;
     for (let delay = RETRY_MIN_MS; ; delay = Math.min(RETRY_MAX_MS, delay * 2)) {
-      const { answer, fault, isLost } = await this.#try(PATHS[event], key, body);
+      const { answer, fault, advice, isLost } = await this.#try(PATHS[event], key, body);
       isUnsure ||= isLost;
       if (answer !== undefined && fault === undefined) {
         if (told) say('The gateway answers again.');
@@ -147,8 +149,8 @@ export class HttpTarget implements PublishTarget {
       }
       const left = deadline - performance.now();
       if (left <= 0 || this.#abort.signal.aborted) {
-        const hint =
-          answer === undefined ? ' Start one with "signal-gateway start", or name its admin port with --url.' : '';
+        const start = 'Start one with "signal-gateway start", or name its admin port with --url.';
+        const hint = answer === undefined ? ` ${advice ?? start}` : '';
         return { failure: `The gateway at ${url.origin} can not take messages: ${fault}.${hint}`, isUnsure };
       }
       if (!told) {
@@ -169,9 +171,8 @@ export class HttpTarget implements PublishTarget {
     return createHash('sha256').update(`${idempotencyKey.base}\n${event}\n${lines}\n${body}`).digest('base64url');
   }
 
-  /** One try; `fault` says why another one is worth it, `isLost` that this one may have published all the same. */
-  async #try(path: string, key: string, body: string): Promise<{ answer?: Answer; fault?: string; isLost: boolean }> {
-    const { apiKey } = this.#options;
+  async #try(path: string, key: string, body: string): Promise<Try> {
+    const { apiKey, url } = this.#options;
     try {
       const response = await fetch(new URL(path, this.#base), {
         method: 'POST',
@@ -189,8 +190,8 @@ export class HttpTarget implements PublishTarget {
       const fault = (answer.detail ?? `it answered ${status}`).replace(/\.$/, '');
       return { answer, fault, isLost: status >= SERVER_ERROR };
     } catch (error) {
-      const cause = (error as Error).cause ?? error;
-      return { fault: messageOf(cause), isLost: !NOT_SENT.has((cause as NodeJS.ErrnoException).code ?? '') };
+      const { reason, advice, isSent } = networkFault((error as Error).cause ?? error, url);
+      return { fault: reason, advice, isLost: isSent };
     }
   }
 

@@ -1,4 +1,4 @@
-import { createReadStream, fstatSync, openSync } from 'node:fs';
+import { type Stats, createReadStream, fstatSync, openSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeItem } from '../contract/decode.js';
@@ -10,7 +10,7 @@ import { type MessageOptions, messageFrom } from './message.js';
 import { filled } from './options.js';
 import { PublishProgress, number } from './publish-progress.js';
 import { type Item, type Outcome, PublishFailure, type PublishTarget } from './publish-target.js';
-import { goOnWithoutReader } from './terminal.js';
+import { goOnWithoutReader, harmless } from './terminal.js';
 
 /** Options of `publish`, as commander reads them. */
 export interface PublishOptions extends MessageOptions {
@@ -100,6 +100,12 @@ function hintFor({ redis, idempotencyKey }: PublishOptions): string {
     : ' The same again, with the same --idempotency-key and within 5 minutes, publishes nothing twice.';
 }
 
+/** @throws StartError for a folder, which can be opened and not be read */
+function refuseFolder(stat: Stats, name: string): void {
+  if (!stat.isDirectory()) return;
+  throw new StartError(`Can not read ${name}: it is a folder. Give a file with one JSON object a line.`, EXIT.failed);
+}
+
 /** Where lines come from, and how many bytes they are if that is known. */
 function openInput(file: string | undefined): { stream: Readable; bytes: number | undefined } {
   if (file !== undefined && file !== '-') {
@@ -107,8 +113,10 @@ function openInput(file: string | undefined): { stream: Readable; bytes: number 
       // At once: a stream that opens its file later would fail before anybody listens for its errors.
       const fd = openSync(file, 'r');
       const stat = fstatSync(fd);
+      refuseFolder(stat, file);
       return { stream: createReadStream(file, { fd }), bytes: stat.isFile() ? stat.size : undefined };
     } catch (error) {
+      if (error instanceof StartError) throw error;
       throw new StartError(`Can not read ${file}: ${messageOf(error)}.`, EXIT.failed);
     }
   }
@@ -120,6 +128,7 @@ function openInput(file: string | undefined): { stream: Readable; bytes: number 
     );
   }
   const stat = fstatSync(process.stdin.fd);
+  refuseFolder(stat, 'standard input');
   return { stream: process.stdin, bytes: stat.isFile() ? stat.size : undefined };
 }
 
@@ -211,7 +220,8 @@ class Lines {
 
   #reject(line: number, why: string): void {
     this.bad++;
-    this.#progress.say(`line ${line}: ${why.replace(/\.?( Nothing was published\.)?$/, '')}; not published`);
+    const reason = harmless(why.replace(/\.?( Nothing was published\.)?$/, ''));
+    this.#progress.say(`line ${line}: ${reason}; not published`);
   }
 }
 

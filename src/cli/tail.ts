@@ -1,6 +1,7 @@
 import { type Socket, io } from 'socket.io-client';
 import type { FeedEvent, ServerToClientEvents, Signal, StatusUpdate } from '../contract/events.js';
-import { EXIT, StartError, messageOf } from '../errors.js';
+import { EXIT, StartError } from '../errors.js';
+import { networkFault } from './network-fault.js';
 import { endWithReader, harmless, stylist } from './terminal.js';
 
 /** Options of `tail`, as commander reads them. */
@@ -24,19 +25,36 @@ interface ConnectError extends Error {
   readonly context?: { readonly responseText?: string; readonly statusText?: unknown };
 }
 
-/** Why a connection could not be had, with the gateway's own code where it gave one. */
-function reasonOf(error: ConnectError): string {
+/** Why a connection could not be had, and what to do about it where it is more than to start a gateway. */
+interface Reason {
+  readonly reason: string;
+  readonly advice?: string | undefined;
+}
+
+const NOT_FOUND = 404;
+const WRONG_PORT = 'Is this the public port of a gateway (PORT, 3000 by default)?';
+
+/** Reads an error of the stock client; the gateway's own code is named where it gave one. */
+function reasonOf(error: ConnectError, url: URL): Reason {
   const { data, description, context } = error;
-  if (data?.code !== undefined) return `${error.message} (${data.code})`;
+  if (data?.code !== undefined) return { reason: `${error.message} (${data.code})` };
   try {
-    const { code, message } = JSON.parse(context?.responseText ?? '') as { code?: unknown; message?: unknown };
-    if (typeof code === 'string') return harmless(`${typeof message === 'string' ? message : 'refused'} (${code})`);
+    const body = JSON.parse(context?.responseText ?? '') as Readonly<Record<string, unknown>>;
+    const { code, message } = body;
+    // The admin port answers it.
+    if (code === 'not_found') return { reason: 'there is no Socket.IO (not_found)', advice: WRONG_PORT };
+    if (typeof code === 'string') {
+      return { reason: harmless(`${typeof message === 'string' ? message : 'refused'} (${code})`) };
+    }
   } catch {
     // Not the answer of a gateway.
   }
-  if (context?.statusText instanceof Error) return messageOf(context.statusText);
-  if (typeof description === 'number') return `${error.message}: HTTP ${description}`;
-  return description?.error === undefined ? error.message : messageOf(description.error);
+  if (context?.statusText instanceof Error) return networkFault(context.statusText, url);
+  if (typeof description === 'number') {
+    const advice = description === NOT_FOUND ? WRONG_PORT : undefined;
+    return { reason: `${error.message}: HTTP ${description}`, advice };
+  }
+  return description?.error === undefined ? { reason: error.message } : networkFault(description.error, url);
 }
 
 /** Writes messages as lines of JSON, or for people. */
@@ -120,8 +138,8 @@ export async function tail(options: TailOptions): Promise<void> {
       let connected = false;
       /** Told once until it is connected again, and not at every try. */
       let told = false;
-      let reason = 'no answer';
-      deadline = setTimeout(() => reject(unreachable(url, reason, connectFor)), connectFor * 1000);
+      let cause: Reason = { reason: 'no answer' };
+      deadline = setTimeout(() => reject(unreachable(url, cause, connectFor)), connectFor * 1000);
 
       socket.on('new_signal', (signal, offset) => lines.signal(signal, offset));
       socket.on('status_update', (update, offset) => lines.status(update, offset));
@@ -145,7 +163,8 @@ export async function tail(options: TailOptions): Promise<void> {
           reject(new StartError(`The gateway at ${url.origin} has sent this client away.`, EXIT.failed));
       });
       socket.on('connect_error', (error: ConnectError) => {
-        reason = reasonOf(error);
+        cause = reasonOf(error, url);
+        const { reason } = cause;
         if (!socket.active) reject(new StartError(`The gateway at ${url.origin} refuses: ${reason}.`, EXIT.failed));
         else if (!told) say(`can not connect to ${url.origin}: ${reason}; trying again`);
         told = true;
@@ -157,10 +176,8 @@ export async function tail(options: TailOptions): Promise<void> {
   }
 }
 
-function unreachable(url: URL, reason: string, seconds: number): StartError {
-  return new StartError(
-    `No gateway to listen to at ${url.origin} in ${seconds} s: ${reason}. Start one with "signal-gateway start", or name its public port ` +
-      'with --url.',
-    EXIT.failed,
-  );
+function unreachable(url: URL, { reason, advice }: Reason, seconds: number): StartError {
+  const start = 'Start one with "signal-gateway start", or name its public port with --url.';
+  const text = `No gateway to listen to at ${url.origin} in ${seconds} s: ${reason.replace(/\.$/, '')}. ${advice ?? start}`;
+  return new StartError(text, EXIT.failed);
 }

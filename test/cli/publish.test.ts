@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
+import { Certificate } from '../support/certificate.js';
 import { CLI, cli, shell } from '../support/cli.js';
 import { FeedClient, Pod } from '../support/pod.js';
 import { type Child, Cleanup, HOST, serverPort } from '../support/processes.js';
@@ -164,6 +165,22 @@ describe('one message by options', () => {
     expect([await wrong.exit, wrong.stdout]).toEqual([1, '']);
     expect(wrong.stderr).toContain('ADMIN_PORT');
   });
+
+  test('fails with what to do where TLS is not what the address says, and does not fear that it published', async () => {
+    const { certFile, keyFile } = new Certificate(cleanup, 'localhost');
+    const pod = await Pod.start(cleanup, { TLS_CERT: certFile, TLS_KEY: keyFile });
+    const args = ['publish', '--status', 'active', '--service', 'A', '--retry-for', '0', '--url'];
+    const cases = [
+      [pod.adminUrl.replace('http:', 'https:'), /does not speak TLS\. Take http:\/\/ /],
+      [`https://${HOST}:${pod.port}`, /certificate is not trusted: self-signed certificate\. .*NODE_EXTRA_CA_CERTS/],
+    ] as const;
+    for (const [url, told] of cases) {
+      const child = cli(cleanup, [...args, url]);
+      expect([await child.exit, child.stdout]).toEqual([1, '']);
+      expect(child.stderr.split('\n').at(-2)).toMatch(told);
+      expect(child.stderr).not.toContain('may have been published');
+    }
+  });
 });
 
 describe('lines', () => {
@@ -290,6 +307,11 @@ describe('lines', () => {
       const child = cli(cleanup, ['publish', ...where, file]);
       expect([await child.exit, child.stdout]).toEqual([1, '']);
       expect(child.stderr).toMatch(/^Can not read .*socket: ENXIO[^\n]*\n$/);
+    }
+    for (const folders of [`signal-gateway publish ${folder}`, `signal-gateway publish < ${folder}`]) {
+      const child = shell(cleanup, folders);
+      expect([await child.exit, child.stdout]).toEqual([1, '']);
+      expect(child.stderr).toMatch(/^Can not read .+: it is a folder\. Give a file [^\n]*\n$/);
     }
   });
 });

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { Certificate } from '../support/certificate.js';
 import { cli, shell } from '../support/cli.js';
 import { SECRET, claims, secretToken, seconds } from '../support/issuer.js';
 import { FeedClient, Pod } from '../support/pod.js';
@@ -137,6 +138,22 @@ describe('the end', () => {
     expect(child.stderr).toMatch(/ECONNREFUSED.*signal-gateway start/);
     // Told once, and not at every try.
     expect(child.stderr.match(/trying again/g)).toHaveLength(1);
+  });
+
+  test('comes with 1 and what to do when it is another port, or TLS is not what the address says', async () => {
+    const { certFile, keyFile } = new Certificate(cleanup, 'localhost');
+    const pod = await Pod.start(cleanup, { TLS_CERT: certFile, TLS_KEY: keyFile });
+    const cases = [
+      [pod.adminUrl, /there is no Socket\.IO \(not_found\)\. Is this the public port of a gateway/],
+      [pod.adminUrl.replace('http:', 'https:'), /does not speak TLS\. Take http:\/\/ /],
+      [`http://${HOST}:${pod.port}`, /If it speaks TLS, take https:\/\/ /],
+      [`https://${HOST}:${pod.port}`, /certificate is not trusted: self-signed certificate\. .*NODE_EXTRA_CA_CERTS/],
+    ] as const;
+    for (const [url, told] of cases) {
+      const child = cli(cleanup, ['tail', '--connect-for', '1', '--url', url]);
+      expect([await child.exit, child.stdout]).toEqual([1, '']);
+      expect(child.stderr.split('\n').at(-2)).toMatch(told);
+    }
   });
 
   test('comes with 1 and the code when the token or the topics are refused', async () => {
