@@ -144,9 +144,8 @@ async function screenshots(cleanup: Cleanup, folder: string): Promise<string[]> 
   const pod = await Pod.start(cleanup);
   const browser = await startBrowser(cleanup);
   const looks = [
-    ['dashboard', 'light', 1280, 800],
-    ['dashboard-dark', 'dark', 1280, 800],
-    ['dashboard-phone', 'light', 360, 740],
+    ['dashboard', 'light'],
+    ['dashboard-dark', 'dark'],
   ] as const;
   await pod.post('/v1/status', [
     status('active'),
@@ -154,8 +153,8 @@ async function screenshots(cleanup: Cleanup, folder: string): Promise<string[]> 
   ]);
   const problems: string[] = [];
   // One at a time: together they would slow each other down, and show it.
-  for (const [name, colorScheme, width, height] of looks) {
-    const { page, errors } = await openPage(cleanup, browser, pod.url, { colorScheme, viewport: { width, height } });
+  for (const [name, colorScheme] of looks) {
+    const { page, errors } = await openPage(cleanup, browser, pod.url, { colorScheme });
     const feed = cleanup.add(new MarketFeed(pod, 14), (self) => self.stop());
     await sleep(PICTURE_SECONDS * 1000);
     const path = `${folder}/${name}.png`;
