@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { EXIT } from '../../src/errors.js';
+import { badMessages } from '../support/bad-messages.js';
 import { ROOT, blocks, read } from './markdown.js';
 
 const README = read('README.md');
@@ -19,6 +20,10 @@ test('README.md begins with the two commands, and .ci/run takes exactly them', (
   expect(ci).toMatch(/^step 'tests' \d+ npm test -- --/m);
   const scripts = (JSON.parse(read('package.json')) as { scripts: Record<string, string> }).scripts;
   expect(scripts['test']).toBe('vitest run');
+});
+
+test('README.md gives the number of kinds of bad messages that are tried', () => {
+  expect(README).toContain(`[${badMessages(16_000).length} kinds of bad messages]`);
 });
 
 test('the exit codes of docs/configuration.md are those of the process', () => {
