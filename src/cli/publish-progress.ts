@@ -2,6 +2,8 @@ import { SingleBar } from 'cli-progress';
 
 /** From when on a bar is worth a look, in ms. */
 const SHOW_AFTER_MS = 500;
+/** Columns of the bar itself, and of what stands behind it. */
+const [MIN_BAR, MAX_BAR, FIGURES] = [4, 24, 40] as const;
 const CLEAR_LINE = '\r\u001b[2K';
 
 /** How far a long publish is: a bar on a terminal, nothing elsewhere. Lines go above it. */
@@ -41,7 +43,7 @@ export class PublishProgress {
     const figures = '{published} published, {rate}/s';
     const bar = new SingleBar({
       format: this.#total === undefined ? figures : `{bar} {percentage} %  ${figures}`,
-      barsize: 24,
+      barsize: Math.max(MIN_BAR, Math.min(MAX_BAR, this.#stream.columns - FIGURES)),
       barCompleteChar: '█',
       barIncompleteChar: '░',
       clearOnComplete: true,
