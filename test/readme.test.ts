@@ -61,7 +61,7 @@ test('every refusal has a row in docs/events.md, with its status, and every faul
   expect(vague).toEqual([]);
 });
 
-test('every reason to refuse a subscribe has a row in the README', () => {
+test('every reason to refuse a subscribe has a row in docs/events.md', () => {
   const codes = Object.keys(SUBSCRIBE_ERRORS);
   expect(codes.length).toBeGreaterThan(3);
   expect(codes.filter((code) => !ROWS.has(code))).toEqual([]);

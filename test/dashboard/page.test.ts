@@ -223,6 +223,7 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
     expect(await page.locator('#missed').innerText()).toBe('0');
     expect(await page.locator('#events').innerText()).toContain('Connection lost');
     expect(await overflow(page)).toBe(0);
+    expect(await axeFindings(page)).toEqual([]);
     // The browser itself says that a port was closed; nothing else is wrong.
     expect(errors.filter((error) => !/ERR_CONNECTION_(?:REFUSED|RESET)|WebSocket connection/.test(error))).toEqual([]);
   });
