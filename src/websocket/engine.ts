@@ -1,5 +1,6 @@
 import { type Socket as Connection, uServer } from 'engine.io';
 import type { CompressOptions, HttpRequest, HttpResponse, WebSocket, WebSocketBehavior } from 'uWebSockets.js';
+import { sendBody } from '../send-body.js';
 import type { RoutedApp } from '../uws.js';
 import type { Admission } from './admission.js';
 import { SOCKET_PATH, forwardedFor } from './handshake.js';
@@ -97,7 +98,19 @@ function joinForwarded(server: uServer): void {
 function answerBadRequest(res: HttpResponse): void {
   res.cork(() => {
     res.writeStatus('400 Bad Request').writeHeader('Content-Type', 'application/json');
-    res.end('{"code":3,"message":"Bad request"}');
+    sendBody(res, '{"code":3,"message":"Bad request"}');
+  });
+}
+
+/** A response that engine.io ends with {@link sendBody}. */
+function unhurried(res: HttpResponse): HttpResponse {
+  const end = res.end.bind(res);
+  return Object.assign(res, {
+    end(body?: string | Uint8Array): HttpResponse {
+      if (body === undefined) return end();
+      sendBody(res, body);
+      return res;
+    },
   });
 }
 
@@ -215,7 +228,7 @@ export class FeedEngine {
     return {
       any: (path: string, handler: (res: HttpResponse, req: HttpRequest) => void) => {
         app.any(path, (res, req) => {
-          if (admission.admit(res, req)) handler(res, req);
+          if (admission.admit(res, req)) handler(unhurried(res), req);
         });
         return {
           ws: (wsPath: string, behavior: WebSocketBehavior<UserData>) =>
@@ -247,7 +260,7 @@ export class FeedEngine {
         const connection = lean?.accept(req);
         if (connection === undefined) {
           if (asksForPolling(req)) answerBadRequest(res);
-          else void behavior.upgrade?.(res, req, context);
+          else void behavior.upgrade?.(unhurried(res), req, context);
           return;
         }
         const key = req.getHeader('sec-websocket-key');
