@@ -3,6 +3,7 @@ import type { CompressOptions, HttpRequest, HttpResponse, WebSocket, WebSocketBe
 import { sendBody } from '../send-body.js';
 import type { RoutedApp } from '../uws.js';
 import type { Admission } from './admission.js';
+import { limitBacklog } from './backlog.js';
 import { SOCKET_PATH, forwardedFor } from './handshake.js';
 import { MAX_CONNECTS } from './lean-client.js';
 import { LeanConnection } from './lean-connection.js';
@@ -167,7 +168,10 @@ export class FeedEngine {
       this.server.lean = new LeanServer(options, count, lean);
     }
     // Registered before Socket.IO's own listener, so that a flood is cut before it is worked on.
-    this.server.on('connection', (connection: Connection) => limitConnects(connection));
+    this.server.on('connection', (connection: Connection) => {
+      limitConnects(connection);
+      limitBacklog(connection, options.maxBackpressure, () => this.markSlow(connection));
+    });
     // The browser reads these on polling responses; a WebSocket handshake has no use for them.
     this.server.on(
       'headers',
