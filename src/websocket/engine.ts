@@ -128,6 +128,15 @@ type UserData = { readonly transport: object } | { readonly connection: LeanConn
 class EngineServer extends uServer {
   lean: LeanServer | undefined = undefined;
 
+  // The base class lets a request that is no WebSocket pass for a session that is on one, and nobody answers it then.
+  protected override verify(...[req, upgrade, done]: Parameters<uServer['verify']>): void | boolean {
+    return super.verify(req, upgrade, (code, context) => {
+      const isAstray = code === undefined && !upgrade && req._query['transport'] === 'websocket';
+      if (isAstray) done(uServer.errors.BAD_REQUEST, { name: 'TRANSPORT_MISMATCH' });
+      else done(code, context);
+    });
+  }
+
   override close(): this {
     this.lean?.close();
     return super.close();
