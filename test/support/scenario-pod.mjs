@@ -61,7 +61,7 @@ function serve(socket) {
       .emit('sent', ...args, 0, () => {}),
   );
   socket.on('send', (...args) => socket.compress(true).send(...args, 0));
-  socket.on('what passed', (done) => done([...passed].sort()));
+  socket.on('what passed', (done) => done([...passed]));
   socket.on('how many', (namespace, done) => done(sio.of(namespace).sockets.size, sio.engine.clientsCount));
   socket.on('kick', (close) => socket.disconnect(close));
   socket.on('kick all', (room) => socket.nsp.in(room).disconnectSockets(true));
