@@ -78,6 +78,44 @@ test('a pod that is short of memory says so, and takes clients again with more o
   expect((await ask(roomy, 'polling')).status).toBe(200);
 });
 
+test('clients that are there already can not fill the memory with topics, and those that wait to join are sent away', async () => {
+  const pod = await Pod.start(cleanup, { MEMORY_LIMIT: '250000000', MAX_MEMORY_PERCENT: '90' });
+  const honest = await FeedClient.connect(cleanup, pod.url, {
+    transports: ['websocket'],
+    auth: { topics: ['A', 'B'] },
+  });
+  const open = async (): Promise<RawClient> => {
+    const client = cleanup.add(await RawClient.connect(pod.port), ({ socket }) => socket.destroy());
+    await client.open();
+    return client;
+  };
+  const clients: RawClient[] = [];
+  for (let i = 0; i < 400; i++) {
+    const client = await open();
+    await client.send(RawClient.frame('40'));
+    clients.push(client);
+  }
+  const waiting = await open();
+  // Some 700 bytes each, of which the client has sent seven.
+  for (const [i, client] of clients.entries()) {
+    const topics = Array.from({ length: 1024 }, (_, n) => `${i.toString(36)}-${n.toString(36)}`);
+    await client.send(RawClient.frame(`420["subscribe",${JSON.stringify(topics)}]`));
+  }
+  for (const client of clients) await client.take('430[{"ok":');
+  expect(await pod.metric('gateway_subscribes_total', { result: 'ok' })).toBeGreaterThan(10);
+  expect(await pod.metric('gateway_subscribes_total', { result: 'unavailable' })).toBeGreaterThan(10);
+  // Four hundred times these topics would be one and a half times the limit.
+  expect(await pod.metric('gateway_memory_share')).toBeLessThan(1.1);
+  await waiting.send(RawClient.frame('40'));
+  await until('it to be sent away', () => waiting.closed);
+  expect(await pod.metric('gateway_refusals_total', { reason: 'memory' })).toBe(1);
+  // Fewer topics are no harm.
+  expect(await honest.socket.timeout(5000).emitWithAck('subscribe', ['A'])).toEqual({ ok: true, topics: ['A'] });
+  await pod.post('/v1/signals', signal(1, { symbol: 'A' }));
+  await until('the signal', () => honest.signals.length === 1, { seen: () => honest });
+  expect(honest.disconnects).toEqual([]);
+});
+
 test('the limit of one address counts clients, frees what has left, and is not that of another address', async () => {
   const pod = await Pod.start(cleanup, { MAX_CONNECTIONS_PER_IP: '2', TRUST_PROXY: '127.0.0.0/8' });
   const from = (address: string): Promise<FeedClient> =>
