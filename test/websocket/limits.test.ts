@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { REFUSALS, type RefusalCode } from '../../src/errors.js';
+import { type ConnectErrorCode, connectErrorSchema } from '../../src/contract/connect.js';
+import { REFUSALS, type RefusalCode, TOKEN_ERRORS } from '../../src/errors.js';
 import { type HttpAnswer, WEBSOCKET_HEADERS, httpRequest } from '../support/http.js';
+import { SECRET, claims, secretToken } from '../support/issuer.js';
 import { FeedClient, Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
 import { RawClient } from '../support/raw-client.js';
@@ -67,6 +69,44 @@ describe('each refusal', () => {
     for (const answer of refused) expectRefused(answer, row.code);
     expect(await pod.metric('gateway_refusals_total', { reason: row.code })).toBe(refused.length);
     expect(await pod.metric('gateway_refusals_total')).toBe(refused.length);
+  });
+});
+
+/** Every `connect_error` that is not about a token: what brings it about. */
+const CONNECT_ERRORS: readonly (readonly [ConnectErrorCode, string])[] = [
+  ['invalid_topics', '40{"topics":"A"}'],
+  ['too_many_topics', `40${JSON.stringify({ topics: Array.from({ length: 1025 }, (_, i) => `S${i}`) })}`],
+  ['topics_not_allowed', '40{"token":"…","topics":["*"]}'],
+  ['already_connected', '40{"token":"…"}\x1e40{"token":"…"}'],
+];
+
+describe('each refusal of a client that has got as far as Socket.IO', () => {
+  test('has a row in this table, or is about its token', () => {
+    const codes = connectErrorSchema.shape.data.shape.code.options.filter((code) => !(code in TOKEN_ERRORS));
+    expect(CONNECT_ERRORS.map(([code]) => code).toSorted()).toEqual(codes.toSorted());
+  });
+
+  test.each(CONNECT_ERRORS)('%s: its code for the client, its count for the operator', async (code, packets) => {
+    const needsToken = packets.includes('"token"');
+    const pod = await Pod.start(cleanup, needsToken ? { AUTH: 'jwt', JWT_SECRET: SECRET } : {});
+    const client = cleanup.add(await RawClient.connect(pod.port), ({ socket }) => socket.destroy());
+    const sid = await client.handshake();
+    await client.post(sid, packets.replaceAll('…', await secretToken(claims({ topics: ['A'] }))));
+    const got: string[] = [];
+    await until(
+      'the refusal',
+      async () => {
+        const { body } = await httpRequest(`${pod.url}/socket.io/?EIO=4&transport=polling&sid=${sid}`);
+        got.push(...body.split('\x1e').filter((packet) => packet.startsWith('44')));
+        return got.length > 0;
+      },
+      { seen: () => got },
+    );
+    expect(got.map((packet) => JSON.parse(packet.slice(2)) as unknown)).toEqual([
+      { message: expect.stringMatching(/./) as string, data: { code } },
+    ]);
+    expect(await pod.metric('gateway_refusals_total', { reason: code })).toBe(1);
+    expect(await pod.metric('gateway_refusals_total')).toBe(1);
   });
 });
 
