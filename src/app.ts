@@ -23,7 +23,7 @@ import { listen } from './http-listener.js';
 import { Rejections } from './ingest/rejections.js';
 import type { Journal, JournalListener, OnceJournal } from './journal/journal.js';
 import { MemoryJournal } from './journal/memory-journal.js';
-import { PublicApp } from './public-app.js';
+import { PublicApp, answerNotFound } from './public-app.js';
 import { describeRedis } from './redis/url.js';
 import { type StopStep, takeSteps } from './stop.js';
 import { type Uws, compressor, uwsVersion } from './uws.js';
@@ -309,11 +309,7 @@ export class App {
       });
     }
     this.#publicApp.any('/asyncapi.json', (res, req) => this.#documents.answer(res, req));
-    this.#publicApp.any('/*', (res) => {
-      res.cork(() => {
-        res.writeStatus('404 Not Found').writeHeader('Content-Type', 'text/plain').end('There is nothing here.\n');
-      });
-    });
+    this.#publicApp.any('/*', answerNotFound);
   }
 
   #buildAdmin(publisher: Publisher, onRejected: OnRejected): TemplatedApp {

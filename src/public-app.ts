@@ -1,6 +1,7 @@
 import type { HttpRequest, HttpResponse, TemplatedApp, WebSocketBehavior } from 'uWebSockets.js';
 import { EXIT, StartError } from './errors.js';
 import { type Listener, listen } from './http-listener.js';
+import { sendBody } from './send-body.js';
 import type { Uws } from './uws.js';
 
 type Handler = (res: HttpResponse, req: HttpRequest) => void;
@@ -17,6 +18,14 @@ interface SharingApp extends TemplatedApp {
   /** From now on gives the connections that it accepts to such apps, in turn. */
   addChildAppDescriptor(descriptor: unknown): void;
   removeChildAppDescriptor(descriptor: unknown): void;
+}
+
+/** Answers a request for what is not there. */
+export function answerNotFound(res: HttpResponse): void {
+  res.cork(() => {
+    res.writeStatus('404 Not Found').writeHeader('Content-Type', 'text/plain');
+    sendBody(res, 'There is nothing here.\n');
+  });
 }
 
 /**

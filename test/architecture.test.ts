@@ -68,7 +68,7 @@ function targetPart({ file, target }: Import): string | undefined {
 }
 
 /** Parts that everybody may import: they know nothing of what the gateway does. */
-const LEAVES = ['deadline.ts', 'errors.ts', 'loopback.ts', 'random-name.ts'];
+const LEAVES = ['deadline.ts', 'errors.ts', 'loopback.ts', 'random-name.ts', 'send-body.ts'];
 
 /**
  * Who may import whom: main, cli → cli/ → gateway-process → app → {ingest, fanout, websocket, admin, dashboard, journal, redis} → contract. A part's own files and the
@@ -105,6 +105,7 @@ const MAY_IMPORT: Readonly<Record<string, { code: readonly string[]; types?: rea
   'errors.ts': { code: [] },
   'loopback.ts': { code: [] },
   'random-name.ts': { code: [] },
+  'send-body.ts': { code: [] },
   'contract/': { code: [] },
   'journal/': { code: ['contract/'] },
   // Fan-out and replay take journal entries, so they know what an entry is, and nothing of how a journal works.
@@ -126,7 +127,7 @@ const PACKAGES: Readonly<Record<string, { code: RegExp; types?: RegExp }>> = {
   '@socket.io/': { code: /^websocket\/adapter\.ts$/ },
   'uWebSockets.js': {
     code: /^uws\.ts$/,
-    types: /^(?:uws|http-listener|public-app|app|app-dashboard)\.ts$|^(?:websocket|admin|dashboard)\//,
+    types: /^(?:uws|http-listener|public-app|send-body|app|app-dashboard)\.ts$|^(?:websocket|admin|dashboard)\//,
   },
   react: { code: /^client\/use-signals\.ts$/ },
   jose: { code: /^websocket\/authentication\.ts$/ },

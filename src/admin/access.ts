@@ -1,10 +1,22 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { isIP } from 'node:net';
 import { Problem } from '../errors.js';
 import { isLoopback } from '../loopback.js';
 import type { AdminRequest } from './http.js';
 
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();
+}
+
+/**
+ * Whether a request was sent to a name that a name server anywhere can make lead to this machine (DNS rebinding): one with
+ * a dot that is no address.
+ *
+ * @param host - header `Host`
+ */
+function isPublicName(host: string): boolean {
+  const name = host.toLowerCase().replace(/:\d*$/, '');
+  return name.includes('.') && isIP(name.replace(/^\[(.*)\]$/, '$1')) === 0 && !name.endsWith('.localhost');
 }
 
 /**
@@ -18,10 +30,11 @@ export function publishGuard(apiKeys: readonly string[]): (request: AdminRequest
   return (request) => {
     if (known.length === 0) {
       // A page in a browser on this machine is not the operator: browsers always name the page's origin on a POST.
-      if (request.header('origin') !== '') {
+      // On a GET they do not, where the page itself came from what it calls by a name that now leads here.
+      if (request.header('origin') !== '' || isPublicName(request.header('host'))) {
         throw new Problem(
           'forbidden',
-          'Pages in a browser may not publish here. Set API_KEY and publish from a server.',
+          'Pages in a browser may not come here, nor callers by a public name. Call localhost, or set API_KEY.',
         );
       }
       if (isLoopback(request.remoteAddress)) return;

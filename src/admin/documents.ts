@@ -1,6 +1,7 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import { asyncapiDocument } from '../contract/asyncapi.js';
 import { type Json, documentText } from '../contract/json-schema.js';
+import { sendBody } from '../send-body.js';
 import type { Route } from './http.js';
 import { openapiDocument } from './openapi.js';
 
@@ -41,7 +42,7 @@ export class Documents {
       res.writeHeader('Content-Type', 'application/json');
       res.writeHeader('Access-Control-Allow-Origin', '*');
       res.writeHeader('Cache-Control', 'no-cache');
-      if (method === 'get') res.end(body);
+      if (method === 'get') sendBody(res, body);
       // With the length as an argument it would wait for a body, and close the connection at the next request.
       else res.writeHeader('Content-Length', String(body.byteLength)).endWithoutBody();
     });

@@ -1,6 +1,7 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import type { Logger } from 'pino';
 import { PROBLEMS, Problem, messageOf } from '../errors.js';
+import { sendBody } from '../send-body.js';
 
 /** A request as handlers see it: everything is copied, since uWebSockets.js takes its own objects back. */
 export interface AdminRequest {
@@ -125,7 +126,8 @@ class Exchange {
       if (this.#headOnly) {
         // Told the length of a body that does not come, uWebSockets.js would wait for it.
         res.writeHeader('Content-Length', String(Buffer.byteLength(response.body))).endWithoutBody();
-      } else res.end(response.body, close);
+      } else if (close) res.end(response.body, true);
+      else sendBody(res, response.body);
     });
   }
 }

@@ -1,4 +1,5 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
+import { sendBody } from '../send-body.js';
 import type { PageFile } from './page-files.js';
 
 /** The app that the page is served on. */
@@ -55,7 +56,7 @@ function send(res: HttpResponse, req: HttpRequest, file: PageFile, cacheControl:
     if (gzip) res.writeHeader('Content-Encoding', 'gzip');
     // Told the length of a body that does not come, uWebSockets.js would wait for it.
     if (headOnly) res.writeHeader('Content-Length', String(body.byteLength)).endWithoutBody();
-    else res.end(body);
+    else sendBody(res, body);
   });
 }
 

@@ -1,5 +1,6 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import { REFUSALS, type RefusalCode } from '../errors.js';
+import { sendBody } from '../send-body.js';
 import type { ConnectionLimits } from './limits.js';
 import { forwardedFor } from './handshake.js';
 import type { OriginPolicy } from './origin.js';
@@ -43,7 +44,7 @@ export class Admission {
       res.writeStatus(`${status} ${STATUS_TEXT[status]}`).writeHeader('Content-Type', 'application/json');
       for (const [name, value] of this.#options.origins.headers(origin)) res.writeHeader(name, value);
       if (retryAfter !== undefined) res.writeHeader('Retry-After', String(retryAfter));
-      res.end(JSON.stringify({ code: refusal, message }));
+      sendBody(res, JSON.stringify({ code: refusal, message }));
     });
     this.#options.onRefused(refusal);
     return false;

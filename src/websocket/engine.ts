@@ -1,7 +1,9 @@
 import { type Socket as Connection, uServer } from 'engine.io';
 import type { CompressOptions, HttpRequest, HttpResponse, WebSocket, WebSocketBehavior } from 'uWebSockets.js';
+import { sendBody } from '../send-body.js';
 import type { RoutedApp } from '../uws.js';
 import type { Admission } from './admission.js';
+import { limitBacklog } from './backlog.js';
 import { SOCKET_PATH, forwardedFor } from './handshake.js';
 import { MAX_CONNECTS } from './lean-client.js';
 import { LeanConnection } from './lean-connection.js';
@@ -97,7 +99,19 @@ function joinForwarded(server: uServer): void {
 function answerBadRequest(res: HttpResponse): void {
   res.cork(() => {
     res.writeStatus('400 Bad Request').writeHeader('Content-Type', 'application/json');
-    res.end('{"code":3,"message":"Bad request"}');
+    sendBody(res, '{"code":3,"message":"Bad request"}');
+  });
+}
+
+/** A response that engine.io ends with {@link sendBody}. */
+function unhurried(res: HttpResponse): HttpResponse {
+  const end = res.end.bind(res);
+  return Object.assign(res, {
+    end(body?: string | Uint8Array): HttpResponse {
+      if (body === undefined) return end();
+      sendBody(res, body);
+      return res;
+    },
   });
 }
 
@@ -113,6 +127,15 @@ type UserData = { readonly transport: object } | { readonly connection: LeanConn
 /** engine.io's server, which closes our connections too. */
 class EngineServer extends uServer {
   lean: LeanServer | undefined = undefined;
+
+  // The base class lets a request that is no WebSocket pass for a session that is on one, and nobody answers it then.
+  protected override verify(...[req, upgrade, done]: Parameters<uServer['verify']>): void | boolean {
+    return super.verify(req, upgrade, (code, context) => {
+      const isAstray = code === undefined && !upgrade && req._query['transport'] === 'websocket';
+      if (isAstray) done(uServer.errors.BAD_REQUEST, { name: 'TRANSPORT_MISMATCH' });
+      else done(code, context);
+    });
+  }
 
   override close(): this {
     this.lean?.close();
@@ -154,7 +177,10 @@ export class FeedEngine {
       this.server.lean = new LeanServer(options, count, lean);
     }
     // Registered before Socket.IO's own listener, so that a flood is cut before it is worked on.
-    this.server.on('connection', (connection: Connection) => limitConnects(connection));
+    this.server.on('connection', (connection: Connection) => {
+      limitConnects(connection);
+      limitBacklog(connection, options.maxBackpressure, () => this.markSlow(connection));
+    });
     // The browser reads these on polling responses; a WebSocket handshake has no use for them.
     this.server.on(
       'headers',
@@ -215,7 +241,7 @@ export class FeedEngine {
     return {
       any: (path: string, handler: (res: HttpResponse, req: HttpRequest) => void) => {
         app.any(path, (res, req) => {
-          if (admission.admit(res, req)) handler(res, req);
+          if (admission.admit(res, req)) handler(unhurried(res), req);
         });
         return {
           ws: (wsPath: string, behavior: WebSocketBehavior<UserData>) =>
@@ -247,7 +273,7 @@ export class FeedEngine {
         const connection = lean?.accept(req);
         if (connection === undefined) {
           if (asksForPolling(req)) answerBadRequest(res);
-          else void behavior.upgrade?.(res, req, context);
+          else void behavior.upgrade?.(unhurried(res), req, context);
           return;
         }
         const key = req.getHeader('sec-websocket-key');

@@ -6,13 +6,15 @@ import type { TokenErrorCode } from '../errors.js';
 import type { TokenVerifier, Verdict } from './authentication.js';
 import type { FeedSocket } from './feed-socket.js';
 
-/** Why a client that speaks Socket.IO already is not let in. */
-export type EntranceRefusal = TokenErrorCode | ConnectErrorCode;
+/** Why a client that speaks Socket.IO already is not let in; after `memory` it is sent away to come again. */
+export type EntranceRefusal = TokenErrorCode | ConnectErrorCode | 'memory';
 
 /** How the entrance is set up. */
 export interface EntranceOptions {
   /** Unset: nobody needs a token. */
   readonly tokens: TokenVerifier | undefined;
+  /** Whether there is no memory for another client: it may have connected long before it asks for its topics. */
+  readonly isShort: () => boolean;
   readonly onRefused: (code: EntranceRefusal) => void;
   readonly log: Logger;
 }
@@ -60,6 +62,11 @@ export class Entrance {
   /** Lets a socket in, refuses it with a code, or closes its connection so that it comes again. */
   admit(socket: FeedSocket, next: (error?: ExtendedError) => void): void {
     if (socket.data.retry === true) {
+      this.#sendAway(socket, next);
+      return;
+    }
+    if (this.#options.isShort()) {
+      this.#options.onRefused('memory');
       this.#sendAway(socket, next);
       return;
     }

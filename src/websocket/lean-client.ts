@@ -124,7 +124,7 @@ class LeanClient implements Receiver {
   readonly #shared: LeanClients;
   /** The first socket; nearly every client has just this one. */
   #first: ClientSocket | undefined = undefined;
-  /** The others, by namespace. */
+  /** The others by their id: a client that asks twice before the first answer has two in one namespace, as in socket.io. */
   #others: Map<string, ClientSocket> | undefined = undefined;
   /** While a packet with attachments is coming in. */
   #attachments: Decoder | undefined = undefined;
@@ -200,7 +200,7 @@ class LeanClient implements Receiver {
   /** Called by a socket that has left its namespace. */
   _remove(socket: ClientSocket): void {
     if (this.#first === socket) this.#first = undefined;
-    else if (this.#others?.get(socket.nsp.name) === socket) this.#others.delete(socket.nsp.name);
+    else this.#others?.delete(socket.id);
   }
 
   #sockets(): ClientSocket[] {
@@ -208,7 +208,9 @@ class LeanClient implements Receiver {
   }
 
   #socketOf(namespace: string): ClientSocket | undefined {
-    return this.#first?.nsp.name === namespace ? this.#first : this.#others?.get(namespace);
+    if (this.#first?.nsp.name === namespace) return this.#first;
+    for (const socket of this.#others?.values() ?? []) if (socket.nsp.name === namespace) return socket;
+    return undefined;
   }
 
   #collect(data: string | Buffer): void {
@@ -250,7 +252,7 @@ class LeanClient implements Receiver {
     // Its errors are a middleware's own; Socket.IO does not handle them either.
     void this.server.of(name)._add(this, auth, (socket) => {
       if (this.#first === undefined) this.#first = socket;
-      else (this.#others ??= new Map()).set(name, socket);
+      else (this.#others ??= new Map()).set(socket.id, socket);
       this.#shared.arrived(this);
     });
   }

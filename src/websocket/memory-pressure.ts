@@ -3,6 +3,9 @@ import { getHeapStatistics } from 'node:v8';
 
 const LOOK_EVERY_MS = 1000;
 
+/** How old a look may be that decides about a client. */
+const FRESH_MS = 10;
+
 /** The memory that this process may use, in bytes: the container's limit, or the machine's memory. */
 function availableMemory(): number {
   const constrained = process.constrainedMemory();
@@ -16,6 +19,7 @@ export class MemoryPressure {
   readonly #maxShare: number;
   readonly #timer: NodeJS.Timeout;
   #share = 0;
+  #lookedAt = 0;
 
   /**
    * @param maxPercent - above which {@link isHigh}; 0 is never
@@ -33,9 +37,12 @@ export class MemoryPressure {
     return this.#share;
   }
 
-  /** Whether no new clients should be taken. */
+  /** Whether no new clients should be taken, and no more topics. */
   get isHigh(): boolean {
-    return this.#maxShare > 0 && this.#share > this.#maxShare;
+    if (this.#maxShare === 0) return false;
+    // The timer may be late: what many clients ask for in one turn of the loop can fill the memory.
+    if (performance.now() - this.#lookedAt > FRESH_MS) this.#look();
+    return this.#share > this.#maxShare;
   }
 
   /** Ends the timer. May be called twice. */
@@ -44,6 +51,7 @@ export class MemoryPressure {
   }
 
   #look(): void {
+    this.#lookedAt = performance.now();
     const { used_heap_size: used, heap_size_limit: most } = getHeapStatistics();
     this.#share = Math.max(process.memoryUsage.rss() / this.#limit, used / most);
   }

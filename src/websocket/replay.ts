@@ -27,7 +27,9 @@ export interface ReplayTarget<E extends Replayable> {
 export type ReplayEnd = 'live' | 'gone' | { readonly lostAfter: Offset };
 
 const BATCH = 200;
+/** Between two looks at whether a client has room; twice as long each time that it has none, since it may never read. */
 const POLL_MS = 10;
+const MAX_POLL_MS = 320;
 const READER_POLL_MS = 100;
 /** Batches sent in one turn of the loop, so that thousands of replays share it. */
 const BATCHES_A_TURN = 4;
@@ -47,6 +49,7 @@ export async function replay<E extends Replayable>(
   let cursor = from;
   let rest: readonly E[] = [];
   let batches = 0;
+  let poll = POLL_MS;
   for (;;) {
     if (!target.isOpen()) return 'gone';
     if (rest.length === 0) {
@@ -74,7 +77,12 @@ export async function replay<E extends Replayable>(
     const sent = rest[count - 1];
     if (sent !== undefined) cursor = { epoch: sent.epoch, seq: sent.seq };
     rest = rest.slice(count);
-    if (count === 0) await sleep(POLL_MS);
-    else if (rest.length > 0 || ++batches % BATCHES_A_TURN === 0) await nextTurn();
+    if (count === 0) {
+      await sleep(poll);
+      poll = Math.min(2 * poll, MAX_POLL_MS);
+      continue;
+    }
+    poll = POLL_MS;
+    if (rest.length > 0 || ++batches % BATCHES_A_TURN === 0) await nextTurn();
   }
 }

@@ -27,6 +27,7 @@ export class Subscriptions {
   readonly #checkpoint: () => string;
   readonly #onAnswer: (result: 'ok' | SubscribeErrorCode) => void;
   readonly #log: Logger;
+  readonly #isShort: () => boolean;
   /**
    * Topics in force of the connected clients that have chosen them while connected. By connection and not by `pid`: a
    * dead one that was not noticed yet may have a successor on this pod.
@@ -37,17 +38,20 @@ export class Subscriptions {
   /**
    * @param checkpoint - the packet that tells a client where the journal is now
    * @param onAnswer - told of every answer
+   * @param isShort - whether there is no memory for more topics: one takes some hundred bytes
    */
   constructor(
     store: TopicStore,
     checkpoint: () => string,
     onAnswer: (result: 'ok' | SubscribeErrorCode) => void,
     log: Logger,
+    isShort: () => boolean,
   ) {
     this.#store = store;
     this.#checkpoint = checkpoint;
     this.#onAnswer = onAnswer;
     this.#log = log;
+    this.#isShort = isShort;
     this.#timer = setInterval(() => void this.renew(), RENEW_MS).unref();
   }
 
@@ -80,6 +84,10 @@ export class Subscriptions {
       const choice = choose(socket, value);
       if (!choice.ok) {
         refuse(choice.code, choice.message);
+        return;
+      }
+      if (choice.topics.size > (socket.data.topics?.size ?? 0) && this.#isShort()) {
+        refuse('unavailable', 'this pod is short of memory and takes no more topics right now; ask again');
         return;
       }
       if (waiting >= MAX_WAITING) {

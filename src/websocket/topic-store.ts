@@ -39,8 +39,12 @@ export const TOPICS_TTL_MS = 7 * 24 * 3_600_000;
 /** Why a store refuses. */
 export const NEWER_IS_KEPT = 'a newer connection of this client has topics';
 
-/** Characters of topics kept in memory, about; the oldest go first. */
-const MAX_CHARACTERS = 64 * 1024 * 1024;
+/** Bytes for topics kept in memory, about; the oldest go first. */
+const MAX_BYTES = 64 * 1024 * 1024;
+
+/** What a topic and a client take beside their characters, in bytes: most of it where topics are short. */
+const BYTES_PER_TOPIC = 40;
+const BYTES_PER_CLIENT = 300;
 
 /** Topics kept in this process. */
 export class MemoryTopicStore implements TopicStore {
@@ -70,11 +74,11 @@ export class MemoryTopicStore implements TopicStore {
 
   #put(pid: string, { generation, topics }: KeptTopics): void {
     this.#remove(pid);
-    const size = pid.length + topics.reduce((sum, topic) => sum + topic.length, 0);
+    const size = topics.reduce((sum, topic) => sum + topic.length + BYTES_PER_TOPIC, pid.length + BYTES_PER_CLIENT);
     this.#kept.set(pid, { generation, topics, size, end: Date.now() + TOPICS_TTL_MS });
     this.#size += size;
     for (const [oldest, { end }] of this.#kept) {
-      if (this.#size <= MAX_CHARACTERS && end > Date.now()) break;
+      if (this.#size <= MAX_BYTES && end > Date.now()) break;
       this.#remove(oldest);
     }
   }

@@ -151,6 +151,7 @@ export class WebSocketManager {
       () => `2["checkpoint",${JSON.stringify(formatOffset(options.feed.head()))}]`,
       (result) => options.events.subscribed(result),
       options.log,
+      () => options.memory.isHigh,
     );
     const adapter = this.#recovery.extend(options.adapter ?? ((namespace) => new Adapter(namespace)));
     this.sio = new Server({
@@ -202,6 +203,7 @@ export class WebSocketManager {
     this.#buffers = new BufferSample(root.sockets);
     this.#entrance = new Entrance({
       tokens: options.jwt && new TokenVerifier(options.jwt),
+      isShort: () => options.memory.isHigh,
       onRefused: (code) => options.events.refused(code),
       log: options.log,
     });

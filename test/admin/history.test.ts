@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { PROBLEMS, type ProblemCode } from '../../src/errors.js';
+import { httpRequest } from '../support/http.js';
 import { Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
 import { RedisServer } from '../support/redis.js';
@@ -152,6 +153,40 @@ describe.each(MODES)('the history, %s', (_, start) => {
     const pod = await start();
     const refused = await ask(pod, '', { origin: 'http://localhost:8080' });
     expect(await expectProblem(refused, 'forbidden')).not.toHaveProperty('entries');
+  });
+
+  test('refuses pages that reach this machine by a name of their own, for which browsers send no origin', async () => {
+    const pod = await start();
+    for (const path of ['/v1/signals', '/v1/info']) {
+      for (const host of [
+        'rebound.example',
+        `rebound.example:${pod.adminPort}`,
+        '127.0.0.1.example',
+        'a.localhost.b',
+      ]) {
+        const refused = await httpRequest(pod.adminUrl + path, { headers: { host } });
+        expect([path, host, refused.status]).toEqual([path, host, 403]);
+        expect(JSON.parse(refused.body)).toMatchObject({ code: 'forbidden' });
+      }
+      for (const host of [
+        'localhost',
+        'LOCALHOST:3001',
+        'gateway',
+        'a.localhost:80',
+        '127.0.0.1',
+        '[::1]:3001',
+        '10.0.0.7',
+      ]) {
+        expect([path, host, (await httpRequest(pod.adminUrl + path, { headers: { host } })).status]).toEqual([
+          path,
+          host,
+          200,
+        ]);
+      }
+    }
+    const keyed = await Pod.start(cleanup, { API_KEY: 'a-key' });
+    const headers = { host: 'gateway.example', authorization: 'Bearer a-key' };
+    expect((await httpRequest(`${keyed.adminUrl}/v1/info`, { headers })).status).toBe(200);
   });
 });
 

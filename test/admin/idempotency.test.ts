@@ -57,6 +57,15 @@ describe.each([
     expect(prices(client)).toEqual([1, 2, 5]);
     const accepted = await Promise.all(pods.map((pod) => pod.metric('gateway_messages_accepted_total')));
     expect(accepted.reduce((sum, count) => sum + count, 0)).toBe(3);
+    if (redis === undefined) return;
+    // They are known for five minutes.
+    const admin = redis.client(cleanup);
+    const kept = await Promise.all((await admin.keys('{gateway}:request:*')).map((name) => admin.pttl(name)));
+    expect(kept).toHaveLength(2);
+    for (const left of kept) {
+      expect(left).toBeGreaterThan(240_000);
+      expect(left).toBeLessThanOrEqual(300_000);
+    }
   });
 });
 

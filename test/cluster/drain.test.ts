@@ -2,9 +2,10 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
+import { REFUSALS } from '../../src/errors.js';
 import { CheckedClient, summary } from '../support/checked-client.js';
 import { FrontDoor } from '../support/front-door.js';
-import { httpRequest } from '../support/http.js';
+import { type HttpAnswer, httpRequest } from '../support/http.js';
 import { FeedClient, Pod } from '../support/pod.js';
 import { Cleanup, HOST } from '../support/processes.js';
 import { RawClient } from '../support/raw-client.js';
@@ -38,7 +39,7 @@ function peak(times: readonly number[]): number {
   return most;
 }
 
-function handshake(pod: Pod): Promise<{ status: number; body: string }> {
+function handshake(pod: Pod): Promise<HttpAnswer> {
   return httpRequest(`${pod.url}/socket.io/?EIO=4&transport=polling`);
 }
 
@@ -129,7 +130,9 @@ describe('SIGTERM', () => {
       const answer = await handshake(pod);
       return answer.status === 503 && answer;
     });
-    expect(refused.body).toContain('"stopping"');
+    expect(JSON.parse(refused.body)).toEqual({ code: 'stopping', message: REFUSALS.stopping.message });
+    expect(refused.headers['retry-after']).toBe('1');
+    expect(await pod.metric('gateway_refusals_total', { reason: 'stopping' })).toBeGreaterThan(0);
     const stayed = await until(
       'one of the clients to be let go',
       () =>

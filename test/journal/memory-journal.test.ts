@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest';
-import type { JournalEntry } from '../../src/journal/journal.js';
+import { afterEach, expect, test, vi } from 'vitest';
+import { IDEMPOTENCY_MS, type JournalEntry } from '../../src/journal/journal.js';
 import { MemoryJournal } from '../../src/journal/memory-journal.js';
 import { type OpenJournal, journalContract, message, messages, priceOf, readAll } from '../contracts/journal.js';
 
@@ -12,6 +12,10 @@ function openMemory(maxlen: number): OpenJournal & { journal: MemoryJournal } {
   });
   return { journal, entries, gaps };
 }
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 journalContract('the one in memory', (_, maxlen) => Promise.resolve(openMemory(maxlen)));
 
@@ -32,4 +36,17 @@ test('a journal in memory has told its listener by the time an append is under w
 
 test('two journals in memory have different epochs', () => {
   expect(openMemory(5).journal.head().epoch).not.toBe(openMemory(5).journal.head().epoch);
+});
+
+test('a journal in memory knows a named request for five minutes, and not a moment longer', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] });
+  const { journal, entries } = openMemory(5);
+  const once = { key: 'order 7', fingerprint: 'a' };
+  expect(IDEMPOTENCY_MS).toBe(5 * 60 * 1000);
+  await journal.appendOnce(messages(1), once);
+  vi.setSystemTime(Date.now() + IDEMPOTENCY_MS - 1);
+  expect(await journal.appendOnce(messages(1), once)).toMatchObject({ outcome: 'repeated' });
+  vi.setSystemTime(Date.now() + 1);
+  expect(await journal.appendOnce(messages(1), once)).toMatchObject({ outcome: 'appended' });
+  expect(entries).toHaveLength(2);
 });

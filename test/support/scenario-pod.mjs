@@ -18,6 +18,9 @@ function serve(socket) {
   const seen = { ...socket.handshake, requestUserAgent: socket.request.headers['user-agent'] };
   const outgoing = [];
   socket.onAnyOutgoing((event) => outgoing.push(event));
+  const passed = new Set();
+  for (const event of ['packet', 'packetCreate', 'data', 'message', 'drain'])
+    socket.conn.on(event, () => passed.add(event));
   socket.on('echo', (...args) => socket.emit('echo', ...args, 0));
   socket.on('ack', (...args) => args.pop()(...args));
   socket.on('ask', async (question, done) => {
@@ -44,6 +47,22 @@ function serve(socket) {
   socket.on('except', (room, ...args) => socket.nsp.except(room).emit('sent', ...args, 0));
   socket.on('volatile', (...args) => socket.volatile.emit('sent', ...args, 0));
   socket.on('ask everybody', async (done) => done(await socket.nsp.timeout(2000).emitWithAck('question', 'all')));
+  socket.on('ask for every answer', async (done) => {
+    try {
+      done(await socket.nsp.timeout(500).emitWithAck('question', 'all'));
+    } catch (error) {
+      done(String(error), error.responses);
+    }
+  });
+  socket.on('flags', (...args) =>
+    socket
+      .compress(false)
+      .volatile.timeout(1000)
+      .emit('sent', ...args, 0, () => {}),
+  );
+  socket.on('send', (...args) => socket.compress(true).send(...args, 0));
+  socket.on('what passed', (done) => done([...passed]));
+  socket.on('how many', (namespace, done) => done(sio.of(namespace).sockets.size, sio.engine.clientsCount));
   socket.on('kick', (close) => socket.disconnect(close));
   socket.on('kick all', (room) => socket.nsp.in(room).disconnectSockets(true));
   socket.on('move all', (from, to, done) => {
@@ -77,7 +96,8 @@ sio.on('connection', serve);
 sio.of('/second').on('connection', serve);
 sio
   .of('/guarded')
-  .use((socket, next) => next(socket.handshake.auth.token === 'right' ? undefined : new Error('wrong token')));
+  .use((socket, next) => next(socket.handshake.auth.token === 'right' ? undefined : new Error('wrong token')))
+  .use((socket, next) => setTimeout(next, socket.handshake.auth.slow ? 100 : 0));
 sio.of('/guarded').on('connection', serve);
 sio.of(/^\/dynamic-\d+$/).on('connection', serve);
 

@@ -152,6 +152,13 @@ describe('with the public keys of an issuer', () => {
       expect(code).toBe('token_unknown_key');
     }
     expect(stranger.requests).toBe(before);
+    for (const [reason, count] of [
+      ['token_unknown_key', 4],
+      ['token_bad_signature', 1],
+      ['token_wrong_algorithm', 2],
+    ] as const) {
+      expect([reason, await pod.metric('gateway_refusals_total', { reason })]).toEqual([reason, count]);
+    }
     expect(issuer.requests).toBeLessThanOrEqual(3);
   });
 

@@ -125,6 +125,45 @@ describe.each(Object.entries(KINDS))('over %s', (_name, { transports, at }) => {
     expect(new Set((await ask(first, 'ask everybody')) as number[])).toEqual(new Set([1, 2]));
   });
 
+  test('when not everybody answers in time, the server has the answers that came', async () => {
+    const first = await connected('/dynamic-5');
+    const second = await connected('/dynamic-5');
+    first.on('question', (_: string, done: (answer: number) => void) => done(1));
+    const answer = new Promise((resolve) => {
+      second.emit('ask for every answer', (...args: unknown[]) => resolve(args));
+    });
+    expect(await answer).toEqual([expect.stringContaining('operation has timed out'), [1]]);
+  });
+
+  test('flags of an emit change nothing of what arrives', async () => {
+    const socket = await connected();
+    const sent = next(socket, 'sent');
+    socket.emit('flags', 'with flags', Buffer.from('x'));
+    expect((await sent).slice(0, 3)).toEqual(['with flags', Buffer.from('x'), 0]);
+    const message = next(socket, 'message');
+    socket.emit('send', 'a message');
+    expect(await message).toEqual(['a message', 0]);
+  });
+
+  test('handlers may listen to the packets of the connection', async () => {
+    const socket = await connected();
+    expect(await ask(socket, 'ack', 1)).toBe(1);
+    const passed = new Set((await ask(socket, 'what passed')) as string[]);
+    expect(passed).toEqual(new Set(['data', 'drain', 'message', 'packet', 'packetCreate']));
+  });
+
+  test('the engine counts its clients', async () => {
+    const socket = await connected();
+    const count = async (): Promise<number> =>
+      new Promise((resolve) => socket.emit('how many', '/', (_: number, clients: number) => resolve(clients)));
+    const before = await count();
+    expect(before).toBeGreaterThan(0);
+    const other = await connected();
+    await until('one more', async () => (await count()) === before + 1);
+    other.disconnect();
+    await until('one less', async () => (await count()) === before);
+  });
+
   test('bytes come back as they were: alone, nested, several, none, and between texts', async () => {
     const socket = await connected();
     const got: unknown[][] = [];

@@ -1,6 +1,8 @@
+import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
 import { FeedClient, Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
+import { RawClient } from '../support/raw-client.js';
 import { signal } from '../support/signals.js';
 import { until } from '../support/until.js';
 
@@ -57,4 +59,19 @@ test('an empty sid is no way around the limit of connections', async () => {
     await answer.text();
   }
   expect(await pod.metric('gateway_sessions')).toBe(1);
+});
+
+test('a client that asks for a namespace again before it is let in leaves nothing there when it goes', async () => {
+  const main = fileURLToPath(new URL('../support/scenario-pod.mjs', import.meta.url));
+  const pod = await Pod.start(cleanup, {}, { main });
+  const watcher = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'] });
+  const guarded = (): Promise<unknown> => watcher.socket.timeout(5000).emitWithAck('how many', '/guarded');
+  const client = await RawClient.connect(pod.port);
+  cleanup.add(client, () => client.socket.destroy());
+  await client.open();
+  for (let i = 0; i < 3; i++) await client.send(RawClient.frame('40/guarded,{"token":"right","slow":true}'));
+  await until('them to be let in', async () => (await guarded()) === 3);
+  client.socket.destroy();
+  await until('all to be gone', async () => (await guarded()) === 0, { seen: () => pod.output() });
+  expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
 });

@@ -286,6 +286,30 @@ describe('a handshake that is not one is answered as engine.io answers it', () =
     expect(pod.faults()).toEqual([]);
   });
 
+  test('a request that is no WebSocket, for a session that is on one, is answered and not held', async () => {
+    const pod = await Pod.start(cleanup, { MAX_CONNECTIONS: '1' });
+    const http = await raw(pod);
+    const sid = await http.handshake();
+    const upgraded = await raw(pod);
+    await upgraded.open(sid);
+    await upgraded.send(frame('2probe'));
+    await upgraded.take('3probe');
+    await upgraded.send(frame('5'));
+    await upgraded.send(frame('40'));
+    await upgraded.take('"welcome"');
+    const url = `${pod.url}/socket.io/?EIO=4&transport=websocket&sid=${sid}`;
+    for (const method of ['GET', 'POST']) {
+      const answer = await httpRequest(url, { method, ...(method === 'POST' && { body: '40' }) });
+      expect([method, answer.status, JSON.parse(answer.body)]).toEqual([
+        method,
+        400,
+        { code: 3, message: 'Bad request' },
+      ]);
+    }
+    expect(upgraded.closed).toBe(false);
+    expect(await pod.metric('gateway_sessions')).toBe(1);
+  });
+
   test('the session of a WebSocket client can not be used over HTTP', async () => {
     const pod = await Pod.start(cleanup);
     const { open } = await opened(pod);

@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { REFUSALS, type RefusalCode } from '../../src/errors.js';
+import { type ConnectErrorCode, connectErrorSchema } from '../../src/contract/connect.js';
+import { REFUSALS, type RefusalCode, TOKEN_ERRORS } from '../../src/errors.js';
 import { type HttpAnswer, WEBSOCKET_HEADERS, httpRequest } from '../support/http.js';
+import { SECRET, claims, secretToken } from '../support/issuer.js';
 import { FeedClient, Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
 import { RawClient } from '../support/raw-client.js';
@@ -70,12 +72,88 @@ describe('each refusal', () => {
   });
 });
 
+/** Every `connect_error` that is not about a token: what brings it about. */
+const CONNECT_ERRORS: readonly (readonly [ConnectErrorCode, string])[] = [
+  ['invalid_topics', '40{"topics":"A"}'],
+  ['too_many_topics', `40${JSON.stringify({ topics: Array.from({ length: 1025 }, (_, i) => `S${i}`) })}`],
+  ['topics_not_allowed', '40{"token":"…","topics":["*"]}'],
+  ['already_connected', '40{"token":"…"}\x1e40{"token":"…"}'],
+];
+
+describe('each refusal of a client that has got as far as Socket.IO', () => {
+  test('has a row in this table, or is about its token', () => {
+    const codes = connectErrorSchema.shape.data.shape.code.options.filter((code) => !(code in TOKEN_ERRORS));
+    expect(CONNECT_ERRORS.map(([code]) => code).toSorted()).toEqual(codes.toSorted());
+  });
+
+  test.each(CONNECT_ERRORS)('%s: its code for the client, its count for the operator', async (code, packets) => {
+    const needsToken = packets.includes('"token"');
+    const pod = await Pod.start(cleanup, needsToken ? { AUTH: 'jwt', JWT_SECRET: SECRET } : {});
+    const client = cleanup.add(await RawClient.connect(pod.port), ({ socket }) => socket.destroy());
+    const sid = await client.handshake();
+    await client.post(sid, packets.replaceAll('…', await secretToken(claims({ topics: ['A'] }))));
+    const got: string[] = [];
+    await until(
+      'the refusal',
+      async () => {
+        const { body } = await httpRequest(`${pod.url}/socket.io/?EIO=4&transport=polling&sid=${sid}`);
+        got.push(...body.split('\x1e').filter((packet) => packet.startsWith('44')));
+        return got.length > 0;
+      },
+      { seen: () => got },
+    );
+    expect(got.map((packet) => JSON.parse(packet.slice(2)) as unknown)).toEqual([
+      { message: expect.stringMatching(/./) as string, data: { code } },
+    ]);
+    expect(await pod.metric('gateway_refusals_total', { reason: code })).toBe(1);
+    expect(await pod.metric('gateway_refusals_total')).toBe(1);
+  });
+});
+
 test('a pod that is short of memory says so, and takes clients again with more of it', async () => {
   const short = await Pod.start(cleanup, { MEMORY_LIMIT: '33554432', MAX_MEMORY_PERCENT: '50' }, { ready: false });
   await short.notReady('overloaded');
   expect(await short.metric('gateway_memory_share')).toBeGreaterThan(0.5);
   const roomy = await Pod.start(cleanup, { MEMORY_LIMIT: '33554432', MAX_MEMORY_PERCENT: '0' });
   expect((await ask(roomy, 'polling')).status).toBe(200);
+});
+
+test('clients that are there already can not fill the memory with topics, and those that wait to join are sent away', async () => {
+  const pod = await Pod.start(cleanup, { MEMORY_LIMIT: '250000000', MAX_MEMORY_PERCENT: '90' });
+  const honest = await FeedClient.connect(cleanup, pod.url, {
+    transports: ['websocket'],
+    auth: { topics: ['A', 'B'] },
+  });
+  const open = async (): Promise<RawClient> => {
+    const client = cleanup.add(await RawClient.connect(pod.port), ({ socket }) => socket.destroy());
+    await client.open();
+    return client;
+  };
+  const clients: RawClient[] = [];
+  for (let i = 0; i < 400; i++) {
+    const client = await open();
+    await client.send(RawClient.frame('40'));
+    clients.push(client);
+  }
+  const waiting = await open();
+  // Some 700 bytes each, of which the client has sent seven.
+  for (const [i, client] of clients.entries()) {
+    const topics = Array.from({ length: 1024 }, (_, n) => `${i.toString(36)}-${n.toString(36)}`);
+    await client.send(RawClient.frame(`420["subscribe",${JSON.stringify(topics)}]`));
+  }
+  for (const client of clients) await client.take('430[{"ok":');
+  expect(await pod.metric('gateway_subscribes_total', { result: 'ok' })).toBeGreaterThan(10);
+  expect(await pod.metric('gateway_subscribes_total', { result: 'unavailable' })).toBeGreaterThan(10);
+  // Four hundred times these topics would be one and a half times the limit.
+  expect(await pod.metric('gateway_memory_share')).toBeLessThan(1.1);
+  await waiting.send(RawClient.frame('40'));
+  await until('it to be sent away', () => waiting.closed);
+  expect(await pod.metric('gateway_refusals_total', { reason: 'memory' })).toBe(1);
+  // Fewer topics are no harm.
+  expect(await honest.socket.timeout(5000).emitWithAck('subscribe', ['A'])).toEqual({ ok: true, topics: ['A'] });
+  await pod.post('/v1/signals', signal(1, { symbol: 'A' }));
+  await until('the signal', () => honest.signals.length === 1, { seen: () => honest });
+  expect(honest.disconnects).toEqual([]);
 });
 
 test('the limit of one address counts clients, frees what has left, and is not that of another address', async () => {

@@ -87,6 +87,31 @@ test('a polling client that never polls is cut when more than MAX_BACKPRESSURE w
   expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
 });
 
+test('a polling client that never polls, and asks for answers that it does not fetch, is cut all the same', async () => {
+  const limit = 200_000;
+  const pod = await Pod.start(cleanup, { MAX_BACKPRESSURE: String(limit) });
+  const client = await RawClient.connect(pod.port);
+  cleanup.add(client, () => client.socket.destroy());
+  const sid = await client.handshake();
+  await client.post(sid, '40');
+  const topics = Array.from({ length: 1024 }, (_, i) => `S${i}`);
+  let asked = 0;
+  await until(
+    'it to be cut',
+    async () => {
+      asked++;
+      await client.post(sid, `420["subscribe",${JSON.stringify(topics)}]`).catch(() => {});
+      return cut(pod);
+    },
+    { limit: 20_000, seen: () => pod.output() },
+  );
+  // Each answer has the topics in it.
+  expect(asked * JSON.stringify(topics).length).toBeLessThan(2 * limit);
+  expect(await pod.metric('gateway_slow_clients_total')).toBe(1);
+  await until('the session to be gone', async () => (await pod.metric('gateway_sessions')) === 0);
+  expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
+});
+
 test('a stock client that was cut for being slow connects again by itself', async () => {
   const pod = await Pod.start(cleanup, { MAX_BACKPRESSURE: '65536' });
   const client = await FeedClient.connect(cleanup, pod.url, { transports: ['polling'] });

@@ -23,6 +23,16 @@ async function redisStore(): Promise<TopicStore> {
   }, 'gateway');
 }
 
+test('topics kept in memory take what 64 MB hold, short ones too, and the oldest go first', async () => {
+  const store = new MemoryTopicStore();
+  const topics = Array.from({ length: 1024 }, (_, i) => i.toString(36));
+  // As strings of their own they would take some 40 KB each.
+  for (let i = 0; i < 2000; i++) await store.save(`p${i}`, { generation: 0, topics });
+  expect(await store.claim('p0')).toBeUndefined();
+  expect(await store.claim('p500')).toMatchObject({ topics });
+  expect(await store.claim('p1999')).toMatchObject({ topics });
+});
+
 describe.each([
   ['in memory', () => Promise.resolve<TopicStore>(new MemoryTopicStore())],
   ['in Redis', redisStore],

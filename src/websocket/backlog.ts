@@ -1,0 +1,31 @@
+import type { Socket as Connection } from 'engine.io';
+
+/** An Engine.IO packet that is about to wait for its client. */
+interface Packet {
+  readonly data?: string | Buffer;
+}
+
+/**
+ * Cuts a client of engine.io's once more than the limit waits for it, whatever was written: a client on long-polling can
+ * send, and so have answers and heartbeats written to it, without ever polling. (For a WebSocket uWebSockets.js counts.)
+ *
+ * @param limit - characters
+ * @param onSlow - told just before the client is cut
+ */
+export function limitBacklog(connection: Connection, limit: number, onSlow: () => void): void {
+  let waiting = 0;
+  connection.on('packetCreate', ({ data }: Packet) => {
+    const isOver = waiting > limit;
+    waiting += data?.length ?? 0;
+    // Once, with the packet that takes it over the limit. Not inside this event, after which engine.io goes on writing.
+    if (isOver || waiting <= limit) return;
+    process.nextTick(() => {
+      if (waiting <= limit) return;
+      onSlow();
+      connection.close(true);
+    });
+  });
+  connection.on('drain', () => {
+    waiting = 0;
+  });
+}
