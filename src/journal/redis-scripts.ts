@@ -9,7 +9,9 @@
  * been promoted: then the old primary may have had entries that are lost, and their offsets must not be used again. A
  * promoted replica has its former primary's replication id as `master_replid2` (Redis documentation, "Replication ID
  * explained"); a primary that was restarted has none there, and its epoch goes on, unless what it kept on disk ends
- * before the newest entry that the caller has seen.
+ * before the newest entry that the caller has seen. A caller that has seen nothing (`floor` 0) can not tell whether a
+ * tail was lost, so it begins a new epoch right after the newest entry: who was there misses nothing by that, and who had
+ * seen more is told.
  *
  * A new epoch starts above `floor`, the newest `seq` that the caller has seen, so that readers that wait for what comes
  * after it are reached. Where the journal began is kept as `origin`, so that a reader that finds nothing it knows can
@@ -32,7 +34,7 @@ local function open(meta, journal, fresh, floor)
     redis.call('HSET', meta, 'origin', last and '0' or text(seq))
   elseif known[3] == replid then
     return epoch, seq
-  elseif former ~= NO_REPLID or floor > seq then
+  elseif former ~= NO_REPLID or floor > seq or (floor == 0 and seq > 0) then
     if floor > seq then seq = floor end
     epoch = fresh
   end

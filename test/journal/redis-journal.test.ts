@@ -407,6 +407,44 @@ describe('Redis restarted', () => {
     expectOneEntryAnOffset(pod);
   });
 
+  test('from an older snapshot, with a fresh pod that appends first: three pods agree on every offset, and a client of the lost tail is told', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const entrance = await TcpForwarder.open(cleanup, redis.port);
+    const [pod, other] = await Promise.all([1, 2].map(() => JournalPod.start(cleanup, { url: entrance.url })));
+    if (pod === undefined || other === undefined) throw new Error('unreachable');
+    const { epoch } = pod.journal.head();
+    await pod.journal.append(messages(100));
+    await redis.client(cleanup).save();
+    await pod.journal.append(messages(30, 101));
+    await Promise.all([delivered(pod, 130), delivered(other, 130)]);
+    entrance.leadTo(0);
+    await until('the pods to be cut off', () => !pod.up && !other.up);
+    await redis.restart();
+
+    const fresh = await JournalPod.start(cleanup, { url: redis.url });
+    await fresh.journal.append(messages(10, 131));
+    await delivered(fresh, 10);
+    // Who had seen no more than what is left misses nothing; who had seen more is told.
+    expect(await fresh.journal.resolve({ epoch, seq: 100 })).toEqual({ ok: true });
+    expect((await readAll(fresh.journal, { epoch, seq: 100 })).map(priceOf)).toEqual(range(131, 140));
+    for (const seq of [101, 105, 130]) {
+      expect(await fresh.journal.resolve({ epoch, seq })).toEqual({ ok: false, reason: 'epoch' });
+    }
+
+    entrance.leadTo(redis.port);
+    await Promise.all([pod.linked(), other.linked()]);
+    await other.journal.append(messages(10, 141));
+    await Promise.all([delivered(pod, 150), delivered(other, 150), delivered(fresh, 20)]);
+    expect(pod.entries.map(priceOf)).toEqual(range(1, 150));
+    expect(named(other.entries)).toEqual(named(pod.entries));
+    expect(named(fresh.entries)).toEqual(named(pod.entries.slice(130)));
+    for (const one of [pod, other, fresh]) {
+      expect(one.gaps).toEqual([]);
+      for (const entry of fresh.entries) expect(await one.journal.resolve(placeOf(entry))).toEqual({ ok: true });
+    }
+    expectOneEntryAnOffset(pod, other, fresh);
+  });
+
   test('a FLUSHALL is noticed while the link is up', async () => {
     const redis = await RedisServer.start(cleanup);
     const pod = await JournalPod.start(cleanup, { url: redis.url });
