@@ -40,6 +40,11 @@ const LONG_SEND_MS = 2;
 const HOLD_MS = 10;
 const SCAN_COUNT = 500;
 
+/** For all but the waiting read: without a limit a server that hangs in just that moment would hold the reader for ever. */
+function inTime<T>(work: Promise<T>): Promise<T> {
+  return within(LOCATE_LIMIT_MS, 'looking for the place in the journal', work);
+}
+
 /** Where the reader goes on, after it has compared what it has with what Redis has. */
 interface Junction {
   /** Reading goes on after this stream position. */
@@ -126,7 +131,7 @@ export class RedisReader {
    * @param up - called when the reader has everything that was in the journal when it began
    */
   async session(redis: ReaderConnection, up: () => void): Promise<void> {
-    await within(LOCATE_LIMIT_MS, 'looking for the place in the journal', this.#locate(redis));
+    await inTime(this.#locate(redis));
     let goal: number | undefined = this.#redisHead;
     this.#isReading = true;
     try {
@@ -138,14 +143,14 @@ export class RedisReader {
         }
         const entries = await this.#next(redis, this.#position, BLOCK_MS);
         if (entries.length === 0) {
-          goal = await this.#checkIdle(redis, goal);
+          await inTime(this.#checkIdle(redis));
           continue;
         }
         await this.#together(redis, entries);
         const begin = performance.now();
         const unknown = await this.#take(redis, entries);
         if (unknown !== undefined) {
-          await this.#locate(redis);
+          await inTime(this.#locate(redis));
           this.#accepted.add(unknown);
         } else if (entries.length < READ_COUNT) {
           // What was published is sent at the end of this turn of the loop: asking for more first would hold it up.
@@ -199,12 +204,11 @@ export class RedisReader {
   }
 
   /** Looks at the head of the journal while nothing comes; a journal that began anew would stay silent otherwise. */
-  async #checkIdle(redis: ReaderConnection, goal: number | undefined): Promise<number | undefined> {
+  async #checkIdle(redis: ReaderConnection): Promise<void> {
     const [epoch, seq] = await redis.hmget(this.#keys.meta, 'epoch', 'seq');
     this.#redisHead = Number(seq ?? 0);
     if (epoch !== this.#epoch) await this.#locate(redis);
     else if (this.lag > 0) await this.#passNumbersWithoutEntries(redis, this.#redisHead);
-    return goal;
   }
 
   /**
@@ -241,7 +245,7 @@ export class RedisReader {
       this.#listener.onEntry(entry);
     }
     if (raw.length >= READ_COUNT) {
-      this.#redisHead = Number((await redis.hget(this.#keys.meta, 'seq')) ?? 0);
+      this.#redisHead = Number((await inTime(redis.hget(this.#keys.meta, 'seq'))) ?? 0);
       if (this.lag > READ_COUNT * 10) this.#log.warn({ lag: this.lag }, 'reading of the journal is behind');
     } else {
       this.#redisHead = this.#position;

@@ -15,6 +15,7 @@ import {
 } from '../contracts/journal.js';
 import { JournalPod } from '../support/journal-pod.js';
 import { Cleanup, HOST } from '../support/processes.js';
+import { RedisGate } from '../support/redis-gate.js';
 import { RedisServer } from '../support/redis.js';
 import { TcpForwarder } from '../support/tcp-forwarder.js';
 import { until } from '../support/until.js';
@@ -517,6 +518,21 @@ describe('a reader that is late', () => {
     expect(late.gaps[0]?.resumed).toEqual({ epoch: first?.epoch, seq: (first?.seq ?? 0) - 1 });
   });
 });
+
+test('a reader that gets no answer, whatever it has asked, makes its link anew and goes on', async () => {
+  const redis = await RedisServer.start(cleanup);
+  const gate = await RedisGate.open(cleanup, redis.port);
+  const pod = await JournalPod.start(cleanup, { url: redis.url, readerUrl: gate.url });
+  await pod.journal.append(messages(3));
+  await delivered(pod, 3);
+  // Asked while nothing comes, between two waiting reads.
+  const isHeld = gate.holdAt(':reader', 'hmget');
+  await until('the reader to wait for an answer', isHeld);
+  await pod.journal.append(messages(3, 4));
+  await until('what was appended meanwhile', () => pod.entries.length === 6, { limit: 30_000, seen: () => pod });
+  expect(pod.entries.map(priceOf)).toEqual(range(1, 6));
+  expect(pod.gaps).toEqual([]);
+}, 60_000);
 
 describe('a replica promoted without the newest 50 entries', () => {
   test('starts a new epoch on every pod; nothing appended afterwards is skipped, no old offset names it', async () => {
