@@ -15,7 +15,8 @@
  *
  * A new epoch starts above `floor`, the newest `seq` that the caller has seen, so that readers that wait for what comes
  * after it are reached. Where the journal began is kept as `origin`, so that a reader that finds nothing it knows can
- * tell whether the oldest entry is the first one.
+ * tell whether the oldest entry is the first one; where the epoch began as `start`, so that a reader that had seen more than
+ * who began it can tell.
  */
 const OPEN = `
 local NO_REPLID = string.rep('0', 40)
@@ -39,6 +40,7 @@ local function open(meta, journal, fresh, floor)
     epoch = fresh
   end
   redis.call('HSET', meta, 'epoch', epoch, 'seq', text(seq), 'replid', replid)
+  if epoch == fresh then redis.call('HSET', meta, 'start', text(seq)) end
   return epoch, seq
 end
 `;
@@ -66,7 +68,7 @@ if epoch == ARGV[3] then
   local floor = tonumber(ARGV[2])
   if floor > seq then seq = floor end
   epoch = ARGV[1]
-  redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', text(seq))
+  redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', text(seq), 'start', text(seq))
 end
 return {epoch, text(seq)}
 `;
