@@ -346,7 +346,6 @@ export class RedisReader {
       return before.seq > origin ? { after: before.seq, gap: before } : { after: before.seq };
     }
     // The epoch is the old one and yet its tail is not what it was: a restart without a failover lost it.
-    this.#lostSeen = head.seq;
     return { after, rename, epoch: await this.#fork(redis, current.epoch, head.seq) };
   }
 
@@ -363,10 +362,13 @@ export class RedisReader {
     return start === 0 || start >= seen ? epoch : this.#fork(redis, epoch, seen);
   }
 
-  /** Begins a new epoch above a number in place of another epoch, unless somebody else has done so. @returns the one in force */
-  async #fork(redis: ReaderConnection, epoch: string, above: number): Promise<string> {
+  /** Begins a new epoch in place of another one, above what this pod had read. @returns the one in force */
+  async #fork(redis: ReaderConnection, epoch: string, seen: number): Promise<string> {
     const { meta, journal } = this.#keys;
-    const [forked] = (await forkScript.run(redis, [meta, journal], [newEpoch(), above, epoch])) as [string, string];
+    const fresh = newEpoch();
+    const [forked, seq] = (await forkScript.run(redis, [meta, journal], [fresh, seen, epoch])) as [string, string];
+    if (forked !== fresh) return this.#above(redis, forked, seen);
+    this.#lostSeen = Number(seq);
     return forked;
   }
 

@@ -56,7 +56,8 @@ return {epoch, text(seq)}
 `;
 
 /**
- * Starts a new epoch in place of one that a reader has found broken, unless somebody else has done so.
+ * Starts a new epoch in place of one that a reader has found broken, unless somebody else has done so. It leaves a number
+ * out at least: to those who had not read what was lost that is the sign of it.
  *
  * KEYS meta, journal. ARGV fresh epoch, floor, the broken epoch.
  *
@@ -65,10 +66,10 @@ return {epoch, text(seq)}
 export const FORK_SCRIPT = `${OPEN}
 local epoch, seq = open(KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]))
 if epoch == ARGV[3] then
-  local floor = tonumber(ARGV[2])
-  if floor > seq then seq = floor end
+  seq = math.max(tonumber(ARGV[2]), seq + 1)
   epoch = ARGV[1]
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', text(seq), 'start', text(seq))
+  if redis.call('XLEN', KEYS[2]) == 0 then redis.call('HSET', KEYS[1], 'origin', text(seq)) end
 end
 return {epoch, text(seq)}
 `;

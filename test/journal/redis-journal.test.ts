@@ -361,6 +361,38 @@ describe('Redis restarted', () => {
     expect((await readAll(fresh.journal, placeOf(first))).map(priceOf)).toEqual(range(102, 150));
   });
 
+  test('empty, and the pod that comes first had read less than another: it is told what it missed, the other has it all', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const [toAhead, toBehind] = await Promise.all([1, 2].map(() => TcpForwarder.open(cleanup, redis.port)));
+    if (toAhead === undefined || toBehind === undefined) throw new Error('unreachable');
+    const ahead = await JournalPod.start(cleanup, { url: redis.url, readerUrl: toAhead.url });
+    const behind = await JournalPod.start(cleanup, { url: redis.url, readerUrl: toBehind.url });
+    await ahead.journal.append(messages(100));
+    await Promise.all([delivered(ahead, 100), delivered(behind, 100)]);
+    const place = placeOf(behind.journal.head());
+    toBehind.leadTo(0);
+    await until('the reader to be cut off', () => !behind.up);
+    await ahead.journal.append(messages(20, 101));
+    await delivered(ahead, 120);
+    toAhead.leadTo(0);
+    await until('the other reader to be cut off', () => !ahead.up);
+    await redis.restart();
+    toBehind.leadTo(redis.port);
+    await behind.linked();
+    toAhead.leadTo(redis.port);
+    await ahead.linked();
+    await behind.journal.append(messages(10, 121));
+    await Promise.all([delivered(ahead, 130), delivered(behind, 110)]);
+    expect(ahead.entries.map(priceOf)).toEqual(range(1, 130));
+    expect(ahead.gaps).toEqual([]);
+    expect(behind.entries.map(priceOf)).toEqual([...range(1, 100), ...range(121, 130)]);
+    expect(behind.gaps).toEqual([
+      { reason: 'epoch', requested: place, resumed: { epoch: behind.journal.head().epoch, seq: 120 } },
+    ]);
+    expect(named(behind.entries.slice(100))).toEqual(named(ahead.entries.slice(120)));
+    expectOneEntryAnOffset(ahead, behind);
+  });
+
   test('from an older snapshot: the lost tail is noticed, and its offsets name nothing else', async () => {
     const redis = await RedisServer.start(cleanup);
     const pod = await JournalPod.start(cleanup, { url: redis.url });
