@@ -93,6 +93,7 @@ export class Bridge {
   #canary: { text: string; at: number } | undefined;
   /** Canaries of {@link #align}, and what to do when one is heard. */
   readonly #marks = new Map<string, () => void>();
+  #aligning: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #ticking: Promise<void> | undefined;
   #retiredAt: number | undefined;
@@ -148,10 +149,7 @@ export class Bridge {
     this.#alignWhileUp();
   }
 
-  /**
-   * Notes that the subscription was made anew: nothing that was published before it is going to be heard. An entry seen
-   * a moment ago may have its message on the way here.
-   */
+  /** Notes that the subscription was made anew: nothing published before is going to be heard, but what is on its way here. */
   resubscribed(): void {
     this.#queue.forgetSeen(performance.now() - ON_ITS_WAY_MS);
   }
@@ -277,11 +275,16 @@ export class Bridge {
     void this.#pump();
   }
 
+  /** Once at a time: a reader that is late may skip again and again. */
   #alignWhileUp(): void {
     const since = this.#upSince;
-    this.#align(() => since !== undefined && this.#upSince === since).catch((error: unknown) => {
-      this.#options.log.debug({ reason: messageOf(error) }, 'what was heard could not be compared with the journal');
-    });
+    if (since === undefined || this.#aligning === since) return;
+    this.#aligning = since;
+    this.#align(() => this.#upSince === since)
+      .catch((error: unknown) => {
+        this.#options.log.debug({ reason: messageOf(error) }, 'what was heard could not be compared with the journal');
+      })
+      .finally(() => (this.#aligning = undefined));
   }
 
   /**
