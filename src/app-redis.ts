@@ -29,6 +29,9 @@ export interface RedisPartsListener extends JournalListener {
   readonly onReject: OnReject;
 }
 
+/** How long a message may take from a node of a cluster to another. */
+const CLUSTER_SPREAD_MS = 1000;
+
 /** The parts that exist only with Redis, connected with each other. */
 export class RedisParts {
   readonly journal: RedisJournal;
@@ -106,6 +109,7 @@ export class RedisParts {
       journal: this.journal,
       newId: bridgedId,
       publishCanary: (text) => commands.publish(canaryChannel, text),
+      spread: connections.isCluster ? CLUSTER_SPREAD_MS : 0,
       renewSubscription: () => this.#subscriptionLink.renew(),
       onAppended: (messages) => {
         for (const { message } of messages) listener.onBridged(message.event);

@@ -39,9 +39,6 @@ const DEFAULT_LIMITS: BridgeQueueLimits = {
   seenFor: 10_000,
 };
 
-/** How long a message may take from a node of a cluster to another. */
-const ON_ITS_WAY_MS = 1000;
-
 function keyOf(event: string, json: string): string {
   return `${event} ${json}`;
 }
@@ -131,17 +128,25 @@ export class BridgeQueue {
     return undefined;
   }
 
-  /** Forgets what was heard: this pod can not tell any more what of it is in the journal. */
+  /** Forgets what was heard and waits: this pod can not tell any more what of it is in the journal. */
   forgetHeard(): void {
     this.#items.clear();
     this.#byContent.clear();
-    this.#appended.clear();
     this.#size = 0;
   }
 
-  /** Forgets entries whose messages this pod can not hear any more; one seen a moment ago may still be on its way here. */
-  forgetSeen(now: number): void {
-    this.#forgetAhead(now, ON_ITS_WAY_MS);
+  /**
+   * Forgets entries whose messages this pod can not hear any more. One that stayed would take the next message with the
+   * same text for its own.
+   *
+   * @param until - ms; those seen later may still be matched
+   */
+  forgetSeen(until: number): void {
+    for (const [key, times] of this.#ahead) {
+      const young = times.filter((at) => at > until);
+      if (young.length === 0) this.#ahead.delete(key);
+      else if (young.length < times.length) this.#ahead.set(key, young);
+    }
   }
 
   /**
@@ -189,16 +194,13 @@ export class BridgeQueue {
       this.#remove(item);
       dropped++;
     }
-    this.#forgetAhead(now, this.#limits.seenFor);
-    return dropped;
-  }
-
-  #forgetAhead(now: number, age: number): void {
-    for (const [key, times] of this.#ahead) {
-      const young = times.filter((at) => now - at <= age);
-      if (young.length === 0) this.#ahead.delete(key);
-      else if (young.length < times.length) this.#ahead.set(key, young);
+    this.forgetSeen(now - this.#limits.seenFor);
+    // Entries that went down with a Redis, or that the reader was too late for, are never seen.
+    for (const [id, at] of this.#appended) {
+      if (now - at <= this.#limits.heardFor) break;
+      this.#appended.delete(id);
     }
+    return dropped;
   }
 
   #remove(item: Item): void {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { FeedMessage } from '../contract/decode.js';
 import type { LeaseAnswer, LeaseRequest } from '../contract/lease.js';
+import { within } from '../deadline.js';
 import { messageOf } from '../errors.js';
 import { BridgeQueue, type QueuedMessage, type SeenEntry } from './bridge-queue.js';
 
@@ -29,6 +30,11 @@ export interface BridgeOptions {
   readonly newId: () => string;
   /** Publishes on a channel that this pod's subscription hears. */
   readonly publishCanary: (text: string) => Promise<unknown>;
+  /**
+   * How much later than one published after it a message may be heard, ms: 0 where one server sends both, more on a
+   * cluster, whose nodes forward to each other.
+   */
+  readonly spread: number;
   /** Makes the subscription anew. */
   readonly renewSubscription: () => void;
   /** Told of every batch that this pod put into the journal. */
@@ -52,6 +58,8 @@ const PASSED_OVER_MS = 3000;
 /** The same while nothing later is there: longer, since a holder may just be slow. */
 const FORGOTTEN_MS = 8000;
 const CANARY_PATIENCE_MS = 3000;
+/** How much later than its entry a message may arrive right after this pod has subscribed. */
+const ON_ITS_WAY_MS = 1000;
 /** How long a pod that has handed the bridge over leaves it to others. */
 const RETIRED_MS = 2000;
 /** Said on the channel of the canaries when the lease is free; has a letter that no canary has. */
@@ -83,6 +91,9 @@ export class Bridge {
   /** Since this subscription began, another pod was seen to hold the lease. */
   #sawHolder = false;
   #canary: { text: string; at: number } | undefined;
+  /** Canaries of {@link #align}, and what to do when one is heard. */
+  readonly #marks = new Map<string, () => void>();
+  #aligning: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #ticking: Promise<void> | undefined;
   #retiredAt: number | undefined;
@@ -122,18 +133,25 @@ export class Bridge {
       void this.#resign('the link to Redis is lost');
       return;
     }
-    this.#upSince ??= performance.now();
+    if (this.#upSince === undefined) {
+      this.#upSince = performance.now();
+      this.#alignWhileUp();
+    }
     this.#tick();
   }
 
-  /** Notes that this pod did not get to see some entries: whoever holds the lease knows what is missing, this pod not. */
+  /** Notes that this pod did not get to see some entries. */
   skipped(): void {
+    // Only this pod appends: what waits here is not in the journal.
+    if (this.#holding) return;
+    // Whoever holds the lease knows what is missing; this pod does not any more.
     this.#queue.forgetHeard();
+    this.#alignWhileUp();
   }
 
-  /** Notes that the subscription was made anew: nothing that was published before it is going to be heard. */
+  /** Notes that the subscription was made anew: nothing published before is going to be heard, but what is on its way here. */
   resubscribed(): void {
-    this.#queue.forgetSeen(performance.now());
+    this.#queue.forgetSeen(performance.now() - ON_ITS_WAY_MS);
   }
 
   /** Takes a good message from Pub/Sub. */
@@ -154,8 +172,12 @@ export class Bridge {
 
   /** Takes a canary from Pub/Sub. */
   heardCanary(text: string): void {
-    if (this.#canary?.text === text) this.#canary = undefined;
-    else if (text === RELEASED) this.#tick();
+    const { text: own, at = 0 } = this.#canary ?? {};
+    if (own === text) {
+      this.#canary = undefined;
+      this.#forgetSeen(at);
+    } else if (text === RELEASED) this.#tick();
+    else this.#marks.get(text)?.();
   }
 
   /**
@@ -191,7 +213,8 @@ export class Bridge {
 
   async #lease(): Promise<void> {
     const now = performance.now();
-    if (this.#upSince === undefined) return;
+    const since = this.#upSince;
+    if (since === undefined) return;
     if (this.#retiredAt !== undefined && this.#token === undefined && now - this.#retiredAt < RETIRED_MS) return;
     // Only what this pod would have seen by now can be missing.
     const isCurrent = this.#options.journal.lag() === 0;
@@ -203,7 +226,7 @@ export class Bridge {
     this.#wasLeftOut = isLeftOut;
 
     const token = this.#token ?? randomBytes(9).toString('base64url');
-    const isSeasoned = now - this.#upSince >= SEASONED_MS;
+    const isSeasoned = now - since >= SEASONED_MS;
     const patience = this.#sawHolder ? DEFER_MS : NEWCOMER_DEFER_MS;
     const isPatient = this.#freeSince !== undefined && now - this.#freeSince >= patience;
     const answer = await this.#options.journal.lease({
@@ -228,7 +251,9 @@ export class Bridge {
     } else if (this.#token === undefined) {
       this.#token = token;
       // Not awaited: the lease has to be kept meanwhile.
-      void this.#takeOver(token);
+      if (this.#upSince === since) void this.#takeOver(token);
+      // What was published while it was away, others have heard.
+      else await this.#resign('the link to Redis was lost meanwhile');
     } else {
       // It had expired unnoticed. An append under the old token may still be on its way: only a new token is safe.
       await this.#resign('the lease had expired');
@@ -238,16 +263,61 @@ export class Bridge {
   async #takeOver(token: string): Promise<void> {
     const isWanted = (): boolean => this.#token === token;
     try {
-      await this.#options.journal.caughtUp(isWanted);
+      await this.#align(isWanted);
     } catch (error) {
-      this.#options.log.warn({ reason: messageOf(error) }, 'the journal could not be read to its end');
-      if (isWanted()) await this.#resign('the journal could not be read');
+      this.#options.log.warn({ reason: messageOf(error) }, 'this pod can not tell what is missing in the journal');
+      if (isWanted()) await this.#resign('it is not known what is missing in the journal');
       return;
     }
     if (!isWanted()) return;
     this.#holding = true;
     this.#options.log.info({ waiting: this.#queue.length }, 'this pod bridges Pub/Sub into the journal');
     void this.#pump();
+  }
+
+  /** Once at a time: a reader that is late may skip again and again. */
+  #alignWhileUp(): void {
+    const since = this.#upSince;
+    if (since === undefined || this.#aligning === since) return;
+    this.#aligning = since;
+    this.#align(() => this.#upSince === since)
+      .catch((error: unknown) => {
+        this.#options.log.debug({ reason: messageOf(error) }, 'what was heard could not be compared with the journal');
+      })
+      .finally(() => (this.#aligning = undefined));
+  }
+
+  /**
+   * Brings what was seen and what was heard to one point: reads the journal to its end, then waits for a canary of its
+   * own. An entry seen before the canary was sent that has no message when it is heard is one of a message that was
+   * published while this pod did not listen.
+   */
+  async #align(isWanted: () => boolean): Promise<void> {
+    await this.#options.journal.caughtUp(isWanted);
+    if (!isWanted()) return;
+    const text = randomBytes(6).toString('base64url');
+    const at = performance.now();
+    const heard = new Promise<void>((resolve) => {
+      this.#marks.set(text, () => {
+        // Not after the promise: by then a message that was published later may have been taken for one of before.
+        this.#forgetSeen(at);
+        resolve();
+      });
+    });
+    try {
+      await this.#options.publishCanary(text);
+      await within(CANARY_PATIENCE_MS, 'hearing a canary', heard).catch((error: unknown) => {
+        if (isWanted()) this.#options.renewSubscription();
+        throw error;
+      });
+    } finally {
+      this.#marks.delete(text);
+    }
+  }
+
+  /** @param at - when a canary was sent that is heard now */
+  #forgetSeen(at: number): void {
+    this.#queue.forgetSeen(at - this.#options.spread);
   }
 
   async #sendCanary(now: number): Promise<void> {

@@ -2,7 +2,7 @@
 export interface JournalKeys {
   /**
    * Hash: `epoch`, `seq` of the newest entry, `replid` of the Redis that the epoch was last seen on, `origin`: the `seq`
-   * after which the journal began when there was none, `token` and number of the newest `batch` of a lease holder.
+   * after which the journal began when there was none, `start`: the same of the epoch, `token` and number of the newest `batch` of a lease holder.
    */
   readonly meta: string;
   /** Stream of entries, ids `<seq>-0`. */

@@ -40,6 +40,11 @@ const LONG_SEND_MS = 2;
 const HOLD_MS = 10;
 const SCAN_COUNT = 500;
 
+/** For all but the waiting read: without a limit a server that hangs in just that moment would hold the reader for ever. */
+function inTime<T>(work: Promise<T>): Promise<T> {
+  return within(LOCATE_LIMIT_MS, 'looking for the place in the journal', work);
+}
+
 /** Where the reader goes on, after it has compared what it has with what Redis has. */
 interface Junction {
   /** Reading goes on after this stream position. */
@@ -73,6 +78,8 @@ export class RedisReader {
   /** Epochs of which it is known that what follows in the stream follows on what the ring has. */
   readonly #accepted = new Set<string>();
   #rename: Junction['rename'];
+  /** Newest number of a lost tail that this pod had read: one that is left out up to there was not lost to it. */
+  #lostSeen = 0;
   #redisHead = 0;
   #isReading = false;
   readonly #isAppending: () => boolean;
@@ -126,7 +133,7 @@ export class RedisReader {
    * @param up - called when the reader has everything that was in the journal when it began
    */
   async session(redis: ReaderConnection, up: () => void): Promise<void> {
-    await within(LOCATE_LIMIT_MS, 'looking for the place in the journal', this.#locate(redis));
+    await inTime(this.#locate(redis));
     let goal: number | undefined = this.#redisHead;
     this.#isReading = true;
     try {
@@ -138,14 +145,14 @@ export class RedisReader {
         }
         const entries = await this.#next(redis, this.#position, BLOCK_MS);
         if (entries.length === 0) {
-          goal = await this.#checkIdle(redis, goal);
+          await inTime(this.#checkIdle(redis));
           continue;
         }
         await this.#together(redis, entries);
         const begin = performance.now();
         const unknown = await this.#take(redis, entries);
         if (unknown !== undefined) {
-          await this.#locate(redis);
+          await inTime(this.#locate(redis));
           this.#accepted.add(unknown);
         } else if (entries.length < READ_COUNT) {
           // What was published is sent at the end of this turn of the loop: asking for more first would hold it up.
@@ -199,12 +206,11 @@ export class RedisReader {
   }
 
   /** Looks at the head of the journal while nothing comes; a journal that began anew would stay silent otherwise. */
-  async #checkIdle(redis: ReaderConnection, goal: number | undefined): Promise<number | undefined> {
+  async #checkIdle(redis: ReaderConnection): Promise<void> {
     const [epoch, seq] = await redis.hmget(this.#keys.meta, 'epoch', 'seq');
     this.#redisHead = Number(seq ?? 0);
     if (epoch !== this.#epoch) await this.#locate(redis);
     else if (this.lag > 0) await this.#passNumbersWithoutEntries(redis, this.#redisHead);
-    return goal;
   }
 
   /**
@@ -230,7 +236,8 @@ export class RedisReader {
       if (entry.epoch !== head.epoch) {
         if (!this.#accepted.has(entry.epoch)) return entry.epoch;
         // Numbers that a new epoch leaves out were seen by somebody: entries that went down with the old one.
-        if (isHole(head, entry)) this.#listener.onGap('epoch', head, { epoch: entry.epoch, seq: entry.seq - 1 });
+        if (isHole(head, entry) && entry.seq - 1 > this.#lostSeen)
+          this.#listener.onGap('epoch', head, { epoch: entry.epoch, seq: entry.seq - 1 });
       } else if (entry.seq !== head.seq + 1) {
         // The journal is shorter than this reader is late: what is missing has been trimmed.
         if (entry.seq <= head.seq) throw new Error(`entry ${formatOffset(entry)} came after ${formatOffset(head)}`);
@@ -241,7 +248,7 @@ export class RedisReader {
       this.#listener.onEntry(entry);
     }
     if (raw.length >= READ_COUNT) {
-      this.#redisHead = Number((await redis.hget(this.#keys.meta, 'seq')) ?? 0);
+      this.#redisHead = Number((await inTime(redis.hget(this.#keys.meta, 'seq'))) ?? 0);
       if (this.lag > READ_COUNT * 10) this.#log.warn({ lag: this.lag }, 'reading of the journal is behind');
     } else {
       this.#redisHead = this.#position;
@@ -284,7 +291,7 @@ export class RedisReader {
     this.#position = junction.after;
     this.#rename = junction.rename ?? this.#rename;
     this.#epoch = junction.epoch ?? epoch;
-    this.#accepted.add(this.#epoch);
+    this.#accepted.add(epoch).add(this.#epoch);
     if (junction.rename !== undefined) this.#accepted.add(junction.rename.as);
     if (junction.gap !== undefined) this.#skipTo(junction.gap);
     await this.#passNumbersWithoutEntries(redis, this.#redisHead);
@@ -317,7 +324,9 @@ export class RedisReader {
 
     const [oldest] = (await redis.xrange(journal, '-', '+', 'COUNT', 1)) as RawEntry[];
     // Nothing there at all: whatever comes is above the number that Redis has just named.
-    if (oldest === undefined && current.epoch !== head.epoch) return { after: current.seq };
+    if (oldest === undefined && current.epoch !== head.epoch) {
+      return { after: current.seq, epoch: await this.#above(redis, current.epoch, head.seq) };
+    }
     const first = oldest === undefined ? undefined : parseEntry(oldest);
     if (same === undefined && first?.epoch === head.epoch && first.seq > head.seq) {
       return { after: first.seq - 1, gap: { epoch: first.epoch, seq: first.seq - 1 } };
@@ -327,19 +336,40 @@ export class RedisReader {
     // would promise that they have the same entries there.
     const rename = { dead: head.epoch, above: after, as: newEpoch() };
     if (current.epoch !== head.epoch) {
-      if (after > 0 || first === undefined) return { after, rename };
+      if (after > 0 || first === undefined) {
+        return { after, rename, epoch: await this.#above(redis, current.epoch, head.seq) };
+      }
       // Nothing in common: all that is there is new, but it may not be all that there was.
+      this.#lostSeen = 0;
       const origin = Number((await redis.hget(this.#keys.meta, 'origin')) ?? 0);
       const before = { epoch: first.epoch, seq: first.seq - 1 };
       return before.seq > origin ? { after: before.seq, gap: before } : { after: before.seq };
     }
     // The epoch is the old one and yet its tail is not what it was: a restart without a failover lost it.
-    const [forked] = (await forkScript.run(
-      redis,
-      [this.#keys.meta, journal],
-      [newEpoch(), head.seq, current.epoch],
-    )) as [string, string];
-    return { after, rename, epoch: forked };
+    return { after, rename, epoch: await this.#fork(redis, current.epoch, head.seq) };
+  }
+
+  /**
+   * Sees to it that the epoch in force leaves out every number of the lost tail that this pod had read. Whoever began it may
+   * have read less, and then those who missed the rest would not be told.
+   *
+   * @param seen - newest number that this pod had read
+   */
+  async #above(redis: ReaderConnection, epoch: string, seen: number): Promise<string> {
+    const start = Number((await redis.hget(this.#keys.meta, 'start')) ?? 0);
+    // 0: all numbers are given anew, and who has one of before is told by its epoch.
+    this.#lostSeen = start === 0 ? 0 : seen;
+    return start === 0 || start >= seen ? epoch : this.#fork(redis, epoch, seen);
+  }
+
+  /** Begins a new epoch in place of another one, above what this pod had read. @returns the one in force */
+  async #fork(redis: ReaderConnection, epoch: string, seen: number): Promise<string> {
+    const { meta, journal } = this.#keys;
+    const fresh = newEpoch();
+    const [forked, seq] = (await forkScript.run(redis, [meta, journal], [fresh, seen, epoch])) as [string, string];
+    if (forked !== fresh) return this.#above(redis, forked, seen);
+    this.#lostSeen = Number(seq);
+    return forked;
   }
 
   /** Position of the newest entry that Redis has and this pod has too; 0 if there is none. */

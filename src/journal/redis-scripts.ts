@@ -9,11 +9,14 @@
  * been promoted: then the old primary may have had entries that are lost, and their offsets must not be used again. A
  * promoted replica has its former primary's replication id as `master_replid2` (Redis documentation, "Replication ID
  * explained"); a primary that was restarted has none there, and its epoch goes on, unless what it kept on disk ends
- * before the newest entry that the caller has seen.
+ * before the newest entry that the caller has seen. A caller that has seen nothing (`floor` 0) can not tell whether a
+ * tail was lost, so it begins a new epoch right after the newest entry: who was there misses nothing by that, and who had
+ * seen more is told.
  *
  * A new epoch starts above `floor`, the newest `seq` that the caller has seen, so that readers that wait for what comes
  * after it are reached. Where the journal began is kept as `origin`, so that a reader that finds nothing it knows can
- * tell whether the oldest entry is the first one.
+ * tell whether the oldest entry is the first one; where the epoch began as `start`, so that a reader that had seen more than
+ * who began it can tell.
  */
 const OPEN = `
 local NO_REPLID = string.rep('0', 40)
@@ -32,11 +35,12 @@ local function open(meta, journal, fresh, floor)
     redis.call('HSET', meta, 'origin', last and '0' or text(seq))
   elseif known[3] == replid then
     return epoch, seq
-  elseif former ~= NO_REPLID or floor > seq then
+  elseif former ~= NO_REPLID or floor > seq or (floor == 0 and seq > 0) then
     if floor > seq then seq = floor end
     epoch = fresh
   end
   redis.call('HSET', meta, 'epoch', epoch, 'seq', text(seq), 'replid', replid)
+  if epoch == fresh then redis.call('HSET', meta, 'start', text(seq)) end
   return epoch, seq
 end
 `;
@@ -52,7 +56,8 @@ return {epoch, text(seq)}
 `;
 
 /**
- * Starts a new epoch in place of one that a reader has found broken, unless somebody else has done so.
+ * Starts a new epoch in place of one that a reader has found broken, unless somebody else has done so. It leaves a number
+ * out at least: to those who had not read what was lost that is the sign of it.
  *
  * KEYS meta, journal. ARGV fresh epoch, floor, the broken epoch.
  *
@@ -61,10 +66,10 @@ return {epoch, text(seq)}
 export const FORK_SCRIPT = `${OPEN}
 local epoch, seq = open(KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]))
 if epoch == ARGV[3] then
-  local floor = tonumber(ARGV[2])
-  if floor > seq then seq = floor end
+  seq = math.max(tonumber(ARGV[2]), seq + 1)
   epoch = ARGV[1]
-  redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', text(seq))
+  redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', text(seq), 'start', text(seq))
+  if redis.call('XLEN', KEYS[2]) == 0 then redis.call('HSET', KEYS[1], 'origin', text(seq)) end
 end
 return {epoch, text(seq)}
 `;

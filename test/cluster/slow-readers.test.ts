@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { CheckedClient, summary } from '../support/checked-client.js';
 import { FrontDoor } from '../support/front-door.js';
+import { readJournal } from '../support/journal-reader.js';
 import { Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
 import { RedisServer } from '../support/redis.js';
@@ -70,6 +71,9 @@ test(
       gaps: 0,
       recovered: result.reconnects,
     });
+    const journal = (await readJournal(producer)).map(({ offset, json }) => [offset, keyOf(JSON.parse(json))]);
+    expect(journal).toHaveLength(SECONDS * RATE);
+    for (const client of clients) expect([...client.got]).toEqual(journal);
     let cuts = 0;
     for (const pod of pods) cuts += await pod.metric('gateway_disconnects_total', { reason: 'slow client' });
     expect(cuts).toBeGreaterThan(CLIENTS / 10);

@@ -15,6 +15,7 @@ import {
 } from '../contracts/journal.js';
 import { JournalPod } from '../support/journal-pod.js';
 import { Cleanup, HOST } from '../support/processes.js';
+import { RedisGate } from '../support/redis-gate.js';
 import { RedisServer } from '../support/redis.js';
 import { TcpForwarder } from '../support/tcp-forwarder.js';
 import { until } from '../support/until.js';
@@ -360,6 +361,38 @@ describe('Redis restarted', () => {
     expect((await readAll(fresh.journal, placeOf(first))).map(priceOf)).toEqual(range(102, 150));
   });
 
+  test('empty, and the pod that comes first had read less than another: it is told what it missed, the other has it all', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const [toAhead, toBehind] = await Promise.all([1, 2].map(() => TcpForwarder.open(cleanup, redis.port)));
+    if (toAhead === undefined || toBehind === undefined) throw new Error('unreachable');
+    const ahead = await JournalPod.start(cleanup, { url: redis.url, readerUrl: toAhead.url });
+    const behind = await JournalPod.start(cleanup, { url: redis.url, readerUrl: toBehind.url });
+    await ahead.journal.append(messages(100));
+    await Promise.all([delivered(ahead, 100), delivered(behind, 100)]);
+    const place = placeOf(behind.journal.head());
+    toBehind.leadTo(0);
+    await until('the reader to be cut off', () => !behind.up);
+    await ahead.journal.append(messages(20, 101));
+    await delivered(ahead, 120);
+    toAhead.leadTo(0);
+    await until('the other reader to be cut off', () => !ahead.up);
+    await redis.restart();
+    toBehind.leadTo(redis.port);
+    await behind.linked();
+    toAhead.leadTo(redis.port);
+    await ahead.linked();
+    await behind.journal.append(messages(10, 121));
+    await Promise.all([delivered(ahead, 130), delivered(behind, 110)]);
+    expect(ahead.entries.map(priceOf)).toEqual(range(1, 130));
+    expect(ahead.gaps).toEqual([]);
+    expect(behind.entries.map(priceOf)).toEqual([...range(1, 100), ...range(121, 130)]);
+    expect(behind.gaps).toEqual([
+      { reason: 'epoch', requested: place, resumed: { epoch: behind.journal.head().epoch, seq: 120 } },
+    ]);
+    expect(named(behind.entries.slice(100))).toEqual(named(ahead.entries.slice(120)));
+    expectOneEntryAnOffset(ahead, behind);
+  });
+
   test('from an older snapshot: the lost tail is noticed, and its offsets name nothing else', async () => {
     const redis = await RedisServer.start(cleanup);
     const pod = await JournalPod.start(cleanup, { url: redis.url });
@@ -405,6 +438,49 @@ describe('Redis restarted', () => {
     expect(pod.entries.slice(130, 140).map(placeOf)).toEqual(places);
     expect(pod.gaps).toEqual([]);
     expectOneEntryAnOffset(pod);
+  });
+
+  test('from an older snapshot, with a fresh pod that appends first: three pods agree on every offset, and a client of the lost tail is told', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const entrance = await TcpForwarder.open(cleanup, redis.port);
+    const [pod, other] = await Promise.all([1, 2].map(() => JournalPod.start(cleanup, { url: entrance.url })));
+    if (pod === undefined || other === undefined) throw new Error('unreachable');
+    const { epoch } = pod.journal.head();
+    await pod.journal.append(messages(100));
+    await redis.client(cleanup).save();
+    await pod.journal.append(messages(30, 101));
+    await Promise.all([delivered(pod, 130), delivered(other, 130)]);
+    entrance.leadTo(0);
+    await until('the pods to be cut off', () => !pod.up && !other.up);
+    await redis.restart();
+
+    const fresh = await JournalPod.start(cleanup, { url: redis.url });
+    await fresh.journal.append(messages(10, 131));
+    await delivered(fresh, 10);
+    // Who had seen no more than what is left misses nothing; who had seen more is told.
+    expect(await fresh.journal.resolve({ epoch, seq: 100 })).toEqual({ ok: true });
+    expect((await readAll(fresh.journal, { epoch, seq: 100 })).map(priceOf)).toEqual(range(131, 140));
+    for (const seq of [101, 105, 130]) {
+      expect(await fresh.journal.resolve({ epoch, seq })).toEqual({ ok: false, reason: 'epoch' });
+    }
+
+    entrance.leadTo(redis.port);
+    await Promise.all([pod.linked(), other.linked()]);
+    await other.journal.append(messages(10, 141));
+    await Promise.all([delivered(pod, 150), delivered(other, 150), delivered(fresh, 20)]);
+    expect(pod.entries.map(priceOf)).toEqual(range(1, 150));
+    expect(named(other.entries)).toEqual(named(pod.entries));
+    expect(named(fresh.entries)).toEqual(named(pod.entries.slice(130)));
+    // Clients of the fresh pod may have missed the lost tail; those of the others have it.
+    const place = placeOf(fresh.entries[9] ?? fresh.journal.head());
+    expect(fresh.gaps).toEqual([
+      { reason: 'epoch', requested: place, resumed: { ...placeOf(fresh.journal.head()), seq: 130 } },
+    ]);
+    expect([pod.gaps, other.gaps]).toEqual([[], []]);
+    for (const one of [pod, other, fresh]) {
+      for (const entry of fresh.entries) expect(await one.journal.resolve(placeOf(entry))).toEqual({ ok: true });
+    }
+    expectOneEntryAnOffset(pod, other, fresh);
   });
 
   test('a FLUSHALL is noticed while the link is up', async () => {
@@ -479,6 +555,21 @@ describe('a reader that is late', () => {
     expect(late.gaps[0]?.resumed).toEqual({ epoch: first?.epoch, seq: (first?.seq ?? 0) - 1 });
   });
 });
+
+test('a reader that gets no answer, whatever it has asked, makes its link anew and goes on', async () => {
+  const redis = await RedisServer.start(cleanup);
+  const gate = await RedisGate.open(cleanup, redis.port);
+  const pod = await JournalPod.start(cleanup, { url: redis.url, readerUrl: gate.url });
+  await pod.journal.append(messages(3));
+  await delivered(pod, 3);
+  // Asked while nothing comes, between two waiting reads.
+  const isHeld = gate.holdAt(':reader', 'hmget');
+  await until('the reader to wait for an answer', isHeld);
+  await pod.journal.append(messages(3, 4));
+  await until('what was appended meanwhile', () => pod.entries.length === 6, { limit: 30_000, seen: () => pod });
+  expect(pod.entries.map(priceOf)).toEqual(range(1, 6));
+  expect(pod.gaps).toEqual([]);
+}, 60_000);
 
 describe('a replica promoted without the newest 50 entries', () => {
   test('starts a new epoch on every pod; nothing appended afterwards is skipped, no old offset names it', async () => {

@@ -15,6 +15,7 @@ export class RedisGate {
   readonly #server: Server;
   readonly #pairs = new Set<Pair>();
   #held: string | undefined;
+  #next: { readonly name: string; readonly command: RegExp } | undefined;
 
   private constructor(port: number) {
     this.#port = port;
@@ -45,6 +46,17 @@ export class RedisGate {
     for (const pair of this.#pairs) if (pair.name.endsWith(name)) pair.redis.pause();
   }
 
+  /**
+   * As {@link hold}, but of one connection only, from its next command of a kind on: the answer to it does not come.
+   *
+   * @returns whether it has come to that
+   */
+  holdAt(name: string, command: string): () => boolean {
+    const next = { name, command: new RegExp(`\\r\\n${command}\\r\\n`, 'i') };
+    this.#next = next;
+    return () => this.#next !== next;
+  }
+
   /** Lets everything through that was held. */
   release(): void {
     this.#held = undefined;
@@ -66,6 +78,10 @@ export class RedisGate {
       if (name !== undefined) {
         pair.name = name;
         if (this.#held !== undefined && name.endsWith(this.#held)) redis.pause();
+      }
+      if (this.#next?.command.test(data.toString('latin1')) && pair.name.endsWith(this.#next.name)) {
+        this.#next = undefined;
+        redis.pause();
       }
       redis.write(data);
     });

@@ -1,0 +1,199 @@
+import { EventEmitter, once } from 'node:events';
+import { pino } from 'pino';
+import { afterEach, expect, test } from 'vitest';
+import type { FeedMessage } from '../../src/contract/decode.js';
+import type { LeaseAnswer } from '../../src/contract/lease.js';
+import { Bridge, type BridgeOptions, type BridgedJournal } from '../../src/ingest/bridge.js';
+import type { QueuedMessage } from '../../src/ingest/bridge-queue.js';
+import { until } from '../support/until.js';
+
+/** Messages with the same text are equal. */
+function message(text: string): FeedMessage {
+  return { event: 'status_update', json: text };
+}
+
+/** The entry that another pod's bridge made of a message with this text. */
+function foreign(text: string): { id: string; event: string; json: string } {
+  return { id: `b-of-another-${text}`, event: 'status_update', json: text };
+}
+
+/** A bridge with a Redis made up around it: who holds the lease is the test's to say. */
+class World {
+  answer: LeaseAnswer = 'other';
+  /** Whether canaries come back. */
+  hears = true;
+  readonly appended: string[] = [];
+  readonly released: string[] = [];
+  renewals = 0;
+  canaries = 0;
+  /** `lease` is told when the lease is asked for; it is answered once `answer` is. */
+  readonly events = new EventEmitter();
+  isSlow = false;
+  readonly bridge: Bridge;
+  #ids = 0;
+
+  constructor(options: Partial<BridgeOptions> = {}) {
+    const journal: BridgedJournal = {
+      lease: async () => {
+        const { answer } = this;
+        if (answer === 'acquired') this.answer = 'held';
+        this.events.emit('lease');
+        if (this.isSlow) await once(this.events, 'answer');
+        return answer;
+      },
+      release: (token) => {
+        this.released.push(token);
+        return Promise.resolve();
+      },
+      appendFenced: (messages: readonly QueuedMessage[]) => {
+        for (const { id, message: one } of messages) {
+          this.appended.push(one.json);
+          this.bridge.seen({ id, event: one.event, json: one.json });
+        }
+        return Promise.resolve('appended' as const);
+      },
+      lag: () => 0,
+      caughtUp: () => Promise.resolve(),
+    };
+    this.bridge = new Bridge({
+      journal,
+      newId: () => `b${++this.#ids}`,
+      publishCanary: (text) => {
+        this.canaries++;
+        if (this.hears) setImmediate(() => this.bridge.heardCanary(text));
+        return Promise.resolve();
+      },
+      spread: 0,
+      renewSubscription: () => {
+        this.renewals++;
+      },
+      onAppended: () => {},
+      onDropped: () => {},
+      log: pino({ level: 'silent' }),
+      ...options,
+    });
+    this.bridge.start();
+  }
+
+  /** Has the subscription made and compared with the journal. */
+  async link(): Promise<void> {
+    const before = this.canaries;
+    this.bridge.resubscribed();
+    this.bridge.setLink(true);
+    await until('a canary', () => this.canaries > before);
+    await new Promise(setImmediate);
+  }
+
+  async hold(): Promise<void> {
+    this.answer = 'acquired';
+    await until('the bridge to hold the lease', () => this.bridge.holding);
+  }
+}
+
+const worlds: World[] = [];
+afterEach(async () => {
+  for (const { bridge } of worlds.splice(0)) await bridge.stop();
+});
+
+function world(options?: Partial<BridgeOptions>): World {
+  const made = new World(options);
+  worlds.push(made);
+  return made;
+}
+
+test('an entry whose message was published before this pod was subscribed takes no later equal message away', async () => {
+  const all = world();
+  const { bridge } = all;
+  bridge.seen(foreign('alive'));
+  await all.link();
+  for (let turn = 0; turn < 3; turn++) {
+    bridge.heard(message('alive'));
+    expect(bridge.waiting).toBe(1);
+    bridge.seen(foreign('alive'));
+    expect(bridge.waiting).toBe(0);
+  }
+});
+
+test('an entry that is seen before its message is heard still takes that one away, once the subscription is in force', async () => {
+  const all = world();
+  const { bridge } = all;
+  await all.link();
+  bridge.seen(foreign('alive'));
+  bridge.heard(message('alive'));
+  expect(bridge.waiting).toBe(0);
+});
+
+test('whoever takes the lease over appends the next message, though an equal one of before was never heard', async () => {
+  const all = world();
+  const { bridge } = all;
+  await all.link();
+  bridge.seen(foreign('alive'));
+  await all.hold();
+  bridge.heard(message('alive'));
+  await until('the append', () => all.appended.length > 0);
+  expect(all.appended).toEqual(['alive']);
+});
+
+test('on a cluster the holder forgets such an entry too, when its message can not be on the way any more', async () => {
+  const all = world({ spread: 100 });
+  const { bridge } = all;
+  await all.link();
+  await all.hold();
+  bridge.seen(foreign('alive'));
+  const canaries = all.canaries;
+  await until('canaries', () => all.canaries > canaries + 2);
+  bridge.heard(message('alive'));
+  await until('the append', () => all.appended.length > 0);
+  expect(all.appended).toEqual(['alive']);
+});
+
+test('a pod that was not given some entries while it holds the lease appends what waits all the same', async () => {
+  const all = world();
+  const { bridge } = all;
+  await all.link();
+  await all.hold();
+  bridge.heard(message('a'));
+  bridge.skipped();
+  await until('the append', () => all.appended.length > 0);
+  expect(all.appended).toEqual(['a']);
+});
+
+test('a pod that was not given some entries and does not hold the lease appends none of what it had heard', async () => {
+  const all = world();
+  const { bridge } = all;
+  await all.link();
+  bridge.heard(message('a'));
+  bridge.skipped();
+  await all.hold();
+  bridge.heard(message('b'));
+  await until('the append', () => all.appended.length > 0);
+  expect(all.appended).toEqual(['b']);
+});
+
+test('a lease that is given while the link is lost, and found again, is given back: what was published meanwhile was not heard', async () => {
+  const all = world();
+  const { bridge } = all;
+  all.answer = 'acquired';
+  all.isSlow = true;
+  const asked = once(all.events, 'lease');
+  bridge.setLink(true);
+  await asked;
+  bridge.setLink(false);
+  bridge.setLink(true);
+  all.answer = 'other';
+  all.isSlow = false;
+  all.events.emit('answer');
+  await until('the lease to be given back', () => all.released.length > 0);
+  expect(bridge.holding).toBe(false);
+});
+
+test('a pod whose subscription does not hear takes no lease over, and subscribes anew', async () => {
+  const all = world();
+  const { bridge } = all;
+  await all.link();
+  all.hears = false;
+  all.answer = 'acquired';
+  await until('the subscription to be made anew', () => all.renewals > 0);
+  await until('the lease to be given back', () => all.released.length > 0);
+  expect(bridge.holding).toBe(false);
+});
