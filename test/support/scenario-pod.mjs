@@ -97,7 +97,7 @@ sio.of('/second').on('connection', serve);
 sio
   .of('/guarded')
   .use((socket, next) => next(socket.handshake.auth.token === 'right' ? undefined : new Error('wrong token')))
-  .use((socket, next) => setTimeout(next, socket.handshake.auth.slow ? 100 : 0));
+  .use((socket, next) => setTimeout(() => next(), socket.handshake.auth.slow ? 100 : 0));
 sio.of('/guarded').on('connection', serve);
 sio.of(/^\/dynamic-\d+$/).on('connection', serve);
 
