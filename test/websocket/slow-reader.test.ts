@@ -53,7 +53,10 @@ test('a WebSocket client that stops reading is cut, has got signals without a ho
   const published = await publishUntil(pod, () => cut(pod), honest);
   expect(prices(honest)).toEqual(upTo(published));
   expect(honest.disconnects).toEqual([]);
-  expect(pod.logs().filter(({ reason }) => reason === 'slow client')).toHaveLength(1);
+  // Lines come a moment after the fact.
+  const told = (): number => pod.logs().filter(({ reason }) => reason === 'slow client').length;
+  await until('the log to tell of it', () => told() > 0, { seen: () => pod.output() });
+  expect(told()).toBe(1);
   await until('the slow client to be gone', async () => (await pod.metric('gateway_sessions')) === 1);
 
   // What the kernel had taken for the slow client is still there to be read.
