@@ -8,7 +8,8 @@
 export async function within<T>(limit: number, what: string, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} took longer than ${limit} ms`)), limit);
+    // After a pause of this process what is waited for may be there to be read: look after the next turn of the loop.
+    timer = setTimeout(() => setImmediate(() => reject(new Error(`${what} took longer than ${limit} ms`))), limit);
   });
   try {
     return await Promise.race([work, late]);
