@@ -1,6 +1,7 @@
 import type { RefusalCode } from '../errors.js';
 import type { ClientAddress } from './client-address.js';
 import type { MemoryPressure } from './memory-pressure.js';
+import { clientsByOpenFiles } from './open-files.js';
 import { KeyedRate, NOTHING_TAKEN, type Rate, take } from './rate-limit.js';
 
 /** A connection as it is counted. */
@@ -26,6 +27,8 @@ function rateOf(perSecond: number): Rate | undefined {
 /** Decides whether one more client is taken, before any work is done for it. */
 export class ConnectionLimits {
   readonly #options: ConnectionLimitsOptions;
+  /** Clients that are taken at most, also where no limit was set. */
+  readonly #most: number;
   readonly #addresses: ClientAddress;
   readonly #memory: MemoryPressure;
   readonly #connections: () => number;
@@ -42,6 +45,7 @@ export class ConnectionLimits {
     connections: () => number,
   ) {
     this.#options = options;
+    this.#most = Math.min(options.maxConnections || Infinity, clientsByOpenFiles());
     this.#addresses = addresses;
     this.#memory = memory;
     this.#connections = connections;
@@ -58,9 +62,9 @@ export class ConnectionLimits {
    * @returns why there is none
    */
   refusal(remote: () => string, forwarded: () => string): RefusalCode | undefined {
-    const { maxConnections, maxConnectionsPerIp } = this.#options;
+    const { maxConnectionsPerIp } = this.#options;
     if (this.#memory.isHigh) return 'memory';
-    if (maxConnections > 0 && this.#connections() >= maxConnections) return 'max_connections';
+    if (this.#connections() >= this.#most) return 'max_connections';
     const now = performance.now();
     if (maxConnectionsPerIp > 0 || this.#rateOfEach !== undefined) {
       const address = this.#addresses.of(remote(), forwarded());

@@ -19,6 +19,7 @@ export class MemoryPressure {
   readonly #maxShare: number;
   readonly #timer: NodeJS.Timeout;
   #share = 0;
+  #rss = 0;
   #lookedAt = 0;
 
   /**
@@ -53,6 +54,16 @@ export class MemoryPressure {
   #look(): void {
     this.#lookedAt = performance.now();
     const { used_heap_size: used, heap_size_limit: most } = getHeapStatistics();
-    this.#share = Math.max(process.memoryUsage.rss() / this.#limit, used / most);
+    this.#share = Math.max(this.#resident() / this.#limit, used / most);
+  }
+
+  /** Bytes in RAM; those of the last look while the process has no file left to ask the system with. */
+  #resident(): number {
+    try {
+      this.#rss = process.memoryUsage.rss();
+    } catch {
+      // It must not end for that: clients that leave give files back.
+    }
+    return this.#rss;
   }
 }

@@ -19,11 +19,17 @@ export class Pod {
     nodeArgs: readonly string[],
     main: string | undefined,
     niceness: number,
+    openFiles: number | undefined,
   ) {
     // There is no load balancer that would have to notice.
     const all = { HOST, ADMIN_HOST: HOST, PORT: '0', ADMIN_PORT: '0', DRAIN_DELAY_SECONDS: '0', ...env };
-    const command = ['nice', '-n', String(niceness), process.execPath, ...nodeArgs, main ?? MAIN];
-    const [program = '', ...args] = niceness > 0 ? command : command.slice(3);
+    const [program = '', ...args] = [
+      ...(niceness > 0 ? ['nice', '-n', String(niceness)] : []),
+      ...(openFiles === undefined ? [] : ['prlimit', `--nofile=${openFiles}:${openFiles}`]),
+      process.execPath,
+      ...nodeArgs,
+      main ?? MAIN,
+    ];
     this.child = new Child(program, args, all, undefined, main !== undefined);
   }
 
@@ -32,6 +38,7 @@ export class Pod {
    *
    * @param options.main - a program to run in place of the gateway's own; it gets an IPC channel
    * @param options.niceness - at which it starts; see {@link hurry}
+   * @param options.openFiles - how many it may have
    */
   static async start(
     cleanup: Cleanup,
@@ -41,9 +48,16 @@ export class Pod {
       nodeArgs = [],
       main,
       niceness = 0,
-    }: { ready?: boolean; nodeArgs?: readonly string[]; main?: string; niceness?: number } = {},
+      openFiles,
+    }: {
+      ready?: boolean;
+      nodeArgs?: readonly string[];
+      main?: string;
+      niceness?: number;
+      openFiles?: number;
+    } = {},
   ): Promise<Pod> {
-    const pod = cleanup.add(new Pod(env, nodeArgs, main, niceness), async (self) => {
+    const pod = cleanup.add(new Pod(env, nodeArgs, main, niceness, openFiles), async (self) => {
       await self.child.kill();
     });
     const line = await until('the pod to serve', () => pod.logs().find(({ msg }) => msg === 'serving'), {
