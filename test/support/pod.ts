@@ -23,7 +23,7 @@ export class Pod {
   ) {
     // There is no load balancer that would have to notice.
     const all = { HOST, ADMIN_HOST: HOST, PORT: '0', ADMIN_PORT: '0', DRAIN_DELAY_SECONDS: '0', ...env };
-    const [program = '', ...args] = [
+    const [program, ...args] = [
       ...(niceness > 0 ? ['nice', '-n', String(niceness)] : []),
       ...(openFiles === undefined ? [] : ['prlimit', `--nofile=${openFiles}:${openFiles}`]),
       process.execPath,
