@@ -44,7 +44,8 @@ test(
       const isStopped = i % 4 === 0;
       while (running.now) {
         door.pause();
-        await sleep(isStopped ? 2000 + Math.random() * 4000 : Math.random() * 200);
+        // A signal is 1.6 kB: a kernel may take the 4 MB of five seconds before the pod has anything to buffer.
+        await sleep(isStopped ? 5000 + Math.random() * 4000 : Math.random() * 200);
         door.resume();
         await sleep(Math.random() * 500);
       }
