@@ -11,7 +11,8 @@ import { headerLines } from './frames.js';
 
 const SOURCE = fileURLToPath(new URL('independent/generator.c', import.meta.url));
 const CONNECT_LIMIT_MS = 120_000;
-const CONCURRENCY = 100;
+/** Connects under way at a time. */
+export const CONCURRENCY = 100;
 
 type Generator = ChildProcessByStdio<Writable, Readable, Readable>;
 

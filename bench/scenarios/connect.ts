@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Fleet } from '../load/fleet.js';
-import { IndependentFleet } from '../load/independent.js';
+import { CONCURRENCY, IndependentFleet } from '../load/independent.js';
 import type { Counts, Run } from '../result.js';
 import type { Progress, Scenario, ServerName } from '../scenario.js';
 import { UsageMeter, interleave, loadOf, rowsOf, withServers } from './harness.js';
@@ -11,8 +11,8 @@ import { limitedBy } from './summary.js';
 const WARM_UP = 10_000;
 /** The clients of the warm-up are gone after this. */
 const REST_MS = 500;
-/** Connects under way at a time, of each process that makes them. */
-const CONCURRENCY = { c: 100, workers: 50 };
+/** Connects under way at a time in each worker process. */
+const WORKER_CONCURRENCY = 50;
 
 /** Clients that are connected, and what it took. */
 interface Connected {
@@ -47,7 +47,8 @@ const withProgramInC: Connect = async ([port = 0], clients) => {
 const withWorkers =
   (workers: number): Connect =>
   async (ports, clients, onProgress) => {
-    const fleet = await Fleet.connect({ ports, workers, headers: 'browser', signals: 1, clients }, onProgress);
+    const plan = { ports, workers, concurrency: WORKER_CONCURRENCY, headers: 'browser', signals: 1, clients } as const;
+    const fleet = await Fleet.connect(plan, onProgress);
     const { expected, received, lost, twice, outOfOrder, dropped, busiestWorkerMillis } = await fleet.report(0);
     return {
       seconds: fleet.connectSeconds,
@@ -109,7 +110,7 @@ export const connect: Scenario = {
         clients,
         runs,
         'clients are': by,
-        'connects under way': inC ? CONCURRENCY.c : CONCURRENCY.workers * (workers ?? 2),
+        'connects under way': inC ? CONCURRENCY : WORKER_CONCURRENCY * (workers ?? 2),
       },
       tables: [{ point: '', columns: ['connectsPerSecond', 'cpuPerConnect', 'cpuShare'], rows }],
       notes: [
