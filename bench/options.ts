@@ -110,6 +110,9 @@ function command(scenarios: readonly Scenario[]): Command {
     .addOption(read('--pods <count>', 'processes of the server under test', whole(1, 64)))
     .addOption(read('--rate <signals/s>', 'signals published a second', whole(1, 100_000)))
     .addOption(read('--seconds <s>', 'timed part of each run, in seconds', whole(1, 3600)))
+    .addOption(
+      read('--warm-up <signals>', 'signals that a server has passed on before it is measured', whole(0, 1_000_000)),
+    )
     .addOption(read('--payload <bytes>', "size of a signal's JSON, in bytes", whole(200, 1_000_000)))
     .addOption(read('--topics <symbols x each>', 'symbols there are and symbols each client wants, as 500x20', topics))
     .addOption(read('--runs <count>', 'runs of each server, in turn (A B A B); fewer than 3 are marked', whole(1, 99)))

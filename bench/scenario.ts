@@ -13,6 +13,8 @@ export interface Settings {
   readonly rate?: number;
   /** Seconds that are timed in a run. */
   readonly seconds?: number;
+  /** Signals that a server has passed on before it is measured. */
+  readonly warmUp?: number;
   /** Bytes of a signal's JSON. */
   readonly payload?: number;
   /** Symbols that exist, and how many of them a client wants. */

@@ -34,14 +34,17 @@ export const OFFER: Offer = {
   ],
   // About two minutes. Three runs of everything, since fewer are marked.
   picture: [
-    { scenario: fanout, settings: { clients: 1000, seconds: 3, workers: 1, against: ['raw', 'stock-uws'] } },
+    {
+      scenario: fanout,
+      settings: { clients: 1000, seconds: 3, workers: 1, warmUp: 2000, against: ['raw', 'stock-uws'] },
+    },
     { scenario: connect, settings: { clients: 2000, against: ['raw'] } },
     { scenario: memory, settings: { clients: 2000, against: ['raw'] } },
     { scenario: ingest, settings: { seconds: 2 } },
   ],
   // Under a minute, also on a machine that is busy with something else.
   smoke: [
-    { scenario: fanout, settings: { clients: 200, seconds: 2, workers: 1, against: ['raw'] } },
+    { scenario: fanout, settings: { clients: 200, seconds: 2, workers: 1, warmUp: 1000, against: ['raw'] } },
     { scenario: memory, settings: { clients: 500, workers: 1, against: [] } },
   ],
 };

@@ -2,17 +2,11 @@ import { IndependentFleet } from '../load/independent.js';
 import { publishOpenLoop } from '../load/publisher.js';
 import type { Run } from '../result.js';
 import type { Progress, Scenario } from '../scenario.js';
+import { SETTLE_LIMIT_MS } from './fleet.js';
 import { UsageMeter, interleave, loadOf, withServers } from './harness.js';
-import {
-  SETTLE_LIMIT_MS,
-  type Steady,
-  WARM_UP_SECONDS,
-  measureSteady,
-  settingsOf,
-  steadyOf,
-  withoutTopics,
-} from './steady.js';
+import { type Steady, WARM_UP_SECONDS, measureSteady, settingsOf, steadyOf, withoutTopics } from './steady.js';
 import { limitedBy } from './summary.js';
+import { warmUp } from './warm-up.js';
 
 /** One run of the `raw` server with the clients of the generator in C, and the publisher of this bench. */
 async function measureIndependent(steady: Steady, progress: Progress): Promise<Run> {
@@ -20,6 +14,7 @@ async function measureIndependent(steady: Steady, progress: Progress): Promise<R
   const from = rate * WARM_UP_SECONDS;
   const signals = from + rate * seconds;
   return withServers('raw', {}, async (bed) => {
+    await warmUp(bed, steady.warmUp);
     const fleet = await IndependentFleet.connect(bed.servers[0]?.port ?? 0, { clients, from, signals });
     try {
       const meter = new UsageMeter(bed);

@@ -1,20 +1,12 @@
 import type { FleetReport } from '../load/fleet-types.js';
 import type { Run, Table } from '../result.js';
 import type { Progress, Scenario, ServerName } from '../scenario.js';
+import { publishTo, withFleet } from './fleet.js';
 import { UsageMeter, interleave, rowsOf, withServers } from './harness.js';
 import { ALL_ROWS } from './steady-scenario.js';
-import {
-  STEADY_COLUMNS,
-  type Steady,
-  WARM_UP_SECONDS,
-  publishTo,
-  runOf,
-  settingsOf,
-  steadyOf,
-  withoutTopics,
-  withFleet,
-} from './steady.js';
+import { STEADY_COLUMNS, type Steady, WARM_UP_SECONDS, runOf, settingsOf, steadyOf, withoutTopics } from './steady.js';
 import { rowOf } from './summary.js';
+import { warmUp } from './warm-up.js';
 
 /** A rate is sustained if p99 stays below this, in ms. */
 const P99_LIMIT_MS = 250;
@@ -70,6 +62,7 @@ async function climbOn(
   const { clients, workers, seconds, payload } = steady;
   const most = rates.slice(first).reduce((sum, rate) => sum + rate * (WARM_UP_SECONDS + seconds), 0);
   return withServers(name, { pods: steady.pods }, async (bed) => {
+    await warmUp(bed, steady.warmUp);
     const plan = { ports: bed.servers.map(({ port }) => port), clients, workers, signals: most };
     return withFleet(plan, progress, async (fleet) => {
       const steps: Step[] = [];

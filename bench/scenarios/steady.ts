@@ -1,20 +1,17 @@
-import { mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FleetPlan, FleetReport } from '../load/fleet-types.js';
-import { Fleet } from '../load/fleet.js';
-import { type PublishPlan, type Published, publishOpenLoop } from '../load/publisher.js';
+import type { Fleet } from '../load/fleet.js';
+import type { Published } from '../load/publisher.js';
 import type { FigureName, Run, ScenarioResult } from '../result.js';
 import type { Progress, ServerName, Settings } from '../scenario.js';
+import { BACKLOG_LIMIT_MS, SETTLE_LIMIT_MS, publishTo, withFleet } from './fleet.js';
 import { type Bed, UsageMeter, type Usage, loadOf, withServers } from './harness.js';
 import { latencyFigures, limitedBy, spreadFigures } from './summary.js';
+import { WARM_UP_SIGNALS, warmUp } from './warm-up.js';
 
 /** Seconds of signals that are counted and not timed. */
 export const WARM_UP_SECONDS = 1;
-/** When nothing has come for this long after the last signal, what is not there counts as lost. */
-export const SETTLE_LIMIT_MS = 10_000;
-/** A server that has a backlog is given this long to deliver it: its rate is known only once it has. */
-export const BACKLOG_LIMIT_MS = 180_000;
 
 /** Clients to which nothing came for this long have all that will come: one that was cut last may wait for half of it. */
 const CATCH_UP_MS = 3000;
@@ -42,6 +39,8 @@ export interface Steady {
   /** All signals of a second are due at one instant. */
   readonly burst?: boolean;
   readonly seconds: number;
+  /** Signals that the servers have passed on before the clients connect; see {@link warmUp}. */
+  readonly warmUp: number;
   /** Bytes of a signal's JSON. */
   readonly payload: number;
   readonly topics?: FleetPlan['topics'];
@@ -60,8 +59,9 @@ export interface SteadyRun {
 export async function measureSteady(name: ServerName, steady: Steady, progress: Progress): Promise<SteadyRun> {
   const { rate, seconds, payload, topics, burst = false } = steady;
   const signals = rate * (WARM_UP_SECONDS + seconds);
-  return withServers(name, { pods: steady.pods }, (bed) =>
-    withFleet(planOf(steady, bed, signals), progress, async (fleet) => {
+  return withServers(name, { pods: steady.pods }, async (bed) => {
+    await warmUp(bed, steady.warmUp, topics);
+    return withFleet(planOf(steady, bed, signals), progress, async (fleet) => {
       await fleet.begin(rate * WARM_UP_SECONDS);
       await Promise.all(bed.servers.map((server) => server.resetProbe()));
       const meter = new UsageMeter(bed);
@@ -85,33 +85,8 @@ export async function measureSteady(name: ServerName, steady: Steady, progress: 
       // One that is still busy with its backlog does not answer.
       const delay = cutShort ? {} : await loopDelay(bed);
       return { run: { ...run, ...backlog, figures: { ...run.figures, ...delay } }, slow };
-    }),
-  );
-}
-
-/** Connects a fleet, does something with it, and closes it, whatever happens. */
-export async function withFleet<T>(
-  plan: FleetPlan,
-  progress: Progress,
-  body: (fleet: Fleet) => Promise<T>,
-): Promise<T> {
-  if (plan.samples !== undefined) await mkdir(dirname(plan.samples), { recursive: true });
-  const fleet = await Fleet.connect(plan, (connected) => progress.within(0, { connected }));
-  try {
-    return await body(fleet);
-  } finally {
-    await fleet.close();
-  }
-}
-
-/** Publishes to a server with a fleet on it; ends at once if the fleet breaks. */
-export async function publishTo(fleet: Fleet, plan: PublishPlan): Promise<Published> {
-  const abort = new AbortController();
-  try {
-    return await Promise.race([publishOpenLoop({ ...plan, abort: abort.signal }), fleet.failure]);
-  } finally {
-    abort.abort();
-  }
+    });
+  });
 }
 
 /** The figures, counts and loads of a run in which everything was counted from the first signal. */
@@ -178,7 +153,7 @@ async function loopDelay({ servers }: Bed): Promise<{ loopDelayP999?: number }> 
 }
 
 /** What a scenario does where the user did not say. */
-export type Defaults = Partial<Omit<Steady, 'workers' | 'samples'>>;
+export type Defaults = Partial<Omit<Steady, 'workers' | 'warmUp' | 'samples'>>;
 
 /** Settings for a scenario in which every client gets everything. */
 export function withoutTopics({ topics: _topics, ...settings }: Settings): Settings {
@@ -197,6 +172,7 @@ export function steadyOf(settings: Settings, defaults: Defaults = {}): Steady {
     seconds: settings.seconds ?? seconds,
     payload: settings.payload ?? payload,
     workers: settings.workers ?? 2,
+    warmUp: settings.warmUp ?? WARM_UP_SIGNALS,
     ...(wanted && { topics: wanted }),
   };
 }
@@ -208,7 +184,7 @@ export function samplesOf({ samples }: Settings, scenario: string, name: string,
 
 /** A stream as the settings of a scenario's result. */
 export function settingsOf(steady: Steady, runs: number): ScenarioResult['settings'] {
-  const { clients, pods, rate, seconds, payload, topics, workers } = steady;
+  const { clients, pods, rate, seconds, payload, topics, workers, warmUp: signals } = steady;
   return {
     clients,
     ...(topics && { symbols: topics.symbols, 'symbols per client': topics.perClient }),
@@ -218,5 +194,6 @@ export function settingsOf(steady: Steady, runs: number): ScenarioResult['settin
     'payload bytes': payload,
     runs,
     'worker processes': workers,
+    'warm-up signals': signals,
   };
 }

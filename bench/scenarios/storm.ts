@@ -2,20 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { nowMicros } from '../load/message.js';
 import type { Run } from '../result.js';
 import type { Progress, Scenario, ServerName } from '../scenario.js';
+import { publishTo, withFleet } from './fleet.js';
 import { UsageMeter, interleave, rowsOf, withServers } from './harness.js';
 import { ALL_ROWS } from './steady-scenario.js';
 import { latencyFigures } from './summary.js';
-import {
-  type Steady,
-  WARM_UP_SECONDS,
-  publishTo,
-  runOf,
-  samplesOf,
-  settingsOf,
-  steadyOf,
-  withoutTopics,
-  withFleet,
-} from './steady.js';
+import { type Steady, WARM_UP_SECONDS, runOf, samplesOf, settingsOf, steadyOf, withoutTopics } from './steady.js';
+import { warmUp } from './warm-up.js';
 
 /** The pod is killed this far into the timed part. */
 const KILL_AFTER_SECONDS = 2;
@@ -32,6 +24,7 @@ async function measure(
   const { rate, seconds, payload, clients, workers, samples } = steady;
   const signals = rate * (WARM_UP_SECONDS + seconds);
   return withServers(name, { pods: steady.pods }, async (bed) => {
+    await warmUp(bed, steady.warmUp);
     const plan = {
       ports: bed.servers.map(({ port }) => port),
       clients,

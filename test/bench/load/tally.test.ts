@@ -1,9 +1,9 @@
-import { decodeFromCompressedBase64 } from 'hdr-histogram-js';
+import { decodeFromCompressedBase64, encodeIntoCompressedBase64 } from 'hdr-histogram-js';
 import { expect, test } from 'vitest';
 import { mergeReports } from '../../../bench/load/fleet-report.js';
 import type { WorkerReport } from '../../../bench/load/fleet-types.js';
 import { symbolsOf } from '../../../bench/load/message.js';
-import { Seen, Times, Wanted } from '../../../bench/load/tally.js';
+import { Seen, Times, Wanted, emptyHistogram } from '../../../bench/load/tally.js';
 
 const NONE = {
   clients: 0,
@@ -76,6 +76,23 @@ test('known latencies give known percentiles, over several workers', () => {
     expect(Math.abs(millis - percentile * 10)).toBeLessThanOrEqual(percentile * 10 * 0.001 + 0.001);
   }
   expect(histogram.totalCount).toBe(1000);
+});
+
+test('latencies of every length are counted in the steps of the histogram', () => {
+  const latencies = Array.from({ length: 4000 }, (_, i) => Math.round(1.00508 ** i) % 600_000_001).concat([
+    0, 1023, 1024, 2047, 2048, 4095, 4096, 600_000_000,
+  ]);
+  const times = new Times(latencies.length);
+  const expected = emptyHistogram();
+  for (const [n, latency] of latencies.entries()) {
+    times.add(n, 1000, 1000 + latency);
+    expected.recordValue(latency);
+  }
+  const counted = decodeFromCompressedBase64(times.report(0).seconds[0] ?? '');
+  expect(counted.totalCount).toBe(latencies.length);
+  expect(counted.outputPercentileDistribution()).toBe(
+    decodeFromCompressedBase64(encodeIntoCompressedBase64(expected)).outputPercentileDistribution(),
+  );
 });
 
 test('the spread of a signal is from its first client to its last, in whichever worker they are', () => {

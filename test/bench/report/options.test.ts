@@ -73,7 +73,7 @@ test('a scenario that is asked for by name has its own defaults', () => {
 
 test('every setting reaches the scenario', () => {
   const args =
-    '--scenario fanout --clients 5000 --pods 2 --rate 50 --seconds 20 --payload 1000 --topics 500x20 --runs 3 --workers 2 ' +
+    '--scenario fanout --clients 5000 --pods 2 --rate 50 --seconds 20 --payload 1000 --topics 500x20 --runs 3 --workers 2 --warm-up 5000 ' +
     '--against raw,stock-ws --out o --samples s --tolerance 1';
   expect(readOptions(args.split(' '), OFFER)).toEqual({
     plans: [
@@ -85,6 +85,7 @@ test('every setting reaches the scenario', () => {
           rate: 50,
           seconds: 20,
           payload: 1000,
+          warmUp: 5000,
           topics: { symbols: 500, perClient: 20 },
           runs: 3,
           workers: 2,

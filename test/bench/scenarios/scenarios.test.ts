@@ -20,7 +20,7 @@ async function run(scenario: Scenario, settings: Settings): Promise<ScenarioResu
     step: () => steps.taken++,
     within: (share) => shares.push(share),
   };
-  const result = await scenario.run({ runs: 1, workers: 1, ...settings }, progress);
+  const result = await scenario.run({ runs: 1, workers: 1, warmUp: 0, ...settings }, progress);
   expect(result).toMatchObject({ name: scenario.name, title: scenario.title });
   expect(steps.taken).toBe(steps.told);
   expect(shares.length).toBeGreaterThan(0);

@@ -5,7 +5,7 @@ import { ratesFrom } from '../../../bench/scenarios/saturation.js';
 import { measureSteady, runOf, steadyOf } from '../../../bench/scenarios/steady.js';
 
 const SILENT = { steps: () => {}, step: () => {}, within: () => {} };
-const SMALL = steadyOf({ clients: 20, rate: 20, seconds: 2, payload: 300 });
+const SMALL = steadyOf({ clients: 20, rate: 20, seconds: 2, payload: 300, warmUp: 0 });
 const EMPTY = encodeIntoCompressedBase64(emptyHistogram());
 /** Two seconds that are timed, and one before. */
 const SIGNALS = 60;
@@ -27,13 +27,14 @@ test('a run counts every delivery, and times all but the first second', async ()
   expect(run.load?.generator).toBeGreaterThan(0);
 });
 
-test('bursts, topics, several pods and slow clients go together', async () => {
+test('bursts, topics, several pods, slow clients and a warm-up go together, and the warm-up is not counted', async () => {
   const { run, slow } = await measureSteady(
     'raw',
     {
       ...SMALL,
       burst: true,
       pods: 2,
+      warmUp: 500,
       topics: { symbols: 10, perClient: 5 },
       slow: { share: 0.2, bytesPerSecond: 500 },
     },
