@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config';
 const TOGETHER = [
   'test/*.test.ts',
   'test/{admin,cli,client,contract,demo,docs,examples,fanout,image,ingest,journal,k8s,operations}/**/*.test.ts',
+  'test/cluster/{adapter,redis-sentinel}.test.ts',
+  'test/websocket/{authentication,compatibility,engine-protocol,subscribe}.test.ts',
 ];
 
 const ALL = ['test/**/*.test.ts'];
