@@ -108,7 +108,12 @@ export class RedisParts {
     this.bridge = new Bridge({
       journal: this.journal,
       newId: bridgedId,
-      publishCanary: (text) => commands.publish(canaryChannel, text),
+      // On a cluster Redis counts those on one node.
+      publishCanary: async (text) => {
+        const hearers = await commands.publish(canaryChannel, text);
+        return connections.isCluster ? undefined : hearers;
+      },
+      publishObjection: (text) => connections.publish(canaryChannel, text),
       spread: connections.isCluster ? CLUSTER_SPREAD_MS : 0,
       renewSubscription: () => this.#subscriptionLink.renew(),
       onAppended: (messages) => {

@@ -1,5 +1,9 @@
-/** What the answer to a request for the lease of the bridge can be. */
-export type LeaseAnswer = 'held' | 'acquired' | 'other' | 'wait' | 'yield';
+/**
+ * What the answer to a request for the lease of the bridge can be: `held` by the caller before, `acquired`, `handed-over`
+ * (acquired from a holder that had nothing left to append), held by an `other`, `wait` (free, but not for the caller
+ * yet), or `yield` (held by the caller, and claimed by another).
+ */
+export type LeaseAnswer = 'held' | 'acquired' | 'handed-over' | 'other' | 'wait' | 'yield';
 
 /** Who asks for the lease of the bridge, and how. */
 export interface LeaseRequest {

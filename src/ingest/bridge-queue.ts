@@ -161,6 +161,27 @@ export class BridgeQueue {
     return now - oldest.at > (oldest.at < this.#newestMatched ? passedOver : forgotten);
   }
 
+  /** When the message was heard that has waited longest, ms; `undefined` if none waits. */
+  get waitingSince(): number | undefined {
+    const [oldest] = this.#items.values();
+    return oldest?.at;
+  }
+
+  /** Names of the first and the last of the messages that wait and were heard before a time, ms: of none, one or two. */
+  heardBefore(time: number): string[] {
+    const names: string[] = [];
+    for (const { key, at } of this.#items.values()) {
+      if (at >= time) break;
+      names[Math.min(names.length, 1)] = key;
+    }
+    return names;
+  }
+
+  /** Whether a message waits that has this name, in any pod. */
+  waits(name: string): boolean {
+    return this.#byContent.has(name);
+  }
+
   /** The first messages that wait; they stay in the queue until {@link appended} or {@link seen}. */
   first(limit: number): QueuedMessage[] {
     const batch: QueuedMessage[] = [];

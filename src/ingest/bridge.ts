@@ -3,9 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { FeedMessage } from '../contract/decode.js';
 import type { LeaseAnswer, LeaseRequest } from '../contract/lease.js';
-import { within } from '../deadline.js';
 import { messageOf } from '../errors.js';
 import { BridgeQueue, type QueuedMessage, type SeenEntry } from './bridge-queue.js';
+import { Canaries } from './canaries.js';
+import { LEASE_TTL_MS, Precedence } from './precedence.js';
 
 /** What the bridge needs of the journal. */
 export interface BridgedJournal {
@@ -28,8 +29,13 @@ export interface BridgedJournal {
 export interface BridgeOptions {
   readonly journal: BridgedJournal;
   readonly newId: () => string;
-  /** Publishes on a channel that this pod's subscription hears. */
-  readonly publishCanary: (text: string) => Promise<unknown>;
+  /**
+   * Publishes on a channel that this pod's subscription hears. Resolves to how many subscriptions hear it, `undefined` where
+   * that is not known.
+   */
+  readonly publishCanary: (text: string) => Promise<number | undefined>;
+  /** The same on a connection of its own, whatever has become of the others. */
+  readonly publishObjection: (text: string) => Promise<unknown>;
   /**
    * How much later than one published after it a message may be heard, ms: 0 where one server sends both, more on a
    * cluster, whose nodes forward to each other.
@@ -44,24 +50,15 @@ export interface BridgeOptions {
   readonly log: Logger;
 }
 
-/** A holder that says nothing for this long has lost the lease. */
-const LEASE_TTL_MS = 3000;
 const TICK_MS = 500;
-/** A subscription younger than this may have missed what a dead holder had not appended yet; older pods go first. */
-const SEASONED_MS = LEASE_TTL_MS + 2000;
-/** How long a free lease is left to pods with an older subscription. */
-const DEFER_MS = 1500;
-/** The same for a pod that was not subscribed yet when the lease became free. */
-const NEWCOMER_DEFER_MS = 3000;
 /** A message that waits so long, while later ones are in the journal already, was not heard by the holder. */
 const PASSED_OVER_MS = 3000;
 /** The same while nothing later is there: longer, since a holder may just be slow. */
 const FORGOTTEN_MS = 8000;
-const CANARY_PATIENCE_MS = 3000;
 /** How much later than its entry a message may arrive right after this pod has subscribed. */
 const ON_ITS_WAY_MS = 1000;
-/** How long a pod that has handed the bridge over leaves it to others. */
-const RETIRED_MS = 2000;
+/** How long other pods have to object to what this one is about to append, where one server tells them all. */
+const OBJECTION_MS = 500;
 /** Said on the channel of the canaries when the lease is free; has a letter that no canary has. */
 const RELEASED = 'released!';
 const BATCH = 500;
@@ -78,6 +75,8 @@ const RETRY_MS = 100;
 export class Bridge {
   readonly #options: BridgeOptions;
   readonly #queue: BridgeQueue;
+  readonly #precedence: Precedence;
+  readonly #canaries: Canaries;
   #token: string | undefined;
   /** The lease is held and the journal was read to its end since: what waits in the queue may be appended. */
   #holding = false;
@@ -87,21 +86,24 @@ export class Bridge {
   #otherHolds = false;
   #wasLeftOut = false;
   #upSince: number | undefined;
-  #freeSince: number | undefined;
-  /** Since this subscription began, another pod was seen to hold the lease. */
-  #sawHolder = false;
-  #canary: { text: string; at: number } | undefined;
-  /** Canaries of {@link #align}, and what to do when one is heard. */
-  readonly #marks = new Map<string, () => void>();
   #aligning: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #ticking: Promise<void> | undefined;
-  #retiredAt: number | undefined;
   #stopped = false;
 
   constructor(options: BridgeOptions) {
     this.#options = options;
     this.#queue = new BridgeQueue(options.newId);
+    this.#precedence = new Precedence({
+      queue: this.#queue,
+      ask: options.publishCanary,
+      object: options.publishObjection,
+      patience: Math.max(OBJECTION_MS, options.spread),
+      log: options.log,
+    });
+    // An entry seen before a canary was sent that has no message when it is heard is one of a message that was published
+    // while this pod did not listen.
+    this.#canaries = new Canaries(options.publishCanary, (sentAt) => this.#queue.forgetSeen(sentAt - options.spread));
   }
 
   /** Whether this pod holds the lease and appends. */
@@ -128,8 +130,7 @@ export class Bridge {
   setLink(up: boolean): void {
     if (!up) {
       this.#upSince = undefined;
-      this.#freeSince = undefined;
-      this.#sawHolder = false;
+      this.#precedence.unlinked();
       void this.#resign('the link to Redis is lost');
       return;
     }
@@ -151,7 +152,9 @@ export class Bridge {
 
   /** Notes that the subscription was made anew: nothing published before is going to be heard, but what is on its way here. */
   resubscribed(): void {
-    this.#queue.forgetSeen(performance.now() - ON_ITS_WAY_MS);
+    const now = performance.now();
+    this.#precedence.subscribed(now);
+    this.#queue.forgetSeen(now - ON_ITS_WAY_MS);
   }
 
   /** Takes a good message from Pub/Sub. */
@@ -170,14 +173,11 @@ export class Bridge {
     return this.#queue.seen(entry, performance.now());
   }
 
-  /** Takes a canary from Pub/Sub. */
+  /** Takes a canary from Pub/Sub, or what pods say to each other on its channel. */
   heardCanary(text: string): void {
-    const { text: own, at = 0 } = this.#canary ?? {};
-    if (own === text) {
-      this.#canary = undefined;
-      this.#forgetSeen(at);
-    } else if (text === RELEASED) this.#tick();
-    else this.#marks.get(text)?.();
+    if (this.#canaries.heard(text)) return;
+    if (text === RELEASED) this.#tick();
+    else if (!this.#stopped) this.#precedence.heard(text, performance.now());
   }
 
   /**
@@ -185,10 +185,10 @@ export class Bridge {
    * back: what is published while nobody bridges would be lost.
    */
   async retire(): Promise<void> {
-    this.#retiredAt = performance.now();
+    this.#precedence.retired(performance.now());
     await this.#ticking;
     await this.#pump();
-    await this.#resign('draining', true);
+    await this.#resign('draining', { isOrderly: true });
   }
 
   /** Appends what is left, gives the lease back. May be called twice. */
@@ -197,7 +197,7 @@ export class Bridge {
     this.#stopped = true;
     await this.#ticking;
     await this.#pump();
-    await this.#resign('stopping', true);
+    await this.#resign('stopping', { isOrderly: true });
   }
 
   #tick(): void {
@@ -215,7 +215,7 @@ export class Bridge {
     const now = performance.now();
     const since = this.#upSince;
     if (since === undefined) return;
-    if (this.#retiredAt !== undefined && this.#token === undefined && now - this.#retiredAt < RETIRED_MS) return;
+    if (this.#token === undefined && this.#precedence.standsBack(now)) return;
     // Only what this pod would have seen by now can be missing.
     const isCurrent = this.#options.journal.lag() === 0;
     const dropped = this.#holding || !isCurrent ? 0 : this.#queue.expire(now);
@@ -226,18 +226,14 @@ export class Bridge {
     this.#wasLeftOut = isLeftOut;
 
     const token = this.#token ?? randomBytes(9).toString('base64url');
-    const isSeasoned = now - since >= SEASONED_MS;
-    const patience = this.#sawHolder ? DEFER_MS : NEWCOMER_DEFER_MS;
-    const isPatient = this.#freeSince !== undefined && now - this.#freeSince >= patience;
     const answer = await this.#options.journal.lease({
       token,
       ttl: LEASE_TTL_MS,
-      mayTakeOver: isSeasoned || isPatient,
+      mayTakeOver: this.#precedence.mayTakeOver(now),
       claims,
     });
-    if (answer === 'other') this.#sawHolder = true;
+    this.#precedence.answered(answer, now);
     this.#otherHolds = answer === 'other';
-    this.#freeSince = answer === 'wait' ? (this.#freeSince ?? now) : undefined;
     if (answer === 'other' || answer === 'wait') {
       if (this.#token !== undefined) this.#lost('another pod holds it');
       return;
@@ -247,11 +243,11 @@ export class Bridge {
       return;
     }
     if (answer === 'held') {
-      await this.#sendCanary(now);
+      await this.#sendCanary();
     } else if (this.#token === undefined) {
       this.#token = token;
       // Not awaited: the lease has to be kept meanwhile.
-      if (this.#upSince === since) void this.#takeOver(token);
+      if (this.#upSince === since) void this.#takeOver(token, answer === 'handed-over');
       // What was published while it was away, others have heard.
       else await this.#resign('the link to Redis was lost meanwhile');
     } else {
@@ -260,16 +256,24 @@ export class Bridge {
     }
   }
 
-  async #takeOver(token: string): Promise<void> {
+  /** @param isOrderly - the holder before had nothing left to append */
+  async #takeOver(token: string, isOrderly: boolean): Promise<void> {
     const isWanted = (): boolean => this.#token === token;
+    let isFirst = false;
     try {
       await this.#align(isWanted);
+      isFirst = !isWanted() || isOrderly || (await this.#precedence.mayAppend());
     } catch (error) {
       this.#options.log.warn({ reason: messageOf(error) }, 'this pod can not tell what is missing in the journal');
       if (isWanted()) await this.#resign('it is not known what is missing in the journal');
       return;
     }
     if (!isWanted()) return;
+    if (!isFirst) {
+      this.#options.log.info('another pod has heard what this one has not, and is to bridge first');
+      await this.#resign('another pod goes first', { calls: true });
+      return;
+    }
     this.#holding = true;
     this.#options.log.info({ waiting: this.#queue.length }, 'this pod bridges Pub/Sub into the journal');
     void this.#pump();
@@ -289,48 +293,19 @@ export class Bridge {
 
   /**
    * Brings what was seen and what was heard to one point: reads the journal to its end, then waits for a canary of its
-   * own. An entry seen before the canary was sent that has no message when it is heard is one of a message that was
-   * published while this pod did not listen.
+   * own.
    */
   async #align(isWanted: () => boolean): Promise<void> {
     await this.#options.journal.caughtUp(isWanted);
-    if (!isWanted()) return;
-    const text = randomBytes(6).toString('base64url');
-    const at = performance.now();
-    const heard = new Promise<void>((resolve) => {
-      this.#marks.set(text, () => {
-        // Not after the promise: by then a message that was published later may have been taken for one of before.
-        this.#forgetSeen(at);
-        resolve();
-      });
-    });
-    try {
-      await this.#options.publishCanary(text);
-      await within(CANARY_PATIENCE_MS, 'hearing a canary', heard).catch((error: unknown) => {
-        if (isWanted()) this.#options.renewSubscription();
-        throw error;
-      });
-    } finally {
-      this.#marks.delete(text);
-    }
+    if (!isWanted() || (await this.#canaries.roundTrip())) return;
+    if (isWanted()) this.#options.renewSubscription();
+    throw new Error('the subscription does not hear');
   }
 
-  /** @param at - when a canary was sent that is heard now */
-  #forgetSeen(at: number): void {
-    this.#queue.forgetSeen(at - this.#options.spread);
-  }
-
-  async #sendCanary(now: number): Promise<void> {
-    if (!this.#holding) return;
-    if (this.#canary !== undefined) {
-      if (now - this.#canary.at < CANARY_PATIENCE_MS) return;
-      // Redis answers commands, yet what is published does not arrive here.
-      await this.#resign('the subscription does not hear');
-      this.#options.renewSubscription();
-      return;
-    }
-    this.#canary = { text: randomBytes(6).toString('base64url'), at: now };
-    await this.#options.publishCanary(this.#canary.text);
+  async #sendCanary(): Promise<void> {
+    if (!this.#holding || !(await this.#canaries.send())) return;
+    await this.#resign('the subscription does not hear');
+    this.#options.renewSubscription();
   }
 
   /** Appends what waits, one batch at a time, while this pod holds the lease. Resolves when nothing is left to append. */
@@ -377,11 +352,14 @@ export class Bridge {
     if (this.#holding) this.#options.log.warn({ reason }, 'this pod no longer bridges');
     this.#token = undefined;
     this.#holding = false;
-    this.#canary = undefined;
+    this.#canaries.forget();
   }
 
-  /** @param isOrderly - the subscription is in force: this pod has heard what there was to hear */
-  async #resign(reason: string, isOrderly = false): Promise<void> {
+  /**
+   * @param options.isOrderly - the subscription is in force: this pod has heard what there was to hear
+   * @param options.calls - another pod is there to take the lease
+   */
+  async #resign(reason: string, { isOrderly = false, calls = false } = {}): Promise<void> {
     const token = this.#token;
     if (token === undefined) return;
     const clean = isOrderly && this.#queue.length === 0;
@@ -389,7 +367,7 @@ export class Bridge {
     try {
       await this.#options.journal.release(token, clean);
       // So that what is published now waits for no tick of the pod that comes next.
-      if (clean) await this.#options.publishCanary(RELEASED);
+      if (clean || calls) await this.#options.publishCanary(RELEASED);
     } catch (error) {
       this.#options.log.debug({ reason: messageOf(error) }, 'the lease could not be released; it expires by itself');
     }

@@ -127,13 +127,12 @@ return {'OK', epoch, text(first)}
  * Takes, keeps or asks for the lease of the bridge.
  *
  * A free lease whose holder did not release it goes to a pod that may take over, or to anybody when Redis itself was
- * restarted or has failed over since: then no pod's subscription is older than another's.
+ * restarted or has failed over since: then the subscriptions of most pods are new.
  *
  * KEYS lease, bridge, claim. ARGV token, time to live in ms, name of the caller, whether it may take over (`1` or `0`),
  * whether it claims the lease because it heard what the holder did not (`1` or `0`), time to live of a claim in ms.
  *
- * @returns `held`, `acquired`, `other`, `wait` (free, but not for this caller yet) or `yield` (held, and claimed by
- *   another pod), and the time of Redis's clock in ms
+ * @returns a `LeaseAnswer`, and the time of Redis's clock in ms
  */
 export const LEASE_SCRIPT = `
 local time = redis.call('TIME')
@@ -151,13 +150,12 @@ if holder then
 end
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
 if claim and claim ~= ARGV[3] then return {'wait', now} end
-if not claim and ARGV[4] ~= '1' then
-  local last = redis.call('HMGET', KEYS[2], 'released', 'run')
-  if last[1] == '0' and last[2] == run then return {'wait', now} end
-end
+local last = redis.call('HMGET', KEYS[2], 'released', 'run')
+if not claim and ARGV[4] ~= '1' and last[1] == '0' and last[2] == run then return {'wait', now} end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 redis.call('HSET', KEYS[2], 'released', '0', 'run', run)
 redis.call('DEL', KEYS[3])
+if last[1] == '1' and last[2] == run then return {'handed-over', now} end
 return {'acquired', now}
 `;
 

@@ -186,6 +186,19 @@ export class RedisConnections {
     );
   }
 
+  /** Publishes on a connection of its own, which none of the others has to be up for. */
+  async publish(channel: string, text: string): Promise<void> {
+    const connection = this.single('publisher');
+    // ioredis tells of a failed connect() in this event too; without a listener it would print it.
+    connection.on('error', () => {});
+    try {
+      await connection.connect();
+      await connection.publish(channel, text);
+    } finally {
+      connection.disconnect();
+    }
+  }
+
   /** Closes every connection made by {@link commands}. */
   close(): void {
     for (const connection of this.#open) connection.disconnect();

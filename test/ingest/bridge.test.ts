@@ -61,8 +61,9 @@ class World {
       publishCanary: (text) => {
         this.canaries++;
         if (this.hears) setImmediate(() => this.bridge.heardCanary(text));
-        return Promise.resolve();
+        return Promise.resolve(1);
       },
+      publishObjection: () => Promise.resolve(),
       spread: 0,
       renewSubscription: () => {
         this.renewals++;

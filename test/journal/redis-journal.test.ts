@@ -165,7 +165,9 @@ describe('a fenced append', () => {
     expect(await pod.journal.appendFenced(bridged([1]), stale)).toBe('fenced');
     await pod.journal.lease({ token: 'stale', ttl: 10_000, mayTakeOver: true, claims: false });
     await pod.journal.release('stale', true);
-    expect(await pod.journal.lease({ token: 'new', ttl: 10_000, mayTakeOver: false, claims: false })).toBe('acquired');
+    expect(await pod.journal.lease({ token: 'new', ttl: 10_000, mayTakeOver: false, claims: false })).toBe(
+      'handed-over',
+    );
     expect(await pod.journal.appendFenced(bridged([2]), stale)).toBe('fenced');
     expect(await pod.journal.appendFenced(bridged([3]), { token: 'new', batch: 1 })).toBe('appended');
     await delivered(pod, 1);
@@ -216,7 +218,7 @@ describe('the lease', () => {
     expect(await journal.lease({ token: 'b', ttl: 10_000, mayTakeOver: false, claims: false })).toBe('wait');
     expect(await journal.lease({ token: 'c', ttl: 10_000, mayTakeOver: true, claims: false })).toBe('acquired');
     await journal.release('c', true);
-    expect(await journal.lease({ token: 'b', ttl: 10_000, mayTakeOver: false, claims: false })).toBe('acquired');
+    expect(await journal.lease({ token: 'b', ttl: 10_000, mayTakeOver: false, claims: false })).toBe('handed-over');
   });
 
   test('is free again when its holder has said nothing for the time to live', async () => {

@@ -1,0 +1,83 @@
+import { randomBytes } from 'node:crypto';
+import { within } from '../deadline.js';
+
+/** A canary that is not heard by then will not be. */
+const PATIENCE_MS = 3000;
+
+/**
+ * Words that a pod publishes to itself. One that comes back says that the subscription hears, and that it has heard all
+ * that was published before on the same server.
+ */
+export class Canaries {
+  readonly #publish: (text: string) => Promise<unknown>;
+  readonly #onHeard: (sentAt: number) => void;
+  /** What to do when one is heard. */
+  readonly #awaited = new Map<string, () => void>();
+  /** The newest of {@link send}, if it is not heard yet. */
+  #sent: { readonly text: string; readonly at: number } | undefined;
+
+  /** @param onHeard - told in the same turn in which one is heard when it was sent, on the clock of `performance.now()` */
+  constructor(publish: (text: string) => Promise<unknown>, onHeard: (sentAt: number) => void) {
+    this.#publish = publish;
+    this.#onHeard = onHeard;
+  }
+
+  /**
+   * Sends one and waits for it.
+   *
+   * @returns whether it was heard in time
+   * @throws if it can not be published
+   */
+  async roundTrip(): Promise<boolean> {
+    const text = randomBytes(6).toString('base64url');
+    const at = performance.now();
+    const heard = new Promise<void>((resolve) => {
+      this.#awaited.set(text, () => {
+        // Not after the promise: by then a message that was published later may have been taken for one of before.
+        this.#onHeard(at);
+        resolve();
+      });
+    });
+    try {
+      await this.#publish(text);
+      return await within(PATIENCE_MS, 'hearing a canary', heard).then(
+        () => true,
+        () => false,
+      );
+    } finally {
+      this.#awaited.delete(text);
+    }
+  }
+
+  /**
+   * Sends one, unless one is on its way.
+   *
+   * @returns whether one is on its way for too long: Redis answers commands, yet what is published does not arrive here
+   * @throws if it can not be published
+   */
+  async send(): Promise<boolean> {
+    const now = performance.now();
+    if (this.#sent !== undefined) return now - this.#sent.at >= PATIENCE_MS;
+    this.#sent = { text: randomBytes(6).toString('base64url'), at: now };
+    await this.#publish(this.#sent.text);
+    return false;
+  }
+
+  /** Forgets the one that {@link send} has sent. */
+  forget(): void {
+    this.#sent = undefined;
+  }
+
+  /** Takes a word from the channel. @returns whether it was one of these */
+  heard(text: string): boolean {
+    if (this.#sent?.text === text) {
+      const { at } = this.#sent;
+      this.#sent = undefined;
+      this.#onHeard(at);
+      return true;
+    }
+    const onHeard = this.#awaited.get(text);
+    onHeard?.();
+    return onHeard !== undefined;
+  }
+}

@@ -1,0 +1,181 @@
+import { pino } from 'pino';
+import { expect, test } from 'vitest';
+import type { FeedMessage } from '../../src/contract/decode.js';
+import { BridgeQueue } from '../../src/ingest/bridge-queue.js';
+import { Precedence } from '../../src/ingest/precedence.js';
+import { until } from '../support/until.js';
+
+const PATIENCE_MS = 50;
+/** More than a pod leaves the bridge to another. */
+const LONG_MS = 4000;
+
+function message(text: string): FeedMessage {
+  return { event: 'status_update', json: text };
+}
+
+/** What a pod says on the channel of the canaries, and what its queue holds. Tests say what time it is. */
+class World {
+  readonly said: string[] = [];
+  hearers: number | undefined = 3;
+  failures = 0;
+  readonly queue = new BridgeQueue(() => `b${++this.#ids}`);
+  readonly pod = new Precedence({
+    queue: this.queue,
+    ask: (text) => {
+      this.said.push(text);
+      return Promise.resolve(this.hearers);
+    },
+    object: (text) => {
+      if (this.failures-- > 0) return Promise.reject(new Error('not connected'));
+      this.said.push(text);
+      return Promise.resolve();
+    },
+    patience: PATIENCE_MS,
+    log: pino({ level: 'silent' }),
+  });
+  #ids = 0;
+
+  constructor({ age, waiting = [] }: { age: number; waiting?: readonly (readonly [text: string, ago: number])[] }) {
+    const now = performance.now();
+    this.pod.subscribed(now - age);
+    for (const [text, ago] of waiting) this.queue.heard(message(text), now - ago);
+  }
+
+  /** Has the pod ask whether it may append, and others object. */
+  async asks(objection?: readonly string[]): Promise<boolean> {
+    const answer = this.pod.mayAppend();
+    const mark = /^question!([\w-]+)!/.exec(this.said.at(-1) ?? '')?.[1];
+    if (objection !== undefined) this.pod.heard(`objection!${mark}!${JSON.stringify(objection)}`, performance.now());
+    return answer;
+  }
+
+  /** Tells the pod that another holds the lease, for so long. */
+  held(ms: number): void {
+    const now = performance.now();
+    for (const at of [now - ms, now]) this.pod.answered('other', at);
+  }
+}
+
+test('a pod asks with the age of its subscription, and goes first when no other objects', async () => {
+  const all = new World({ age: 1000 });
+  expect(await all.asks()).toBe(true);
+  expect(all.said).toEqual([expect.stringMatching(/^question![\w-]{8}!10\d\d$/)]);
+});
+
+test('a pod that lacks what another has heard does not go first; one that has it too does', async () => {
+  const waiting = [['b', 500]] as const;
+  expect(await new World({ age: 1000, waiting }).asks(['status_update a', 'status_update b'])).toBe(false);
+  expect(await new World({ age: 1000, waiting }).asks(['status_update b'])).toBe(true);
+});
+
+test('a pod that has seen the lease held since it subscribed, or that nobody else hears, waits for no objection', async () => {
+  const seasoned = new World({ age: 5000, waiting: [['b', 3000]] });
+  seasoned.held(4500);
+  expect(await seasoned.asks()).toBe(true);
+  expect(seasoned.said).toEqual([]);
+
+  const alone = new World({ age: 1000 });
+  alone.hearers = 1;
+  const begin = performance.now();
+  expect(await alone.asks()).toBe(true);
+  expect(performance.now() - begin).toBeLessThan(PATIENCE_MS);
+});
+
+test('a pod asks where the lease was held, but what waits was not appended', async () => {
+  const all = new World({ age: 9000, waiting: [['b', 8000]] });
+  all.held(8500);
+  expect(await all.asks(['status_update a'])).toBe(false);
+});
+
+test('a pod objects where it has heard what waits before the other subscribed, and names the first and the last of it', async () => {
+  const { pod, said } = new World({ age: 60_000, waiting: [300, 200, 150, 100].map((ago) => [`at ${ago}`, ago]) });
+  const now = performance.now();
+  pod.heard('question!mark1!1000', now);
+  expect(said).toEqual([]);
+  pod.heard('question!mark2!125', now);
+  await until('the objection', () => said.length > 0);
+  expect(said).toEqual(['objection!mark2!["status_update at 300","status_update at 150"]']);
+});
+
+test('a pod that objects may take the lease, and one that is not connected tries again', async () => {
+  const all = new World({ age: 1000, waiting: [['a', 800]] });
+  all.failures = 1;
+  const now = performance.now();
+  expect(all.pod.mayTakeOver(now)).toBe(false);
+  all.pod.heard('question!mark!500', now);
+  expect(all.pod.mayTakeOver(now)).toBe(true);
+  await until('the objection', () => all.said.length > 0);
+});
+
+test('of those that wait for the lease, whoever lacks what an objection names leaves it to the others for a while', () => {
+  const now = performance.now();
+  const objection = 'objection!mark!["status_update a"]';
+  const lacking = new World({ age: 1000, waiting: [['b', 500]] });
+  const having = new World({ age: 1000, waiting: [['a', 500]] });
+  const seasoned = new World({ age: 9000 });
+  seasoned.held(8000);
+  for (const { pod } of [lacking, having, seasoned]) pod.heard(objection, now);
+  expect([lacking, having, seasoned].map(({ pod }) => pod.standsBack(now + 100))).toEqual([true, false, false]);
+  expect(lacking.pod.standsBack(now + LONG_MS)).toBe(false);
+});
+
+test('a pod does not give way to its own objection, though what that names has come out of the journal', async () => {
+  const { pod, said, queue } = new World({ age: 1000, waiting: [['a', 800]] });
+  const now = performance.now();
+  pod.heard('question!mark!500', now);
+  await until('the objection', () => said.length > 0);
+  queue.seen({ id: 'of-another', event: 'status_update', json: 'a' }, now);
+  pod.heard(said[0] ?? '', now);
+  expect(pod.standsBack(now)).toBe(false);
+});
+
+test('a pod that objects and does not take the lease blocks nobody for long', async () => {
+  const now = performance.now();
+  const objector = new World({ age: 60_000, waiting: [['a', 10_000]] });
+  objector.pod.heard('question!mark1!5000', now);
+  objector.pod.heard('question!mark2!5000', now + LONG_MS);
+  await until('the objection', () => objector.said.length > 0);
+  expect(objector.said).toEqual(['objection!mark1!["status_update a"]']);
+
+  const other = new World({ age: 1000 });
+  expect(await other.asks(['status_update a'])).toBe(false);
+  expect(other.pod.standsBack(performance.now())).toBe(true);
+  expect(await other.asks(['status_update a'])).toBe(true);
+  expect(other.said).toHaveLength(1);
+});
+
+test('once a pod has held the lease for a while, everything begins anew', async () => {
+  const all = new World({ age: 60_000, waiting: [['a', 10_000]] });
+  const now = performance.now();
+  all.pod.heard('question!mark1!5000', now);
+  all.pod.heard('question!mark2!5000', now + LONG_MS);
+  for (const at of [now, now + 5000]) all.pod.answered('other', at);
+  all.pod.heard('question!mark3!5000', now + 6000);
+  await until('the objections', () => all.said.length > 1);
+  expect(all.said.map((text) => text.split('!')[1])).toEqual(['mark1', 'mark3']);
+});
+
+test('a subscription that is made anew has to ask again', async () => {
+  const all = new World({ age: 9000 });
+  all.held(8000);
+  all.pod.subscribed(performance.now());
+  expect(await all.asks(['status_update a'])).toBe(false);
+});
+
+test('whatever else is said on the channel changes nothing', () => {
+  const { pod, said } = new World({ age: 1000, waiting: [['a', 800]] });
+  const now = performance.now();
+  for (const text of [
+    'released!',
+    '7owQIxMj',
+    'question!',
+    'question!mark!soon',
+    'objection!mark!',
+    'objection!mark!{}',
+    'objection!mark![',
+  ]) {
+    pod.heard(text, now);
+  }
+  expect(pod.standsBack(now)).toBe(false);
+  expect(said).toEqual([]);
+});
