@@ -25,6 +25,8 @@ export interface IndependentPlan {
   readonly signals: number;
   /** As in the plan of a fleet. @default 'bare' */
   readonly headers?: 'bare' | 'browser';
+  /** Processor time that is wasted after every read, in ns, to be as slow as other clients. @default 0 */
+  readonly idleNanos?: number;
 }
 
 /** How the clients of the independent generator connected. */
@@ -76,14 +78,16 @@ export class IndependentFleet {
 
   /** Compiles it with the machine's C compiler and connects its clients; resolves when all have their `welcome`. */
   static async connect(port: number, plan: IndependentPlan): Promise<IndependentFleet> {
-    const { clients, from = 0, signals, headers = 'bare' } = plan;
+    const { clients, from = 0, signals, headers = 'bare', idleNanos = 0 } = plan;
     const folder = await mkdtemp(join(tmpdir(), 'signal-gateway-generator-'));
     let child: Generator | undefined;
     try {
       const program = join(folder, 'generator');
       await promisify(execFile)('cc', ['-O2', '-o', program, SOURCE]);
       const numbers = [port, clients, CONCURRENCY, from, signals].map(String);
-      child = spawn(program, [...numbers, headerLines(headers)], { stdio: ['pipe', 'pipe', 'pipe'] });
+      child = spawn(program, [...numbers, headerLines(headers), String(idleNanos)], {
+        stdio: ['pipe', 'pipe', 'pipe'],
+      });
       const { connects, report } = listenTo(child);
       return new IndependentFleet(await connects, child, folder, report);
     } catch (error) {

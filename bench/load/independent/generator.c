@@ -2,13 +2,13 @@
  * An independent load generator, to check the one of this bench against: it shares no code, no language and no event loop
  * with it, and only receives. One thread, epoll.
  *
- *   generator PORT CLIENTS CONCURRENCY FROM SIGNALS [HEADERS]
+ *   generator PORT CLIENTS CONCURRENCY FROM SIGNALS [HEADERS [IDLE]]
  *
  * Connects CLIENTS over WebSocket, CONCURRENCY at a time, each with the lines HEADERS in its request. Once all have their
  * `welcome` it says so in a line of JSON, with how long that took (µs, from the first connect) and the processor time of it,
  * and reads until every client has SIGNALS signals (0: for ever) or standard input ends. Then it prints a second line. Signals below
  * FROM are counted and not timed. Latency runs from the `at` stamp of a signal (µs of CLOCK_MONOTONIC) to the read that
- * brought it.
+ * brought it. After every read of signals it wastes IDLE ns of processor time (0 if it is not given), to be as slow as another.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -38,7 +38,7 @@ struct client {
 };
 
 static struct client *clients;
-static long count, concurrency, from, signals, connecting, welcomed, started;
+static long count, concurrency, from, signals, idle, connecting, welcomed, started;
 static long received, out_of_order, closed;
 static uint32_t *latencies;
 static size_t timed, room_for;
@@ -56,11 +56,13 @@ static void fail(const char *what) {
   exit(1);
 }
 
-static int64_t micros(clockid_t clock) {
+static int64_t nanos(clockid_t clock) {
   struct timespec now;
   clock_gettime(clock, &now);
-  return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
+
+static int64_t micros(clockid_t clock) { return nanos(clock) / 1000; }
 
 /* Writes what always fits: a connection on which nothing was written yet, or a few bytes. */
 static void say(struct client *client, const void *bytes, size_t length) {
@@ -167,6 +169,9 @@ static void on_readable(struct client *client) {
   size_t whole = client->kept + length;
   size_t done = on_bytes(client, buffer, whole, micros(CLOCK_MONOTONIC));
   client->kept = whole - done;
+  if (idle > 0 && client->got > 0)
+    for (int64_t end = nanos(CLOCK_MONOTONIC) + idle; nanos(CLOCK_MONOTONIC) < end;) {
+    }
   if (client->kept == 0) return;
   if (client->kept > ROOM_OF_CLIENT) fail("a frame is too long");
   if (client->rest == NULL && (client->rest = malloc(ROOM_OF_CLIENT)) == NULL) die("malloc");
@@ -185,8 +190,8 @@ static uint32_t percentile(double share) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 6 && argc != 7) {
-    fprintf(stderr, "generator PORT CLIENTS CONCURRENCY FROM SIGNALS [HEADERS]\n");
+  if (argc < 6 || argc > 8) {
+    fprintf(stderr, "generator PORT CLIENTS CONCURRENCY FROM SIGNALS [HEADERS [IDLE]]\n");
     return 2;
   }
   port = atoi(argv[1]);
@@ -194,7 +199,8 @@ int main(int argc, char **argv) {
   concurrency = atol(argv[3]);
   from = atol(argv[4]);
   signals = atol(argv[5]);
-  if (argc == 7) headers = argv[6];
+  if (argc > 6) headers = argv[6];
+  if (argc > 7) idle = atol(argv[7]);
   clients = calloc(count, sizeof *clients);
   room_for = (size_t)count * signals;
   latencies = malloc((room_for + 1) * sizeof *latencies);
