@@ -17,6 +17,7 @@ import type { BannerFacts } from './banner.js';
 import { CertificateWatch } from './certificate.js';
 import type { Config } from './config.js';
 import { formatOffset } from './contract/offset.js';
+import { Checkpoints } from './fanout/checkpoints.js';
 import { Fanout } from './fanout/fanout.js';
 import { encodeEntry } from './fanout/packet.js';
 import { listen } from './http-listener.js';
@@ -36,9 +37,6 @@ import { WebSocketManager } from './websocket/websocket-manager.js';
 /** Beyond the time that the drain is spread over: the last clients need a moment to hear of it. */
 const DRAIN_END_MS = 2500;
 
-/** How often clients with topics are told where the journal is. */
-const CHECKPOINT_MS = 10_000;
-
 /**
  * The gateway: builds every part and connects them. The only place that knows them all.
  *
@@ -50,6 +48,7 @@ export class App {
   readonly #log: Logger;
   readonly #metrics = new Metrics({ version: version(), uws: uwsVersion() });
   readonly #fanout: Fanout;
+  readonly #checkpoints: Checkpoints;
   readonly #journal: Journal & OnceJournal;
   readonly #pod: string;
   readonly #started = Date.now();
@@ -64,7 +63,6 @@ export class App {
   #state: 'starting' | 'serving' | 'stopping' = 'starting';
   /** What clients were last told of the link to Redis; `undefined` while there was nothing to tell. */
   #announced: boolean | undefined;
-  #checkpoints: NodeJS.Timeout | undefined;
   #stopping: Promise<void> | undefined;
   readonly #hurry = new AbortController();
 
@@ -113,6 +111,7 @@ export class App {
       this.#journal = this.#redis.journal;
       this.#rejections = this.#redis.rejections;
     }
+    this.#checkpoints = new Checkpoints(this.#fanout, () => this.#journal.head());
     this.#memory = new MemoryPressure(config.limits.maxMemoryPercent, config.limits.memoryLimit);
     this.#publicApp = new PublicApp(uws, config.tls);
     if (config.tls !== undefined) this.#certificate = this.#watchCertificate(config.tls);
@@ -150,7 +149,7 @@ export class App {
     const publicPort = await this.#publicApp.listen(host, port);
     await this.#certificate?.start();
     this.#redis?.start();
-    this.#startCheckpoints();
+    this.#checkpoints.start();
     if (this.#state === 'starting') this.#state = 'serving';
     const facts: BannerFacts = {
       version: version(),
@@ -212,7 +211,7 @@ export class App {
       { name: 'let the clients go', takes: drainDuration + DRAIN_END_MS, run: () => this.#drain(drainDuration) },
       { name: 'stop listening', run: () => this.#publicApp.stopListening() },
       { name: 'close the clients', run: () => this.#websocket.close() },
-      { name: 'end the checkpoints', run: () => clearInterval(this.#checkpoints) },
+      { name: 'end the checkpoints', run: () => this.#checkpoints.stop() },
       { name: 'stop reading', run: () => this.#redis?.stop() },
       { name: 'close Redis', run: () => this.#redis?.close() },
       { name: 'close the public app', run: () => this.#publicApp.close() },
@@ -373,16 +372,6 @@ export class App {
       { count, reason: why },
       'messages from Pub/Sub were given up: nobody could put them into the journal',
     );
-  }
-
-  #startCheckpoints(): void {
-    let last = formatOffset(this.#journal.head());
-    this.#checkpoints = setInterval(() => {
-      const head = this.#journal.head();
-      if (formatOffset(head) === last) return;
-      last = formatOffset(head);
-      this.#fanout.checkpoint(head);
-    }, CHECKPOINT_MS);
   }
 
   #notReady(): NotReadyReason[] {

@@ -82,21 +82,37 @@ const ROOM_PREFIX = 'feed:';
 /** The room of everybody who follows the feed: what goes there does not depend on topics. */
 export const EVERYBODY = `${ROOM_PREFIX}@`;
 
-/** The room of those who do not get every signal, and are told now and then where the journal is. */
-export const SELECTIVE = `${ROOM_PREFIX}@@`;
+/** Groups of those who do not get every signal, and are told now and then where the journal is: one group after the other. */
+export const CHECKPOINT_GROUPS = 50;
 
-/** The Socket.IO room of the clients that are subscribed to a topic. No topic is made of `@` alone, so it is neither of the above. */
+/** The room of such a group. */
+export function roomOfCheckpoints(group: number): string {
+  return `${EVERYBODY}${group}`;
+}
+
+/** @param id - random, and the same as long as the session lasts */
+function checkpointGroup(id: string): number {
+  let sum = 0;
+  for (let i = 0; i < id.length; i++) sum = (sum * 31 + id.charCodeAt(i)) % 65_521;
+  return sum % CHECKPOINT_GROUPS;
+}
+
+/** The Socket.IO room of the clients that are subscribed to a topic. No topic starts with `@`, so it is none of the above. */
 function roomOfTopic(topic: string): string {
   return ROOM_PREFIX + topic;
 }
 
 const ROOM_OF_ALL = roomOfTopic(ALL_SIGNALS);
 
-/** The rooms that a client with these topics is in. */
-export function roomsOfClient(topics: ReadonlySet<string>): string[] {
+/**
+ * The rooms that a client is in.
+ *
+ * @param id - of its session
+ */
+export function roomsOfClient(topics: ReadonlySet<string>, id: string): string[] {
   // It covers all others, so it is alone.
   if (topics.has(ALL_SIGNALS)) return [EVERYBODY, ROOM_OF_ALL];
-  return [EVERYBODY, ...[...topics].map(roomOfTopic), SELECTIVE];
+  return [EVERYBODY, ...[...topics].map(roomOfTopic), roomOfCheckpoints(checkpointGroup(id))];
 }
 
 /** Whether a Socket.IO room is one of the feed's. */
@@ -106,7 +122,7 @@ export function isFeedRoom(room: string): boolean {
 
 /** Whether a Socket.IO room is that of a topic. */
 export function isTopicRoom(room: string): boolean {
-  return isFeedRoom(room) && room !== EVERYBODY && room !== SELECTIVE;
+  return isFeedRoom(room) && !room.startsWith(EVERYBODY);
 }
 
 /** The rooms that an entry goes to. */

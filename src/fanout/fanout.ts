@@ -1,6 +1,6 @@
 import type { Gap, StatusUpdate } from '../contract/events.js';
 import { type Offset, formatOffset } from '../contract/offset.js';
-import { EVERYBODY, SELECTIVE, roomsOfEntry } from '../contract/topics.js';
+import { EVERYBODY, roomOfCheckpoints, roomsOfEntry } from '../contract/topics.js';
 import type { GapReason, JournalEntry, StatusEntry } from '../journal/journal.js';
 import { encodeEntry, encodeEvent } from './packet.js';
 import { StatusBoard } from './status-board.js';
@@ -77,9 +77,9 @@ export class Fanout {
     this.#audience.publish([EVERYBODY], encodeEvent('gap', JSON.stringify(gap)));
   }
 
-  /** Tells clients that do not get every signal where the journal is, so that a quiet one does not fall out of it. */
-  checkpoint(head: Offset): void {
-    this.#audience.publish([SELECTIVE], encodeEvent('checkpoint', JSON.stringify(formatOffset(head))));
+  /** Tells a group of the clients that do not get every signal where the journal is. */
+  checkpoint(head: Offset, group: number): void {
+    this.#audience.publish([roomOfCheckpoints(group)], encodeEvent('checkpoint', JSON.stringify(formatOffset(head))));
   }
 
   #note(service: string, json: string): void {

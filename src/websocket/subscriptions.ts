@@ -172,8 +172,8 @@ function choose(socket: FeedSocket, value: unknown): TopicChoice {
 
 /** Changes rooms in one go. New ones are joined first: a client that left its last room would lose what is still batched for it. */
 function switchTo(socket: FeedSocket, topics: ReadonlySet<string>): void {
-  const before = new Set(roomsOfClient(socket.data.topics ?? new Set()));
-  const after = roomsOfClient(topics);
+  const before = new Set(roomsOfClient(socket.data.topics ?? new Set(), socket.id));
+  const after = roomsOfClient(topics, socket.id);
   socket.data.topics = topics;
   void socket.join(after.filter((room) => !before.delete(room)));
   for (const room of before) void socket.leave(room);

@@ -314,13 +314,13 @@ export class WebSocketManager {
 
   /** From here on the client gets what is published. */
   #goLive(socket: FeedSocket): void {
-    void socket.join(roomsOfClient(socket.data.topics ?? new Set()));
+    void socket.join(roomsOfClient(socket.data.topics ?? new Set(), socket.id));
   }
 
   async #resume(socket: FeedSocket, from: Offset): Promise<void> {
     const { feed, events, log, maxBackpressure } = this.#options;
     const connection = socket.conn;
-    const rooms = new Set(roomsOfClient(socket.data.topics ?? new Set()));
+    const rooms = new Set(roomsOfClient(socket.data.topics ?? new Set(), socket.id));
     const target = {
       isOpen: () => socket.connected && connection.readyState === 'open' && !this.#engine.wasSlow(connection),
       send: (entries: readonly JournalEntry[], after: Offset) => {

@@ -1,14 +1,16 @@
+import { randomBytes } from 'node:crypto';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { MAX_SYMBOL_LENGTH, MAX_TIMEFRAME_LENGTH, signalSchema } from '../../src/contract/events.js';
 import { EXAMPLES } from '../../src/contract/examples.js';
 import {
+  CHECKPOINT_GROUPS,
   ALL_SIGNALS,
   EVERYBODY,
   MAX_TOPICS,
-  SELECTIVE,
   isFeedRoom,
   parseTopics,
+  roomOfCheckpoints,
   roomsOfClient,
   roomsOfEntry,
   topicsOfSignal,
@@ -87,7 +89,7 @@ test('making a minimal set minimal again changes nothing', () => {
 test('a signal goes to one room of a client that wants it, and to none of a client that does not', () => {
   fc.assert(
     fc.property(asked, (topics) => {
-      const rooms = roomsOfClient(parsed(topics));
+      const rooms = roomsOfClient(parsed(topics), 'a-session');
       for (const signal of SIGNALS) {
         const hit = roomsOfEntry({ event: 'new_signal', ...signal }).filter((room) => rooms.includes(room));
         expect(hit).toHaveLength(matches(topics, signal) ? 1 : 0);
@@ -100,24 +102,35 @@ test('a signal goes to one room of a client that wants it, and to none of a clie
 test('a status goes to one room of every client', () => {
   fc.assert(
     fc.property(asked, (topics) => {
-      const rooms = roomsOfClient(parsed(topics));
+      const rooms = roomsOfClient(parsed(topics), 'a-session');
       expect(roomsOfEntry({ event: 'status_update' }).filter((room) => rooms.includes(room))).toEqual([EVERYBODY]);
     }),
   );
 });
 
-test('clients that do not get every signal are told where the journal is; the others are not', () => {
-  expect(roomsOfClient(parsed(['BTC/USDT']))).toContain(SELECTIVE);
-  expect(roomsOfClient(parsed([]))).toContain(SELECTIVE);
-  expect(roomsOfClient(parsed(['*']))).not.toContain(SELECTIVE);
+test('clients that do not get every signal are in one of the groups that are told where the journal is; the others are not', () => {
+  const groups = Array.from({ length: CHECKPOINT_GROUPS }, (_, group) => roomOfCheckpoints(group));
+  const groupsOf = (topics: string[], id: string): string[] =>
+    roomsOfClient(parsed(topics), id).filter((room) => groups.includes(room));
+  const ids = Array.from({ length: 10_000 }, () => randomBytes(15).toString('base64url'));
+  const sizes = new Map(groups.map((group) => [group, 0]));
+  for (const id of ids) {
+    const [group = '', ...others] = groupsOf(['BTC/USDT'], id);
+    expect(others).toEqual([]);
+    expect(groupsOf([], id)).toEqual([group]);
+    expect(groupsOf(['*'], id)).toEqual([]);
+    sizes.set(group, (sizes.get(group) ?? 0) + 1);
+  }
+  // 200 each, give or take: twice as many has not the chance of one in a million.
+  expect(Math.max(...sizes.values())).toBeLessThan(400);
 });
 
 test('no topic has the room of everybody or of those who are told where the journal is', () => {
   fc.assert(
-    fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[@*a]{0,5}$/)), (text) => {
+    fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[@*a0-9]{0,5}$/)), (text) => {
       const result = parseTopics([text]);
       if (!result.ok) return;
-      const rooms = roomsOfClient(result.topics);
+      const rooms = roomsOfClient(result.topics, 'a-session');
       expect(new Set(rooms).size).toBe(rooms.length);
       expect(rooms.every(isFeedRoom)).toBe(true);
     }),
