@@ -21,6 +21,7 @@ const MAX_PICTURES = 2;
 export const RESULTS = {
   fanout: 'fanout',
   rate200: 'fanout at 200 signals/s',
+  rate400: 'fanout at 400 signals/s',
   topics: 'topics',
   burst: 'burst',
   saturation: 'saturation',

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import type { PodInfo } from '../../src/admin/answers.js';
 import { SECRET, claims, secretToken } from '../support/issuer.js';
 import { FeedClient, Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
@@ -10,15 +11,6 @@ const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
 
 const JWT = { AUTH: 'jwt', JWT_SECRET: SECRET };
-
-interface PodInfo {
-  readonly pod: string;
-  readonly version: string;
-  readonly head: string;
-  readonly topics: number;
-  readonly connections: { readonly websocket: number; readonly polling: number };
-  readonly bridge: boolean;
-}
 
 async function info(pod: Pod): Promise<PodInfo[]> {
   const answer = await fetch(`${pod.adminUrl}/v1/info`);
@@ -83,7 +75,10 @@ describe.each([
     expect(pods.reduce((sum, { connections }) => sum + connections.websocket, 0)).toBe(1);
     expect(pods.reduce((sum, { connections }) => sum + connections.polling, 0)).toBe(1);
     expect(pods.filter(({ bridge }) => bridge)).toHaveLength(withRedis ? 1 : 0);
-    for (const { version } of pods) expect(version).toMatch(/^\d+\.\d+\.\d+/);
+    for (const { version, node, lag, notReady } of pods) {
+      expect(version).toMatch(/^\d+\.\d+\.\d+/);
+      expect({ node, lag, notReady }).toEqual({ node: process.version, lag: 0, notReady: [] });
+    }
   });
 });
 

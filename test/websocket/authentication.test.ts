@@ -104,8 +104,16 @@ test('a token of every bad kind is refused with its code and counted under it; g
   await pod.post('/v1/signals', signal(1));
   await until('the signal', () => honest.signals.length === 1);
   expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
+  const inHeader = await secretToken(claims({ sub: 'in-a-header' }));
+  await FeedClient.connect(cleanup, pod.url, {
+    transports: ['websocket'],
+    extraHeaders: { authorization: `Bearer ${inHeader}` },
+  });
+  const badHeader = { extraHeaders: { authorization: 'Bearer not-a-good-token' } };
+  expect(await refusal(pod, badHeader)).toBe('token_malformed');
   // Neither good nor bad tokens, nor the secret, are in the log, at the level that tells most.
-  for (const part of token.split('.')) expect(pod.output()).not.toContain(part);
+  for (const part of [...token.split('.'), ...inHeader.split('.')]) expect(pod.output()).not.toContain(part);
+  expect(pod.output()).not.toContain('not-a-good-token');
   expect(pod.output()).not.toContain(SECRET);
   expect(pod.output()).not.toContain('of-the-page');
 });
