@@ -5,6 +5,7 @@ import type { Progress, Scenario, ServerName } from '../scenario.js';
 import { UsageMeter, interleave, loadOf, rowsOf, withServers } from './harness.js';
 import { ALL_ROWS } from './steady-scenario.js';
 import { limitedBy } from './summary.js';
+import { WARM_UP_SIGNALS, warmUp } from './warm-up.js';
 
 /** Engine.IO's default, which every row has. */
 const PING_INTERVAL_SECONDS = 25;
@@ -13,9 +14,10 @@ const WARM_UP = 500;
 const REST_MS = 1000;
 const LOOKS = 20;
 
-async function measure(name: ServerName, { clients, rounds, workers }: Plan, progress: Progress): Promise<Run> {
+async function measure(name: ServerName, { clients, rounds, workers, signals }: Plan, progress: Progress): Promise<Run> {
   return withServers(name, {}, async (bed) => {
     const plan = { ports: bed.servers.map(({ port }) => port), workers, headers: 'browser', signals: 1 } as const;
+    await warmUp(bed, signals);
     await (await Fleet.connect({ ...plan, clients: Math.min(WARM_UP, clients) })).close();
     const fleet = await Fleet.connect({ ...plan, clients });
     try {
@@ -47,6 +49,8 @@ interface Plan {
   /** Heartbeats of each client. */
   readonly rounds: number;
   readonly workers: number;
+  /** Passed on before: a server that has just been started is busy with itself for longer than this lasts. */
+  readonly signals: number;
 }
 
 /** What clients cost to which nothing is sent. */
@@ -55,8 +59,9 @@ export const idle: Scenario = {
   title: 'cost of clients that only get heartbeats',
   async run(settings, progress) {
     const { clients = 15_000, runs = 3, workers = 2, seconds = PING_INTERVAL_SECONDS } = settings;
+    const signals = settings.warmUp ?? WARM_UP_SIGNALS;
     const { names, notes } = rowsOf(settings, ALL_ROWS, ['raw', 'stock-uws']);
-    const plan = { clients, workers, rounds: Math.max(1, Math.round(seconds / PING_INTERVAL_SECONDS)) };
+    const plan = { clients, workers, signals, rounds: Math.max(1, Math.round(seconds / PING_INTERVAL_SECONDS)) };
     progress.steps(names.length * runs);
     const rows = await interleave({
       names,
@@ -67,7 +72,13 @@ export const idle: Scenario = {
     return {
       name: idle.name,
       title: idle.title,
-      settings: { clients, runs, seconds: plan.rounds * PING_INTERVAL_SECONDS, 'worker processes': workers },
+      settings: {
+        clients,
+        runs,
+        seconds: plan.rounds * PING_INTERVAL_SECONDS,
+        'worker processes': workers,
+        'warm-up signals': signals,
+      },
       tables: [{ point: '', columns: ['cpuPerHeartbeat', 'cpuShare'], rows }],
       notes: [
         ...notes,
