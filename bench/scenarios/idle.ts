@@ -14,7 +14,11 @@ const WARM_UP = 500;
 const REST_MS = 1000;
 const LOOKS = 20;
 
-async function measure(name: ServerName, { clients, rounds, workers, signals }: Plan, progress: Progress): Promise<Run> {
+async function measure(
+  name: ServerName,
+  { clients, rounds, workers, signals }: Plan,
+  progress: Progress,
+): Promise<Run> {
   return withServers(name, {}, async (bed) => {
     const plan = { ports: bed.servers.map(({ port }) => port), workers, headers: 'browser', signals: 1 } as const;
     await warmUp(bed, signals);
