@@ -71,8 +71,12 @@ export const slow: Scenario = {
 /** What became of the slow clients of a server, once they were let read at full speed in the end. */
 function fateNote(name: string, runs: readonly FleetReport['slow'][]): string {
   const sum = (key: keyof FleetReport['slow']): number => runs.reduce((total, counts) => total + counts[key], 0);
-  const returned = `its ${sum('clients')} slow clients were cut off and came back ${sum('reconnected')} times, and the server took up the session of ${sum('recovered')}`;
-  const untold = sum('reconnected') === 0 ? ', and nothing told them' : '';
+  const clients = `its ${sum('clients')} slow clients`;
+  const isCut = sum('reconnected') > 0;
+  const fate = isCut
+    ? `${clients} were cut off and came back ${sum('reconnected')} times, and the server took up the session of ${sum('recovered')}`
+    : `none of ${clients} was cut off`;
+  const untold = isCut ? '' : ', and nothing told them';
   const missed = sum('lost');
-  return `${name}: ${returned}. Once they read at full speed, ${missed === 0 ? 'they had everything' : `they missed ${missed} deliveries${untold}`}.`;
+  return `${name}: ${fate}. Once they read at full speed, ${missed === 0 ? 'they had everything' : `they missed ${missed} deliveries${untold}`}.`;
 }
