@@ -25,7 +25,7 @@ export interface IndependentPlan {
   readonly signals: number;
   /** As in the plan of a fleet. @default 'bare' */
   readonly headers?: 'bare' | 'browser';
-  /** Processor time that is wasted after every read, in ns, to be as slow as other clients. @default 0 */
+  /** Time that is wasted for every signal, in ns, to be as slow as other clients. @default 0 */
   readonly idleNanos?: number;
 }
 

@@ -18,6 +18,7 @@ const SILENT: Progress = { steps: () => {}, step: () => {}, within: () => {} };
  * days is not.
  *
  * @param signals - how many; 0 for none
+ * @throws Error if the servers did not pass all of them on
  */
 export async function warmUp({ servers, redis }: Bed, signals: number, topics?: Topics): Promise<void> {
   if (signals === 0) return;
@@ -33,5 +34,7 @@ export async function warmUp({ servers, redis }: Bed, signals: number, topics?: 
     const symbols = topics?.symbols ?? 1;
     await publishTo(fleet, { redisUrl: redis.url, from: 0, signals, rate: RATE, payload: 0, symbols });
     await fleet.settled(signals, SETTLE_LIMIT_MS, BACKLOG_LIMIT_MS);
+    const { lost } = await fleet.report(signals);
+    if (lost > 0) throw new Error(`The warm-up lost ${lost} deliveries`);
   });
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { FeedMessage } from '../contract/decode.js';
 
 /** A message heard on Pub/Sub and not yet known to be in the journal. */
@@ -39,8 +40,16 @@ const DEFAULT_LIMITS: BridgeQueueLimits = {
   seenFor: 10_000,
 };
 
+/** Whoever lacks some of what another has heard lacks the oldest. */
+const MAX_NAMED = 100;
+
 function keyOf(event: string, json: string): string {
   return `${event} ${json}`;
+}
+
+/** A short name for a message, the same in every pod. */
+function nameOf(key: string): string {
+  return createHash('sha256').update(key).digest('base64url').slice(0, 22);
 }
 
 /**
@@ -167,19 +176,28 @@ export class BridgeQueue {
     return oldest?.at;
   }
 
-  /** Names of the first and the last of the messages that wait and were heard before a time, ms: of none, one or two. */
+  /** Names of the oldest messages that wait and were heard before a time, ms; at most {@link MAX_NAMED}. */
   heardBefore(time: number): string[] {
     const names: string[] = [];
     for (const { key, at } of this.#items.values()) {
-      if (at >= time) break;
-      names[Math.min(names.length, 1)] = key;
+      if (at >= time || names.length >= MAX_NAMED) break;
+      names.push(nameOf(key));
     }
     return names;
   }
 
-  /** Whether a message waits that has this name, in any pod. */
-  waits(name: string): boolean {
-    return this.#byContent.has(name);
+  /** Whether for each of these names, given by any pod, a message waits here too. */
+  waits(names: readonly string[]): boolean {
+    const wanted = new Map<string, number>();
+    for (const name of names) wanted.set(name, (wanted.get(name) ?? 0) + 1);
+    for (const { key } of this.#items.values()) {
+      if (wanted.size === 0) break;
+      const name = nameOf(key);
+      const count = wanted.get(name);
+      if (count === 1) wanted.delete(name);
+      else if (count !== undefined) wanted.set(name, count - 1);
+    }
+    return wanted.size === 0;
   }
 
   /** The first messages that wait; they stay in the queue until {@link appended} or {@link seen}. */

@@ -80,6 +80,8 @@ export class Bridge {
   #token: string | undefined;
   /** The lease is held and the journal was read to its end since: what waits in the queue may be appended. */
   #holding = false;
+  /** Nothing that was published before the lease was taken is left to another pod to append. */
+  #isClean = false;
   /** Number of the newest batch; never used twice, under no token. */
   #batch = 0;
   #pumping: Promise<void> | undefined;
@@ -145,8 +147,9 @@ export class Bridge {
   skipped(): void {
     // Only this pod appends: what waits here is not in the journal.
     if (this.#holding) return;
-    // Whoever holds the lease knows what is missing; this pod does not any more.
+    // Whoever holds the lease knows what is missing; this pod does not any more, as if it had subscribed just now.
     this.#queue.forgetHeard();
+    this.#precedence.subscribed(performance.now());
     this.#alignWhileUp();
   }
 
@@ -232,7 +235,7 @@ export class Bridge {
       mayTakeOver: this.#precedence.mayTakeOver(now),
       claims,
     });
-    this.#precedence.answered(answer, now);
+    this.#precedence.answered(answer, this.#holding, now);
     this.#otherHolds = answer === 'other';
     if (answer === 'other' || answer === 'wait') {
       if (this.#token !== undefined) this.#lost('another pod holds it');
@@ -260,6 +263,7 @@ export class Bridge {
   async #takeOver(token: string, isOrderly: boolean): Promise<void> {
     const isWanted = (): boolean => this.#token === token;
     let isFirst = false;
+    this.#isClean = isOrderly;
     try {
       await this.#align(isWanted);
       isFirst = !isWanted() || isOrderly || (await this.#precedence.mayAppend());
@@ -275,6 +279,7 @@ export class Bridge {
       return;
     }
     this.#holding = true;
+    this.#isClean = true;
     this.#options.log.info({ waiting: this.#queue.length }, 'this pod bridges Pub/Sub into the journal');
     void this.#pump();
   }
@@ -362,7 +367,7 @@ export class Bridge {
   async #resign(reason: string, { isOrderly = false, calls = false } = {}): Promise<void> {
     const token = this.#token;
     if (token === undefined) return;
-    const clean = isOrderly && this.#queue.length === 0;
+    const clean = isOrderly && this.#isClean && this.#queue.length === 0;
     this.#lost(reason);
     try {
       await this.#options.journal.release(token, clean);

@@ -61,7 +61,7 @@ function namesIn(text: string): readonly string[] {
  * is not in the journal, that pod has to append before this one, or a producer's order is broken. So a pod that has taken
  * the lease over, and can not be sure that there is no such message, publishes a question with the age of its
  * subscription (the clocks of pods can not be compared, ages can). A pod with waiting messages from before that answers
- * with an objection that names two of them. Whoever lacks one leaves the bridge to those who object, for a while: one
+ * with an objection that names the oldest of them. Whoever lacks one leaves the bridge to those who object, for a while: one
  * that then can not take it blocks nobody for long. Pods that know nothing of this do not object, and ask nobody.
  */
 export class Precedence {
@@ -77,8 +77,9 @@ export class Precedence {
   #standsBackUntil = 0;
   /** Since when this pod objects to others, until one of them or this pod has held the lease for a while. */
   #objectsSince: number | undefined;
-  /** What this pod has said last. */
+  /** What this pod says against another, or has said last. */
   #objection = '';
+  #isObjecting = false;
   /** This pod has left the bridge to others; until one has held the lease for a while. */
   #hasYielded = false;
   #question: { readonly mark: string; readonly onObjection: () => void } | undefined;
@@ -108,10 +109,14 @@ export class Precedence {
     this.#standsBackUntil = now + RETIRED_MS;
   }
 
-  /** Notes an answer to a request for the lease. */
-  answered(answer: LeaseAnswer, now: number): void {
+  /**
+   * Notes an answer to a request for the lease.
+   *
+   * @param appends - whether this pod holds it, and has begun to append
+   */
+  answered(answer: LeaseAnswer, appends: boolean, now: number): void {
     this.#freeSince = answer === 'wait' ? (this.#freeSince ?? now) : undefined;
-    const isHeld = answer === 'held' || answer === 'other';
+    const isHeld = answer === 'other' || (answer === 'held' && appends);
     this.#heldSince = isHeld ? (this.#heldSince ?? now) : undefined;
     if (!isHeld) return;
     this.#sawHolder = true;
@@ -123,7 +128,10 @@ export class Precedence {
 
   /** Whether this pod leaves a free lease alone. */
   standsBack(now: number): boolean {
-    return now < this.#standsBackUntil;
+    const isBack = now < this.#standsBackUntil;
+    // It does not look meanwhile: who holds the lease then may be another than before.
+    if (isBack) this.#heldSince = undefined;
+    return isBack;
   }
 
   /** Whether this pod may take the lease from a holder that ended without releasing it. */
@@ -156,7 +164,8 @@ export class Precedence {
       this.#hasYielded = objected;
       return !objected;
     } finally {
-      this.#question = undefined;
+      // The lease may have been lost and taken again meanwhile, and a newer question be open.
+      if (this.#question?.mark === mark) this.#question = undefined;
     }
   }
 
@@ -167,7 +176,7 @@ export class Precedence {
     // What it names may have come out of the journal meanwhile.
     if (text === this.#objection) return;
     const [, mark, list = ''] = OBJECTION.exec(text) ?? [];
-    if (mark === undefined || namesIn(list).every((name) => this.#options.queue.waits(name))) return;
+    if (mark === undefined || this.#options.queue.waits(namesIn(list))) return;
     const isMine = mark === this.#question?.mark;
     if (!isMine && this.#isSure(now)) return;
     this.#standsBackUntil = now + OBJECTED_MS;
@@ -183,19 +192,26 @@ export class Precedence {
     if (now - this.#objectsSince >= OBJECTED_MS) return;
     this.#standsBackUntil = 0;
     this.#objection = `objection!${mark}!${JSON.stringify(names)}`;
-    void this.#object(this.#objection);
+    void this.#object();
   }
 
-  async #object(text: string): Promise<void> {
+  /** One at a time, since each takes a connection; of those that come meanwhile the newest. */
+  async #object(): Promise<void> {
+    if (this.#isObjecting) return;
+    this.#isObjecting = true;
+    let text = '';
     for (let tries = 0; tries < TRIES; tries++) {
+      if (text !== this.#objection) tries = 0;
+      text = this.#objection;
       try {
         await this.#options.object(text);
-        return;
+        if (text === this.#objection) break;
       } catch (error) {
         this.#options.log.debug({ reason: messageOf(error) }, 'an objection could not be published');
         await sleep(RETRY_MS);
       }
     }
+    this.#isObjecting = false;
   }
 
   #age(now: number): number {

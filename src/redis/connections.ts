@@ -1,4 +1,5 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { within } from '../deadline.js';
 import type { HostPort, RedisTarget } from './url.js';
 
 /** A connection for commands: to one server, through Sentinel, or to a cluster. */
@@ -10,6 +11,8 @@ type Options = Omit<RedisOptions, 'replyMapping'>;
 const CONNECT_TIMEOUT_MS = 5000;
 /** A command that has no answer by then has failed, so a stopped Redis can not hang a request. */
 const COMMAND_TIMEOUT_MS = 3000;
+/** For a connection that is made for one message. */
+const PUBLISH_LIMIT_MS = 5000;
 /** A sentinel that has no answer by then is passed over. */
 const SENTINEL_TIMEOUT_MS = 2000;
 /**
@@ -192,8 +195,11 @@ export class RedisConnections {
     // ioredis tells of a failed connect() in this event too; without a listener it would print it.
     connection.on('error', () => {});
     try {
-      await connection.connect();
-      await connection.publish(channel, text);
+      await within(
+        PUBLISH_LIMIT_MS,
+        'publishing',
+        connection.connect().then(() => connection.publish(channel, text)),
+      );
     } finally {
       connection.disconnect();
     }

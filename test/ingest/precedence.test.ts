@@ -13,6 +13,13 @@ function message(text: string): FeedMessage {
   return { event: 'status_update', json: text };
 }
 
+/** What pods call a message when they speak of it. */
+function named(text: string): string {
+  const queue = new BridgeQueue(() => 'b1');
+  queue.heard(message(text), 0);
+  return queue.heardBefore(1)[0] ?? '';
+}
+
 /** What a pod says on the channel of the canaries, and what its queue holds. Tests say what time it is. */
 class World {
   readonly said: string[] = [];
@@ -52,7 +59,7 @@ class World {
   /** Tells the pod that another holds the lease, for so long. */
   held(ms: number): void {
     const now = performance.now();
-    for (const at of [now - ms, now]) this.pod.answered('other', at);
+    for (const at of [now - ms, now]) this.pod.answered('other', false, at);
   }
 }
 
@@ -64,8 +71,8 @@ test('a pod asks with the age of its subscription, and goes first when no other 
 
 test('a pod that lacks what another has heard does not go first; one that has it too does', async () => {
   const waiting = [['b', 500]] as const;
-  expect(await new World({ age: 1000, waiting }).asks(['status_update a', 'status_update b'])).toBe(false);
-  expect(await new World({ age: 1000, waiting }).asks(['status_update b'])).toBe(true);
+  expect(await new World({ age: 1000, waiting }).asks([named('a'), named('b')])).toBe(false);
+  expect(await new World({ age: 1000, waiting }).asks([named('b')])).toBe(true);
 });
 
 test('a pod that has seen the lease held since it subscribed, or that nobody else hears, waits for no objection', async () => {
@@ -84,17 +91,17 @@ test('a pod that has seen the lease held since it subscribed, or that nobody els
 test('a pod asks where the lease was held, but what waits was not appended', async () => {
   const all = new World({ age: 9000, waiting: [['b', 8000]] });
   all.held(8500);
-  expect(await all.asks(['status_update a'])).toBe(false);
+  expect(await all.asks([named('a')])).toBe(false);
 });
 
-test('a pod objects where it has heard what waits before the other subscribed, and names the first and the last of it', async () => {
+test('a pod objects where it has heard what waits before the other subscribed, and names the oldest of it', async () => {
   const { pod, said } = new World({ age: 60_000, waiting: [300, 200, 150, 100].map((ago) => [`at ${ago}`, ago]) });
   const now = performance.now();
   pod.heard('question!mark1!1000', now);
   expect(said).toEqual([]);
   pod.heard('question!mark2!125', now);
   await until('the objection', () => said.length > 0);
-  expect(said).toEqual(['objection!mark2!["status_update at 300","status_update at 150"]']);
+  expect(said).toEqual([`objection!mark2!${JSON.stringify(['at 300', 'at 200', 'at 150'].map(named))}`]);
 });
 
 test('a pod that objects may take the lease, and one that is not connected tries again', async () => {
@@ -109,7 +116,7 @@ test('a pod that objects may take the lease, and one that is not connected tries
 
 test('of those that wait for the lease, whoever lacks what an objection names leaves it to the others for a while', () => {
   const now = performance.now();
-  const objection = 'objection!mark!["status_update a"]';
+  const objection = `objection!mark!["${named('a')}"]`;
   const lacking = new World({ age: 1000, waiting: [['b', 500]] });
   const having = new World({ age: 1000, waiting: [['a', 500]] });
   const seasoned = new World({ age: 9000 });
@@ -135,12 +142,12 @@ test('a pod that objects and does not take the lease blocks nobody for long', as
   objector.pod.heard('question!mark1!5000', now);
   objector.pod.heard('question!mark2!5000', now + LONG_MS);
   await until('the objection', () => objector.said.length > 0);
-  expect(objector.said).toEqual(['objection!mark1!["status_update a"]']);
+  expect(objector.said).toEqual([`objection!mark1!["${named('a')}"]`]);
 
   const other = new World({ age: 1000 });
-  expect(await other.asks(['status_update a'])).toBe(false);
+  expect(await other.asks([named('a')])).toBe(false);
   expect(other.pod.standsBack(performance.now())).toBe(true);
-  expect(await other.asks(['status_update a'])).toBe(true);
+  expect(await other.asks([named('a')])).toBe(true);
   expect(other.said).toHaveLength(1);
 });
 
@@ -149,17 +156,58 @@ test('once a pod has held the lease for a while, everything begins anew', async 
   const now = performance.now();
   all.pod.heard('question!mark1!5000', now);
   all.pod.heard('question!mark2!5000', now + LONG_MS);
-  for (const at of [now, now + 5000]) all.pod.answered('other', at);
+  for (const at of [now, now + 5000]) all.pod.answered('other', false, at);
   all.pod.heard('question!mark3!5000', now + 6000);
   await until('the objections', () => all.said.length > 1);
   expect(all.said.map((text) => text.split('!')[1])).toEqual(['mark1', 'mark3']);
+});
+
+test('a message that another has heard twice is lacking where it was heard once', async () => {
+  const waiting = [['a', 500]] as const;
+  expect(await new World({ age: 1000, waiting }).asks([named('a'), named('b'), named('a')])).toBe(false);
+  expect(await new World({ age: 1000, waiting }).asks([named('a')])).toBe(true);
+});
+
+test('a message has a short name, however long it is, and no more than a hundred are named', () => {
+  const { queue } = new World({ age: 1000 });
+  for (let i = 0; i < 150; i++) queue.heard(message(`${i}${'x'.repeat(10_000)}`), i);
+  const names = queue.heardBefore(1000);
+  expect(new Set(names).size).toBe(100);
+  expect(Math.max(...names.map((name) => name.length))).toBeLessThan(30);
+  expect(queue.waits(names)).toBe(true);
+  expect(queue.waits([...names, named('other')])).toBe(false);
+});
+
+test('a pod is not sure because it holds the lease itself, before it appends, nor for time in which it did not look', async () => {
+  const now = performance.now();
+  const own = new World({ age: 9000 });
+  for (const at of [now - 5000, now]) own.pod.answered('held', false, at);
+  expect(await own.asks([named('a')])).toBe(false);
+
+  const back = new World({ age: 9000 });
+  back.pod.answered('other', false, now - 6000);
+  back.pod.heard(`objection!mark!["${named('a')}"]`, now - 5000);
+  expect(back.pod.standsBack(now - 4000)).toBe(true);
+  back.pod.answered('other', false, now);
+  expect(await back.asks([named('a')])).toBe(false);
+});
+
+test('a question that is asked while another is open is answered all the same', async () => {
+  const all = new World({ age: 1000 });
+  const first = all.pod.mayAppend();
+  await new Promise((resolve) => setTimeout(resolve, PATIENCE_MS / 2));
+  const second = all.pod.mayAppend();
+  expect(await first).toBe(true);
+  const mark = /^question!([\w-]+)!/.exec(all.said.at(-1) ?? '')?.[1];
+  all.pod.heard(`objection!${mark}!["${named('a')}"]`, performance.now());
+  expect(await second).toBe(false);
 });
 
 test('a subscription that is made anew has to ask again', async () => {
   const all = new World({ age: 9000 });
   all.held(8000);
   all.pod.subscribed(performance.now());
-  expect(await all.asks(['status_update a'])).toBe(false);
+  expect(await all.asks([named('a')])).toBe(false);
 });
 
 test('whatever else is said on the channel changes nothing', () => {

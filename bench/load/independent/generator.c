@@ -8,7 +8,7 @@
  * `welcome` it says so in a line of JSON, with how long that took (µs, from the first connect) and the processor time of it,
  * and reads until every client has SIGNALS signals (0: for ever) or standard input ends. Then it prints a second line. Signals below
  * FROM are counted and not timed. Latency runs from the `at` stamp of a signal (µs of CLOCK_MONOTONIC) to the read that
- * brought it. After every read of signals it wastes IDLE ns of processor time (0 if it is not given), to be as slow as another.
+ * brought it. For every signal that it has read it turns in a loop for IDLE ns (0 if it is not given), to be as slow as another.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -167,10 +167,11 @@ static void on_readable(struct client *client) {
     return;
   }
   size_t whole = client->kept + length;
+  long before = client->got;
   size_t done = on_bytes(client, buffer, whole, micros(CLOCK_MONOTONIC));
   client->kept = whole - done;
-  if (idle > 0 && client->got > 0)
-    for (int64_t end = nanos(CLOCK_MONOTONIC) + idle; nanos(CLOCK_MONOTONIC) < end;) {
+  if (idle > 0 && client->got > before)
+    for (int64_t end = nanos(CLOCK_MONOTONIC) + idle * (client->got - before); nanos(CLOCK_MONOTONIC) < end;) {
     }
   if (client->kept == 0) return;
   if (client->kept > ROOM_OF_CLIENT) fail("a frame is too long");

@@ -77,7 +77,9 @@ test(
     const of = (name: string): string => notes.find((note) => note.startsWith(name)) ?? '';
     expect(of('gateway')).toMatch(/2 slow clients .* came back [1-9]\d* times, .* took up the session of [1-9]/);
     expect(of('gateway')).toMatch(/Once they read at full speed, they had everything\.$/);
-    expect(of('stock-uws')).toMatch(/none of its 2 slow clients was cut off\. .* missed [1-9]\d* deliveries, and nothing told them\.$/);
+    expect(of('stock-uws')).toMatch(
+      /none of its 2 slow clients was cut off\. .* missed [1-9]\d* deliveries, and nothing told them\.$/,
+    );
     expect(of('Each client was sent')).toBe('');
   },
   LIMIT_MS,
