@@ -74,7 +74,8 @@ async function run(args: readonly string[]): Promise<void> {
       schema: 1,
       startedAt: startedAt.toISOString(),
       seconds: Math.round((Date.now() - startedAt.getTime()) / 1000),
-      command: args.join(' '),
+      // Without the folder: it says nothing of the run, and may be on a machine of somebody's own.
+      command: args.join(' ').replace(/ ?--out[ =]\S+/, ''),
       machine: machine(),
       versions: versions(),
       scenarios,

@@ -41,7 +41,7 @@ function sectionText(
   const sentence = `${title.charAt(0).toUpperCase()}${title.slice(1)}`;
   return [
     `### ${heading}`,
-    `${sentence}: \`npm run bench -- ${command.replace(/ --out \S+/, '')}\` (${startedAt.slice(0, 10)}, commit ${versions['commit'] ?? 'unknown'}).`,
+    `${sentence}: \`npm run bench -- ${command}\` (${startedAt.slice(0, 10)}, commit ${versions['commit'] ?? 'unknown'}).`,
     ...tables.flatMap((table) => [...(table.point === '' ? [] : [`_${table.point}_`]), tableText(table)]),
     notes.map((note) => `- ${note}`).join('\n'),
     ...pictures.map((picture) => `![${heading}](${picture})`),
