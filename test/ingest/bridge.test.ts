@@ -23,7 +23,8 @@ class World {
   /** Whether canaries come back. */
   hears = true;
   readonly appended: string[] = [];
-  readonly released: string[] = [];
+  /** For each time that the lease was given back, whether it was said that nothing is left to append. */
+  readonly released: boolean[] = [];
   renewals = 0;
   canaries = 0;
   /** `lease` is told when the lease is asked for; it is answered once `answer` is. */
@@ -36,13 +37,13 @@ class World {
     const journal: BridgedJournal = {
       lease: async () => {
         const { answer } = this;
-        if (answer === 'acquired') this.answer = 'held';
+        if (answer === 'acquired' || answer === 'handed-over') this.answer = 'held';
         this.events.emit('lease');
         if (this.isSlow) await once(this.events, 'answer');
         return answer;
       },
-      release: (token) => {
-        this.released.push(token);
+      release: (_token, clean) => {
+        this.released.push(clean);
         return Promise.resolve();
       },
       appendFenced: (messages: readonly QueuedMessage[]) => {
@@ -197,4 +198,30 @@ test('a pod whose subscription does not hear takes no lease over, and subscribes
   await until('the subscription to be made anew', () => all.renewals > 0);
   await until('the lease to be given back', () => all.released.length > 0);
   expect(bridge.holding).toBe(false);
+});
+
+test('a pod that is stopped before it may append says nothing of what a dead holder left; one that bridged does', async () => {
+  const asking = world();
+  await asking.link();
+  asking.hears = false;
+  asking.answer = 'acquired';
+  const before = asking.canaries;
+  await until('its canary', () => asking.canaries > before);
+  await asking.bridge.stop();
+  expect(asking.released).toEqual([false]);
+
+  const bridging = world();
+  await bridging.link();
+  await bridging.hold();
+  await bridging.bridge.stop();
+  expect(bridging.released).toEqual([true]);
+
+  const handed = world();
+  await handed.link();
+  handed.hears = false;
+  handed.answer = 'handed-over';
+  const known = handed.canaries;
+  await until('its canary', () => handed.canaries > known);
+  await handed.bridge.stop();
+  expect(handed.released).toEqual([true]);
 });
