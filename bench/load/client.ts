@@ -5,6 +5,8 @@ import { isSignal, nowMicros, signalDue, signalNumber } from './message.js';
 import { type Group, Seen, type Wanted } from './tally.js';
 
 const HOST = '127.0.0.1';
+/** Multiples of it fall evenly on the unit interval. */
+export const GOLDEN = (Math.sqrt(5) - 1) / 2;
 /** Source addresses, so that ports do not run out: each has about 28,000. */
 const ADDRESSES = 50;
 const CONNECT_LIMIT_MS = 30_000;
@@ -145,13 +147,16 @@ export class Client implements FrameHandler {
   }
 
   #nextPort(): number {
-    const { ports, workers } = this.#plan;
+    const { ports, portsAfter, workers } = this.#plan;
     // By the number within its worker, so that every worker has clients of every pod.
     const own = Math.floor(this.identity.index / workers);
+    const before = this.#connects++;
+    if (before > 0 && portsAfter !== undefined) {
+      return portsAfter[Math.floor((((own + before) * GOLDEN) % 1) * portsAfter.length)] ?? 0;
+    }
     const round = Math.floor(own / ports.length);
     // Clients that lose the same pod go to different ones next.
-    const stride = this.#connects === 0 ? 0 : 1 + (round % Math.max(1, ports.length - 1)) + this.#connects - 1;
-    this.#connects++;
+    const stride = before === 0 ? 0 : 1 + (round % Math.max(1, ports.length - 1)) + before - 1;
     return ports[(own + stride) % ports.length] ?? 0;
   }
 

@@ -4,6 +4,8 @@
 export interface FleetPlan {
   /** Public ports of the pods; clients are spread over them in turn. */
   readonly ports: readonly number[];
+  /** Where clients connect again, as a load balancer has it that knows of a dead pod. @default ports */
+  readonly portsAfter?: readonly number[];
   readonly clients: number;
   /** Processes that hold the clients. */
   readonly workers: number;

@@ -1,6 +1,6 @@
 // A process full of clients: connects them, counts and times what they get, and tells the bench when it is asked.
 import { writeFile } from 'node:fs/promises';
-import { Client, type ClientEvents } from './client.js';
+import { Client, type ClientEvents, GOLDEN } from './client.js';
 import type { FleetPlan, FromWorker, GroupCounts, ToWorker, WorkerTask } from './fleet-types.js';
 import { symbolName, symbolsOf } from './message.js';
 import { Group, Times, Wanted } from './tally.js';
@@ -10,7 +10,6 @@ const CONCURRENCY = 50;
 const LOOK_MS = 20;
 /** How often it is told, in looks, that something still comes. */
 const LOOKS_A_WORD = 10;
-const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
 function tell(message: FromWorker): void {
   process.send?.(message);
@@ -41,7 +40,7 @@ class Worker implements ClientEvents {
   #client(index: number): Client {
     const { topics, slow } = this.#plan;
     const symbols = topics === undefined ? [] : symbolsOf(index, topics);
-    // Multiples of the golden ratio fall evenly on the unit interval: slow clients are spread over workers and pods.
+    // Slow clients are spread evenly over workers and pods.
     const isSlow = slow !== undefined && ((index + 1) * GOLDEN) % 1 < slow.share;
     const group = isSlow ? this.#slow : this.#normal;
     group.clients++;

@@ -25,8 +25,12 @@ async function measure(
   const signals = rate * (WARM_UP_SECONDS + seconds);
   return withServers(name, { pods: steady.pods }, async (bed) => {
     await warmUp(bed, steady.warmUp);
+    const [victim, ...others] = bed.servers;
+    if (victim === undefined || others.length === 0) throw new Error('This scenario needs two pods at least');
     const plan = {
-      ports: bed.servers.map(({ port }) => port),
+      // Half of the clients are on the pod that is killed.
+      ports: others.flatMap(({ port }) => [victim.port, port]),
+      portsAfter: others.map(({ port }) => port),
       clients,
       workers,
       signals,
@@ -35,8 +39,6 @@ async function measure(
     };
     return withFleet(plan, progress, async (fleet) => {
       await fleet.begin(rate * WARM_UP_SECONDS);
-      const [victim, ...others] = bed.servers;
-      if (victim === undefined || others.length === 0) throw new Error('This scenario needs two pods at least');
       const meter = new UsageMeter({ servers: others, redisPid: bed.redisPid });
       let killedAt = 0;
       const kill = async (): Promise<void> => {
@@ -102,7 +104,7 @@ export const storm: Scenario = {
       tables: [{ point: '', columns: ['backSeconds', 'p50', 'p99', 'max'], rows }],
       notes: [
         ...notes,
-        `The pod is killed ${KILL_AFTER_SECONDS} s into the timed part; for the gateway it is the one that carries Pub/Sub into the journal. Its clients wait as the stock client does (0.5 to 1.5 s, then longer) and connect to the other pods. A client is back when it has everything up to a signal that was due after it had reconnected.`,
+        `The pod that is killed has half of the clients. It is killed ${KILL_AFTER_SECONDS} s into the timed part; for the gateway it is the one that carries Pub/Sub into the journal. Its clients wait as the stock client does (0.5 to 1.5 s, then longer) and connect to the other pods. A client is back when it has everything up to a signal that was due after it had reconnected.`,
         'Latency is that of all clients, what they missed included: from when a signal was due until they had it.',
         ...[...returned].map(
           ([name, { reconnected, recovered }]) =>

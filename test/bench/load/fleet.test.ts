@@ -342,6 +342,17 @@ test('clients that reconnect bring pid and offset to the next server and complet
   expect((report.lastBackAt ?? 0) - killedAt).toBeGreaterThan(490_000);
 });
 
+test('clients that reconnect are spread evenly over the ports that are named for that', async () => {
+  const [first, second, third] = [await serve(), await serve(), await serve()];
+  const plan = { ports: [first.port], portsAfter: [second.port, third.port], clients: 40, workers: 2, signals: 1 };
+  cleanup.add(await Fleet.connect({ ...plan, reconnect: true }), (self) => self.close());
+  expect(first.connections).toHaveLength(40);
+  first.stop();
+  const counts = (): number[] => [second, third].map(({ connections }) => connections.length);
+  await until('all to be back', () => counts().reduce((sum, count) => sum + count) === 40, { seen: counts });
+  expect(Math.min(...counts())).toBeGreaterThanOrEqual(16);
+});
+
 test('every single latency is written where it is asked for', async () => {
   const server = await serve();
   const samples = join(tmpdir(), `signal-gateway-samples-${process.pid}`);
