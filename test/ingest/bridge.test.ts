@@ -86,6 +86,14 @@ class World {
     await new Promise(setImmediate);
   }
 
+  /** Has the lease given to the bridge, which then waits in vain for its canary. */
+  async beginToTakeOver(answer: 'acquired' | 'handed-over'): Promise<void> {
+    this.hears = false;
+    this.answer = answer;
+    const before = this.canaries;
+    await until('its canary', () => this.canaries > before);
+  }
+
   async hold(): Promise<void> {
     this.answer = 'acquired';
     await until('the bridge to hold the lease', () => this.bridge.holding);
@@ -203,10 +211,7 @@ test('a pod whose subscription does not hear takes no lease over, and subscribes
 test('a pod that is stopped before it may append says nothing of what a dead holder left; one that bridged does', async () => {
   const asking = world();
   await asking.link();
-  asking.hears = false;
-  asking.answer = 'acquired';
-  const before = asking.canaries;
-  await until('its canary', () => asking.canaries > before);
+  await asking.beginToTakeOver('acquired');
   await asking.bridge.stop();
   expect(asking.released).toEqual([false]);
 
@@ -218,10 +223,7 @@ test('a pod that is stopped before it may append says nothing of what a dead hol
 
   const handed = world();
   await handed.link();
-  handed.hears = false;
-  handed.answer = 'handed-over';
-  const known = handed.canaries;
-  await until('its canary', () => handed.canaries > known);
+  await handed.beginToTakeOver('handed-over');
   await handed.bridge.stop();
   expect(handed.released).toEqual([true]);
 });
