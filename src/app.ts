@@ -13,7 +13,7 @@ import { type OnRejected, type Publisher, publishRoutes } from './admin/publish.
 import { serveDashboard } from './app-dashboard.js';
 import { publisherInto } from './app-publisher.js';
 import { RedisParts } from './app-redis.js';
-import type { BannerFacts } from './banner.js';
+import { type BannerFacts, dashboardLink } from './banner.js';
 import { CertificateWatch } from './certificate.js';
 import type { Config } from './config.js';
 import { formatOffset } from './contract/offset.js';
@@ -60,6 +60,8 @@ export class App {
   readonly #publicApp: PublicApp;
   readonly #certificate: CertificateWatch | undefined;
   readonly #adminApp: TemplatedApp;
+  /** What the dashboard publishes with; `undefined` where there is no dashboard, or a key in its place. */
+  #publishToken: string | undefined;
   #state: 'starting' | 'serving' | 'stopping' = 'starting';
   /** What clients were last told of the link to Redis; `undefined` while there was nothing to tell. */
   #announced: boolean | undefined;
@@ -162,6 +164,7 @@ export class App {
       signalChannel,
       needsKey: apiKeys.length > 0,
       dashboard: this.#config.dashboard,
+      publishToken: this.#publishToken,
     };
     this.#log.info(
       {
@@ -174,6 +177,8 @@ export class App {
       },
       'serving',
     );
+    if (facts.publishToken !== undefined)
+      this.#log.info({ dashboard: dashboardLink(facts) }, 'whoever opens this link may publish from the dashboard');
     return facts;
   }
 
@@ -289,21 +294,21 @@ export class App {
 
   /** What the public port has beside Socket.IO. */
   #addPages(publisher: Publisher, onRejected: OnRejected): void {
-    const { dashboard, apiKeys, trustProxy, tls, maxSignalBytes } = this.#config;
+    const { dashboard, apiKeys, maxSignalBytes } = this.#config;
     if (dashboard) {
-      serveDashboard(this.#publicApp, {
+      this.#publishToken = serveDashboard(this.#publicApp, {
         describe: () => ({
           pod: this.#pod,
           version: version(),
           connections: this.#websocket.connections,
           head: formatOffset(this.#journal.head()),
         }),
-        needsKey: apiKeys.length > 0,
-        behindProxy: trustProxy !== undefined,
-        tls: tls !== undefined,
+        pod: this.#pod,
+        apiKeys,
         publisher,
         maxSignalBytes,
         onRejected,
+        onRefused: (reason) => this.#metrics.refusals.inc({ reason }),
         log: this.#log,
       });
     }

@@ -10,8 +10,6 @@ export interface AdminRequest {
   /** What follows the `?`, decoded. */
   readonly query: URLSearchParams;
   header(name: string): string;
-  /** Names of all headers, in lower case. */
-  readonly headerNames: readonly string[];
   /** The caller's address as bytes, 4 or 16 of them. */
   readonly remoteAddress: Uint8Array;
   readonly body: Buffer;
@@ -185,14 +183,11 @@ export function serveRoutes(
 
   const serve = (res: HttpResponse, req: HttpRequest): void => {
     const headers = new Map(HEADERS.map((name) => [name as string, req.getHeader(name)]));
-    const headerNames: string[] = [];
-    req.forEach((name) => headerNames.push(name));
     const request = {
       method: req.getMethod().toUpperCase(),
       path: req.getUrl(),
       query: new URLSearchParams(req.getQuery()),
       header: (name: string): string => headers.get(name) ?? '',
-      headerNames,
       remoteAddress: new Uint8Array(res.getRemoteAddress().slice(0)),
     };
     answer(new Exchange(res, request.method === 'HEAD'), request).catch((error: unknown) =>
