@@ -8,6 +8,7 @@ export const PROBLEMS = {
   forbidden: { status: 403, title: 'This caller may not use the publish API' },
   publish_token_required: { status: 401, title: 'Publishing from the dashboard needs its link' },
   publish_token_wrong: { status: 401, title: 'The token is not the one of this gateway' },
+  request_timeout: { status: 408, title: 'The request body came too slowly' },
   body_too_large: { status: 413, title: 'The request body is too large' },
   unsupported_media_type: { status: 415, title: 'The body must be application/json' },
   invalid_encoding: { status: 400, title: 'The body is not valid UTF-8' },

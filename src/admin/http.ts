@@ -2,6 +2,7 @@ import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import type { Logger } from 'pino';
 import { PROBLEMS, Problem, messageOf } from '../errors.js';
 import { sendBody } from '../send-body.js';
+import { BodyPace } from './body-pace.js';
 
 /** A request as handlers see it: everything is copied, since uWebSockets.js takes its own objects back. */
 export interface AdminRequest {
@@ -46,6 +47,7 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
+  408: 'Request Timeout',
   410: 'Gone',
   413: 'Content Too Large',
   415: 'Unsupported Media Type',
@@ -89,17 +91,26 @@ class Exchange {
     });
   }
 
-  /** Resolves with the body, or `undefined` when it is longer than `max` or the client went away. */
+  /**
+   * Resolves with the body, or `undefined` when it is longer than `max` or the client went away.
+   *
+   * @throws {@link Problem} `request_timeout` when it comes too slowly
+   */
   read(max: number): Promise<Buffer | undefined> {
-    return new Promise((resolve) => {
+    let pace: BodyPace | undefined;
+    return new Promise<Buffer | undefined>((resolve, reject) => {
+      pace = new BodyPace(this.#res, reject);
       let chunks: Buffer[] = [];
       let size = 0;
       this.#res.onAborted(() => {
         this.aborted = true;
+        pace?.stop();
         resolve(undefined);
       });
       this.#res.onData((chunk, isLast) => {
         size += chunk.byteLength;
+        pace?.note(chunk.byteLength);
+        if (isLast) pace?.stop();
         if (size > max) {
           chunks = [];
           // Read to its end, within reason: a client that is still writing would not get to see the answer.
@@ -110,7 +121,7 @@ class Exchange {
         chunks.push(Buffer.from(chunk.slice(0)));
         if (isLast) resolve(Buffer.concat(chunks, size));
       });
-    });
+    }).finally(() => pace?.stop());
   }
 
   send(response: AdminResponse, close: boolean): void {
@@ -177,6 +188,8 @@ export function serveRoutes(
         error instanceof Problem
           ? error
           : new Problem('internal', 'Something went wrong in the gateway; its log has the details. Try again.');
+      // The rest of that body may still come.
+      if (problem.code === 'request_timeout') close = true;
       exchange.send(problemResponse(problem), close);
     }
   }
