@@ -4,6 +4,7 @@ import { sendBody } from '../send-body.js';
 import type { RoutedApp } from '../uws.js';
 import type { Admission } from './admission.js';
 import { limitBacklog } from './backlog.js';
+import { chooseOffer, withChosenOffer } from './compression-offer.js';
 import { SOCKET_PATH, forwardedFor } from './handshake.js';
 import { MAX_CONNECTS } from './lean-client.js';
 import { LeanConnection } from './lean-connection.js';
@@ -273,12 +274,12 @@ export class FeedEngine {
         const connection = lean?.accept(req);
         if (connection === undefined) {
           if (asksForPolling(req)) answerBadRequest(res);
-          else void behavior.upgrade?.(unhurried(res), req, context);
+          else void behavior.upgrade?.(withChosenOffer(unhurried(res), options.compression), req, context);
           return;
         }
         const key = req.getHeader('sec-websocket-key');
         const protocol = req.getHeader('sec-websocket-protocol');
-        const extensions = req.getHeader('sec-websocket-extensions');
+        const extensions = chooseOffer(req.getHeader('sec-websocket-extensions'), options.compression);
         res.upgrade<UserData>({ connection }, key, protocol, extensions, context);
       },
       open: (ws) => {
