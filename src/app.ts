@@ -247,6 +247,7 @@ export class App {
       pingInterval: config.pingInterval,
       pingTimeout: config.pingTimeout,
       maxPayload: config.maxPayload,
+      maxHeaderBytes: config.maxHeaderBytes,
       compression: compressor(this.#uws, config.compression),
       maxBackpressure: config.maxBackpressure,
       welcomeMessage: config.welcomeMessage,
@@ -312,7 +313,7 @@ export class App {
   }
 
   #buildAdmin(publisher: Publisher, onRejected: OnRejected): TemplatedApp {
-    const { maxSignalBytes, apiKeys } = this.#config;
+    const { maxSignalBytes, apiKeys, maxHeaderBytes } = this.#config;
     const app = this.#uws.App();
     const guard = publishGuard(apiKeys);
     serveRoutes(
@@ -327,6 +328,7 @@ export class App {
       ],
       this.#log,
       true,
+      maxHeaderBytes,
     );
     return app;
   }

@@ -7,6 +7,7 @@ export const PROBLEMS = {
   unauthorized: { status: 401, title: 'A valid API key is needed' },
   forbidden: { status: 403, title: 'This caller may not use the publish API' },
   not_same_machine: { status: 403, title: "Only the dashboard opened on the gateway's own machine may publish here" },
+  headers_too_large: { status: 431, title: 'Request headers too large' },
   body_too_large: { status: 413, title: 'The request body is too large' },
   unsupported_media_type: { status: 415, title: 'The body must be application/json' },
   invalid_encoding: { status: 400, title: 'The body is not valid UTF-8' },
@@ -37,6 +38,7 @@ export type ProblemCode = keyof typeof PROBLEMS;
  * takes for a `connect_error` and comes again after.
  */
 export const REFUSALS = {
+  headers_too_large: { status: 431, message: 'The headers are too large; send a smaller token or fewer cookies.' },
   origin: { status: 403, message: 'This origin is not allowed.' },
   stopping: { status: 503, retryAfter: 1, message: 'This pod is stopping; connect again.' },
   memory: { status: 503, retryAfter: 10, message: 'This pod is short of memory; try again.' },

@@ -68,7 +68,7 @@ function targetPart({ file, target }: Import): string | undefined {
 }
 
 /** Parts that everybody may import: they know nothing of what the gateway does. */
-const LEAVES = ['deadline.ts', 'errors.ts', 'loopback.ts', 'random-name.ts', 'send-body.ts'];
+const LEAVES = ['deadline.ts', 'errors.ts', 'header-size.ts', 'loopback.ts', 'random-name.ts', 'send-body.ts'];
 
 /**
  * Who may import whom: main, cli → cli/ → gateway-process → app → {ingest, fanout, websocket, admin, dashboard, journal, redis} → contract. A part's own files and the
@@ -103,6 +103,7 @@ const MAY_IMPORT: Readonly<Record<string, { code: readonly string[]; types?: rea
   'http-listener.ts': { code: [], types: ['uws.ts'] },
   'deadline.ts': { code: [] },
   'errors.ts': { code: [] },
+  'header-size.ts': { code: [] },
   'loopback.ts': { code: [] },
   'random-name.ts': { code: [] },
   'send-body.ts': { code: [] },
@@ -127,7 +128,7 @@ const PACKAGES: Readonly<Record<string, { code: RegExp; types?: RegExp }>> = {
   '@socket.io/': { code: /^websocket\/adapter\.ts$/ },
   'uWebSockets.js': {
     code: /^uws\.ts$/,
-    types: /^(?:uws|http-listener|public-app|send-body|app|app-dashboard)\.ts$|^(?:websocket|admin|dashboard)\//,
+    types: /^(?:uws|header-size|http-listener|public-app|send-body|app|app-dashboard)\.ts$|^(?:websocket|admin|dashboard)\//,
   },
   react: { code: /^client\/use-signals\.ts$/ },
   jose: { code: /^websocket\/authentication\.ts$/ },

@@ -1,6 +1,7 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import type { Logger } from 'pino';
 import { PROBLEMS, Problem, messageOf } from '../errors.js';
+import { isHeadTooLarge } from '../header-size.js';
 import { sendBody } from '../send-body.js';
 
 /** A request as handlers see it: everything is copied, since uWebSockets.js takes its own objects back. */
@@ -52,6 +53,7 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   413: 'Content Too Large',
   415: 'Unsupported Media Type',
   422: 'Unprocessable Content',
+  431: 'Request Header Fields Too Large',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
 };
@@ -136,12 +138,14 @@ class Exchange {
  * Serves routes on an app of uWebSockets.js; every error becomes `application/problem+json`.
  *
  * @param rest - whether paths without a route are answered too, with a problem; otherwise they are somebody else's
+ * @param maxHeaderBytes - longest head of a request
  */
 export function serveRoutes(
   app: { any(pattern: string, handler: (res: HttpResponse, req: HttpRequest) => void): unknown },
   routes: readonly Route[],
   log: Logger,
   rest = false,
+  maxHeaderBytes = Infinity,
 ): void {
   const byPath = new Map<string, Route[]>();
   for (const route of routes) byPath.set(route.path, [...(byPath.get(route.path) ?? []), route]);
@@ -184,6 +188,12 @@ export function serveRoutes(
   }
 
   const serve = (res: HttpResponse, req: HttpRequest): void => {
+    if (isHeadTooLarge(req, maxHeaderBytes)) {
+      const detail = `The request line and the headers are longer than MAX_HEADER_BYTES, ${maxHeaderBytes}. Send less.`;
+      const exchange = new Exchange(res, req.getMethod() === 'head');
+      exchange.send(problemResponse(new Problem('headers_too_large', detail)), true);
+      return;
+    }
     const headers = new Map(HEADERS.map((name) => [name as string, req.getHeader(name)]));
     const headerNames: string[] = [];
     req.forEach((name) => headerNames.push(name));

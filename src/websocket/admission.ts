@@ -1,16 +1,24 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import { REFUSALS, type RefusalCode } from '../errors.js';
+import { isHeadTooLarge } from '../header-size.js';
 import { sendBody } from '../send-body.js';
 import type { ConnectionLimits } from './limits.js';
 import { forwardedFor } from './handshake.js';
 import type { OriginPolicy } from './origin.js';
 
-const STATUS_TEXT = { 403: 'Forbidden', 429: 'Too Many Requests', 503: 'Service Unavailable' } as const;
+const STATUS_TEXT = {
+  403: 'Forbidden',
+  429: 'Too Many Requests',
+  431: 'Request Header Fields Too Large',
+  503: 'Service Unavailable',
+} as const;
 
 /** What admission looks at and whom it tells. */
 export interface AdmissionOptions {
   readonly origins: OriginPolicy;
   readonly limits: ConnectionLimits;
+  /** Longest head of a request, in bytes. */
+  readonly maxHeaderBytes: number;
   readonly onRefused: (refusal: RefusalCode) => void;
 }
 
@@ -51,7 +59,8 @@ export class Admission {
   }
 
   #refusal(origin: string, res: HttpResponse, req: HttpRequest): RefusalCode | undefined {
-    const { origins, limits } = this.#options;
+    const { origins, limits, maxHeaderBytes } = this.#options;
+    if (isHeadTooLarge(req, maxHeaderBytes)) return 'headers_too_large';
     if (!origins.allows(origin)) return 'origin';
     if (namesSession(req.getQuery())) return undefined;
     if (this.stopping) return 'stopping';

@@ -80,6 +80,8 @@ export interface WebSocketManagerOptions extends EngineOptions {
   /** Unset: there are none. */
   readonly otherPods?: OtherPods;
   readonly connectTimeout: number;
+  /** Longest head of a request, in bytes. */
+  readonly maxHeaderBytes: number;
   /** Unset: Socket.IO's adapter in memory. */
   readonly adapter?: AdapterFactory;
   /** Where the topics are kept that clients choose while connected. */
@@ -168,6 +170,7 @@ export class WebSocketManager {
     this.#admission = new Admission({
       origins,
       limits,
+      maxHeaderBytes: options.maxHeaderBytes,
       onRefused: (reason) => options.events.refused(reason),
     });
     const guard = new FloodGuard({

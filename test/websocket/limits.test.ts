@@ -41,6 +41,7 @@ const TABLE: readonly {
   readonly headers?: Readonly<Record<string, string>>;
 }[] = [
   { code: 'origin', env: { CORS_ORIGIN: 'https://a.example' }, taken: 0, headers: { origin: 'https://b.example' } },
+  { code: 'headers_too_large', env: { MAX_HEADER_BYTES: '4096' }, taken: 0, headers: { cookie: 'c'.repeat(4096) } },
   { code: 'memory', env: { MEMORY_LIMIT: '33554432', MAX_MEMORY_PERCENT: '50' }, taken: 0 },
   { code: 'max_connections', env: { MAX_CONNECTIONS: '2' }, taken: 2 },
   { code: 'max_connections_per_ip', env: { MAX_CONNECTIONS_PER_IP: '2' }, taken: 2 },
