@@ -100,6 +100,6 @@ export function chooseOffer(offers: string, compression: CompressOptions): strin
 export function withChosenOffer(res: HttpResponse, compression: CompressOptions): HttpResponse {
   const upgrade = res.upgrade.bind(res);
   const chosen: HttpResponse['upgrade'] = (data, key, protocol, offers, context) =>
-    upgrade(data, key, protocol, chooseOffer(String(offers), compression), context);
+    upgrade(data, key, protocol, typeof offers === 'string' ? chooseOffer(offers, compression) : '', context);
   return Object.assign(res, { upgrade: chosen });
 }
