@@ -128,7 +128,8 @@ const PACKAGES: Readonly<Record<string, { code: RegExp; types?: RegExp }>> = {
   '@socket.io/': { code: /^websocket\/adapter\.ts$/ },
   'uWebSockets.js': {
     code: /^uws\.ts$/,
-    types: /^(?:uws|header-size|http-listener|public-app|send-body|app|app-dashboard)\.ts$|^(?:websocket|admin|dashboard)\//,
+    types:
+      /^(?:uws|header-size|http-listener|public-app|send-body|app|app-dashboard)\.ts$|^(?:websocket|admin|dashboard)\//,
   },
   react: { code: /^client\/use-signals\.ts$/ },
   jose: { code: /^websocket\/authentication\.ts$/ },
