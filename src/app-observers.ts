@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { problemText } from './admin/http.js';
 import type { Metrics } from './admin/metrics.js';
 import type { Fanout } from './fanout/fanout.js';
 import type { Fault } from './http/error-boundary.js';
@@ -46,7 +47,14 @@ export function faultObserver(log: Logger, metrics: Metrics): (fault: Fault) => 
 const KEEP_ALIVE: readonly [string, string] = ['Keep-Alive', 'timeout=7'];
 
 /** What every answer of the admin port has. Its errors are told to their callers, who are the operator's own. */
-export const ADMIN_ANSWERS: AnswerPolicy = { headers: () => [KEEP_ALIVE], onRefused: () => {} };
+export const ADMIN_ANSWERS: AnswerPolicy = {
+  headers: () => [KEEP_ALIVE],
+  onRefused: () => {},
+  errorBody: ({ code, status, message }) => ({
+    contentType: 'application/problem+json',
+    text: problemText({ code, status, title: message, detail: message }),
+  }),
+};
 
 /** For what any page may read, and needs no credentials for. */
 const OPEN: Headers = [['Access-Control-Allow-Origin', '*']];

@@ -136,6 +136,7 @@ export class App {
       boundary: this.#boundary,
       policy: publicAnswers(this.#origins, this.#metrics, this.#refusals),
       basePath: config.basePath,
+      maxHeaderBytes: config.maxHeaderBytes,
     });
     if (config.tls !== undefined) this.#certificate = this.#watchCertificate(config.tls);
     this.#websocket = this.#buildWebSocket(this.#publicApp);
@@ -338,11 +339,11 @@ export class App {
   }
 
   #buildAdmin(publisher: Publisher, onRejected: OnRejected): TemplatedApp {
-    const { maxSignalBytes, apiKeys } = this.#config;
+    const { maxSignalBytes, apiKeys, maxHeaderBytes } = this.#config;
     const app = this.#uws.App();
     const guard = publishGuard(apiKeys);
     serveRoutes(
-      new GuardedApp(app, { boundary: this.#boundary, policy: ADMIN_ANSWERS }),
+      new GuardedApp(app, { boundary: this.#boundary, policy: ADMIN_ANSWERS, maxHeaderBytes }),
       [
         ...healthRoutes({ reasons: () => this.#notReady() }),
         this.#metrics.route(),

@@ -82,6 +82,8 @@ export interface Config {
   readonly pingInterval: number;
   readonly pingTimeout: number;
   readonly connectTimeout: number;
+  /** Longest head of a request, its request line and all headers together, in bytes. */
+  readonly maxHeaderBytes: number;
   /** Bytes one client may send in one message. */
   readonly maxPayload: number;
   /** SIGTERM: how long clients are still taken while load balancers notice that this pod is going. */
@@ -217,6 +219,8 @@ const VARIABLES = {
   PING_TIMEOUT: wholeNumber(100, 3_600_000, 20_000, 'milliseconds'),
   CONNECT_TIMEOUT: wholeNumber(100, 3_600_000, 45_000, 'milliseconds'),
   MAX_PAYLOAD: wholeNumber(256, 64 * ONE_MEBIBYTE, 16_384, 'bytes'),
+  // A token of 8,192 characters, a cookie of 8 KB and the 4 KB of everything else that comes with them.
+  MAX_HEADER_BYTES: wholeNumber(4096, 131_072, 20_480, 'bytes'),
   DRAIN_DELAY_SECONDS: wholeNumber(0, 3600, 5, 'seconds'),
   DRAIN_SECONDS: wholeNumber(0, 3600, 20, 'seconds'),
   LOG_LEVEL: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info'),
@@ -365,6 +369,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     pingTimeout: v.PING_TIMEOUT,
     connectTimeout: v.CONNECT_TIMEOUT,
     maxPayload: v.MAX_PAYLOAD,
+    maxHeaderBytes: v.MAX_HEADER_BYTES,
     drainDelay: v.DRAIN_DELAY_SECONDS * 1000,
     drainDuration: v.DRAIN_SECONDS * 1000,
     logLevel: v.LOG_LEVEL,

@@ -9,6 +9,7 @@ export const PROBLEMS = {
   publish_token_required: { status: 401, title: 'Publishing from the dashboard needs its link' },
   publish_token_wrong: { status: 401, title: 'The token is not the one of this gateway' },
   request_timeout: { status: 408, title: 'The request body came too slowly' },
+  headers_too_large: { status: 431, title: 'Request headers too large' },
   body_too_large: { status: 413, title: 'The request body is too large' },
   unsupported_media_type: { status: 415, title: 'The body must be application/json' },
   unsupported_encoding: { status: 415, title: 'The body must not be compressed' },
@@ -40,6 +41,7 @@ export type ProblemCode = keyof typeof PROBLEMS;
  * takes for a `connect_error` and comes again after.
  */
 export const REFUSALS = {
+  headers_too_large: { status: 431, message: 'The headers are too large; send a smaller token or fewer cookies.' },
   origin: { status: 403, message: 'This origin is not allowed.' },
   stopping: { status: 503, retryAfter: 1, message: 'This pod is stopping; connect again.' },
   memory: { status: 503, retryAfter: 10, message: 'This pod is short of memory; try again.' },
@@ -63,7 +65,7 @@ export const HTTP_ERRORS = {
   length_required: { status: 411, message: 'Send the length of the body.' },
   body_too_large: { status: 413, message: 'The body is longer than MAX_PAYLOAD allows.' },
   unsupported_encoding: { status: 415, message: 'Send the body as it is, without Content-Encoding.' },
-  headers_too_large: { status: 431, message: 'The headers are larger than this gateway takes.' },
+  upgrade_required: { status: 426, message: 'Send Sec-WebSocket-Version: 13; no other version is spoken here.' },
   internal: { status: 500, message: 'Something went wrong in the gateway; its log has the details. Try again.' },
 } as const satisfies Record<string, { status: number; message: string }>;
 

@@ -25,7 +25,7 @@ export async function runGateway({ demoRate }: GatewayProcessOptions = {}): Prom
   if (demoRate !== undefined) await checkDemoAccess(config.adminHost, config.apiKeys[0]);
   const pod = podName();
   const log = createLogger(config.logLevel, pod);
-  const app = new App(config, loadUws(), log, pod);
+  const app = new App(config, loadUws(config.maxHeaderBytes), log, pod);
   let demo: DemoFeed | undefined;
 
   // One stray promise of a dependency is no reason to drop every client.

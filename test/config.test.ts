@@ -63,6 +63,7 @@ const DEFAULTS: Config = {
   pingTimeout: 20_000,
   connectTimeout: 45_000,
   maxPayload: 16_384,
+  maxHeaderBytes: 20_480,
   drainDelay: 5000,
   drainDuration: 20_000,
   logLevel: 'info',
@@ -109,6 +110,8 @@ const GOOD: [string, string, Partial<Config>][] = [
   ['PING_TIMEOUT', '3600000', { pingTimeout: 3_600_000 }],
   ['CONNECT_TIMEOUT', '1000', { connectTimeout: 1000 }],
   ['MAX_PAYLOAD', '256', { maxPayload: 256 }],
+  ['MAX_HEADER_BYTES', '4096', { maxHeaderBytes: 4096 }],
+  ['MAX_HEADER_BYTES', '131072', { maxHeaderBytes: 131_072 }],
   ['LOG_LEVEL', 'silent', { logLevel: 'silent' }],
 ];
 
@@ -126,6 +129,8 @@ const NUMBERS = [
   ['PING_TIMEOUT', '3600001'],
   ['CONNECT_TIMEOUT', '99'],
   ['MAX_PAYLOAD', '255'],
+  ['MAX_HEADER_BYTES', '4095'],
+  ['MAX_HEADER_BYTES', '131073'],
   ['MAX_PAYLOAD', '67108865'],
   ['DRAIN_SECONDS', '3601'],
   ['MAX_CONNECTIONS_PER_IP', '100000001'],

@@ -60,25 +60,26 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   413: 'Content Too Large',
   415: 'Unsupported Media Type',
   422: 'Unprocessable Content',
+  431: 'Request Header Fields Too Large',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
 };
 
-function problemResponse(problem: Problem): AdminResponse {
-  const { status, title } = PROBLEMS[problem.code];
+/** A problem document (RFC 9457), as text. @param members - what it says beside the usual */
+export function problemText(
+  { code, status, title, detail }: { code: string; status: number; title: string; detail: string },
+  members: Readonly<Record<string, unknown>> = {},
+): string {
+  return JSON.stringify({ type: `urn:signal-gateway:problem:${code}`, title, status, code, detail, ...members });
+}
+
+function problemResponse({ code, message: detail, headers, members }: Problem): AdminResponse {
+  const { status, title } = PROBLEMS[code];
   return {
     status,
     contentType: 'application/problem+json',
-    headers: problem.headers,
-    // Media type and members: RFC 9457.
-    body: JSON.stringify({
-      type: `urn:signal-gateway:problem:${problem.code}`,
-      title,
-      status,
-      code: problem.code,
-      detail: problem.message,
-      ...problem.members,
-    }),
+    headers,
+    body: problemText({ code, status, title, detail }, members),
   };
 }
 

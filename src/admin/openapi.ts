@@ -52,10 +52,10 @@ function problem(http: number, codes: readonly ProblemCode[]): Json {
   };
 }
 
-/** The answers with these codes, and with the one that everything can end in. */
+/** The answers with these codes, and with those that everything can end in. */
 function problems(...codes: readonly ProblemCode[]): Json {
   const byStatus = new Map<number, ProblemCode[]>();
-  for (const code of [...codes, 'internal'] as const) {
+  for (const code of [...codes, 'headers_too_large', 'internal'] as const) {
     const { status: http } = PROBLEMS[code];
     byStatus.set(http, [...(byStatus.get(http) ?? []), code]);
   }

@@ -2,6 +2,7 @@ import type { HttpRequest, HttpResponse, TemplatedApp, WebSocket, WebSocketBehav
 import type { ErrorBoundary, FaultStage } from './error-boundary.js';
 import { GuardedRequest } from './guarded-request.js';
 import { type AnswerPolicy, GuardedResponse } from './guarded-response.js';
+import { defectOf } from './request-head.js';
 
 /** Answers a request. */
 export type Handler = (res: GuardedResponse, req: GuardedRequest) => unknown;
@@ -27,6 +28,8 @@ export interface GuardOptions {
   readonly policy?: AnswerPolicy | undefined;
   /** What every path begins with, such as `/feed`; handlers see paths without it. @default '' */
   readonly basePath?: string;
+  /** Longest head of a request, in bytes. @default no limit but that of uWebSockets.js */
+  readonly maxHeaderBytes?: number;
 }
 
 /** Closes a WebSocket that may be closed already, outside of the callback that it failed in. */
@@ -58,8 +61,13 @@ export class GuardedApp implements RoutedApp {
   readonly #boundary: ErrorBoundary;
   readonly #policy: AnswerPolicy | undefined;
   readonly #basePath: string;
+  readonly #maxHeaderBytes: number;
 
-  constructor(native: TemplatedApp, { boundary, policy, basePath = '' }: GuardOptions) {
+  constructor(
+    native: TemplatedApp,
+    { boundary, policy, basePath = '', maxHeaderBytes = Number.POSITIVE_INFINITY }: GuardOptions,
+  ) {
+    this.#maxHeaderBytes = maxHeaderBytes;
     this.#native = native;
     this.#boundary = boundary;
     this.#policy = policy;
@@ -115,6 +123,12 @@ export class GuardedApp implements RoutedApp {
     this.#boundary.remember(facts.method, facts.path, facts.query);
     const response = new GuardedResponse(res, facts, this.#boundary, this.#policy);
     try {
+      const defect = defectOf(req, this.#maxHeaderBytes);
+      if (defect !== undefined) {
+        // Where its body ends nobody may know, so nothing is to follow on this connection.
+        response.refuse(defect, [], true);
+        return;
+      }
       const result = handler(response, request);
       if (result instanceof Promise) result.catch((error: unknown) => response.fail(stage, error));
     } catch (error) {

@@ -20,8 +20,24 @@ export interface Refusal {
   readonly origin: string;
 }
 
+/** An error that is answered by the wrapper itself. */
+export interface AnsweredError {
+  readonly code: string;
+  readonly status: number;
+  /** For a person. */
+  readonly message: string;
+}
+
+/** How an error is written. */
+export interface ErrorBody {
+  readonly contentType: string;
+  readonly text: string;
+}
+
 /** What a port adds to every answer, whoever makes it. */
 export interface AnswerPolicy {
+  /** How errors are written. @default JSON with `code` and `message` */
+  readonly errorBody?: (error: AnsweredError) => ErrorBody;
   /**
    * Headers of every answer to a request.
    *
@@ -49,6 +65,7 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   411: 'Length Required',
   413: 'Content Too Large',
   415: 'Unsupported Media Type',
+  426: 'Upgrade Required',
   429: 'Too Many Requests',
   431: 'Request Header Fields Too Large',
   500: 'Internal Server Error',
@@ -83,6 +100,8 @@ export class GuardedResponse implements HttpResponse {
   [key: string]: unknown;
   /** The code of an error, for the policy, where its status says too little. */
   code: string | undefined = undefined;
+  /** What an upgrade is to see of `Sec-WebSocket-Extensions`, whoever carries it out. */
+  chooseExtensions: ((offers: string) => string) | undefined = undefined;
   readonly #native: HttpResponse;
   readonly #boundary: ErrorBoundary;
   readonly #policy: AnswerPolicy | undefined;
@@ -121,15 +140,20 @@ export class GuardedResponse implements HttpResponse {
     return this;
   }
 
-  /** Answers with an error of the registry: its status, and a JSON body with code and message. */
-  refuse(code: RefusalCode | HttpErrorCode, headers: Headers = []): void {
+  /**
+   * Answers with an error of the registry: its status, and a body with code and message.
+   *
+   * @param closeConnection - whether the connection ends with the answer
+   */
+  refuse(code: RefusalCode | HttpErrorCode, headers: Headers = [], closeConnection = false): void {
     const { status, message, retryAfter } = answerFor(code);
     this.code = code;
     this.cork(() => {
       this.writeStatus(`${status} ${STATUS_TEXT[status] ?? 'Error'}`);
       for (const [name, value] of headers) this.writeHeader(name, value);
       if (retryAfter !== undefined) this.writeHeader('Retry-After', String(retryAfter));
-      this.writeHeader('Content-Type', 'application/json').end(JSON.stringify({ code, message }));
+      const { contentType, text } = this.#errorBody({ code, message, status });
+      this.writeHeader('Content-Type', contentType).end(text, closeConnection);
     });
   }
 
@@ -267,7 +291,8 @@ export class GuardedResponse implements HttpResponse {
   upgrade(userData: unknown, key: Text, protocol: Text, extensions: Text, context: us_socket_context_t): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#native.upgrade(userData, key, protocol, extensions, context);
+    const chosen = this.chooseExtensions === undefined ? extensions : this.chooseExtensions(extensions as string);
+    this.#native.upgrade(userData, key, protocol, chosen, context);
   }
 
   /** @returns the body of an error: one that says the code where there was none */
@@ -277,8 +302,15 @@ export class GuardedResponse implements HttpResponse {
     const code = this.code ?? known;
     this.#policy?.onRefused({ code, status, request: this.#line(), origin: this.#request.origin });
     if (body.length > 0) return body;
-    this.#native.writeHeader('Content-Type', 'application/json');
-    return JSON.stringify({ code, message: HTTP_ERRORS[known].message });
+    const { contentType, text } = this.#errorBody({ code, message: HTTP_ERRORS[known].message, status });
+    this.#native.writeHeader('Content-Type', contentType);
+    return text;
+  }
+
+  #errorBody(error: AnsweredError): ErrorBody {
+    if (this.#policy?.errorBody !== undefined) return this.#policy.errorBody(error);
+    const { code, message } = error;
+    return { contentType: 'application/json', text: JSON.stringify({ code, message }) };
   }
 
   #line(): string {

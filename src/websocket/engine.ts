@@ -5,6 +5,7 @@ import type { GuardedRequest } from '../http/guarded-request.js';
 import type { GuardedResponse } from '../http/guarded-response.js';
 import type { Admission } from './admission.js';
 import { limitBacklog } from './backlog.js';
+import { chooseOffer } from './compression-offer.js';
 import { SOCKET_PATHS, SOCKET_PATH, forwardedFor } from './handshake.js';
 import { MAX_CONNECTS } from './lean-client.js';
 import { LeanConnection } from './lean-connection.js';
@@ -118,6 +119,8 @@ const ENGINE_REFUSALS = [
 function nameRefusal({ req, code }: { req: { res?: GuardedResponse }; code: number }): void {
   if (req.res !== undefined) req.res.code = ENGINE_REFUSALS[code];
 }
+
+const WEBSOCKET_VERSION = '13';
 
 /** uWebSockets.js takes 8 to 960 seconds, or 0 for never. */
 function idleTimeout({ pingInterval, pingTimeout }: EngineOptions): number {
@@ -256,7 +259,13 @@ export class FeedEngine {
       // Without this, messages of a slow reader are dropped in silence and it stays connected.
       closeOnBackpressureLimit: true,
       upgrade: (res, req, context) => {
+        // RFC 6455, 4.4.
+        if (req.getHeader('sec-websocket-version') !== WEBSOCKET_VERSION) {
+          res.refuse('upgrade_required', [['Sec-WebSocket-Version', WEBSOCKET_VERSION]]);
+          return undefined;
+        }
         if (!admission.admit(res, req)) return undefined;
+        res.chooseExtensions = (offers) => chooseOffer(offers, options.compression);
         const connection = lean?.accept(req);
         if (connection === undefined) {
           return asksForPolling(req) ? answerBadRequest(res) : behavior.upgrade?.(res, req, context);

@@ -21,10 +21,10 @@ export const SOCKET_PATHS = [SOCKET_PATH, '/socket.io'] as const;
  * client has made up.
  */
 export function forwardedFor(req: GuardedRequest): string {
-  if (req.getHeader('x-forwarded-for') === '') return '';
+  // Not by asking for the header first: that gives the first line alone, which a client can send empty to hide the rest.
   const lines: string[] = [];
   req.forEach((name, value) => {
-    if (name === 'x-forwarded-for') lines.push(value);
+    if (name === 'x-forwarded-for' && value !== '') lines.push(value);
   });
   return lines.join(', ');
 }

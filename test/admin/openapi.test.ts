@@ -172,6 +172,11 @@ test('a live admin port answers what the OpenAPI document says, all of it and no
     expect(await check.call(pod, path)).toBe('404 not_found');
   }
   for (const [path, item] of Object.entries(tree(DOCUMENT['paths']))) {
+    for (const [method, operation] of Object.entries(tree(item))) {
+      if (tree(tree(operation)['responses'])['431'] === undefined) continue;
+      const headers = { cookie: 'c'.repeat(21_000) };
+      expect(await check.call(pod, path, { method: method.toUpperCase(), headers })).toBe('431 headers_too_large');
+    }
     for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
       if (tree(item)[method.toLowerCase()] !== undefined) continue;
       expect(await check.call(pod, path, { method })).toBe('405 method_not_allowed');
