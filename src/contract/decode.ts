@@ -81,7 +81,12 @@ function firstIssue(error: z.core.$ZodError, value: unknown): Decoded {
   const field = `field "${String(name)}"`;
   const got = (value as Readonly<Record<PropertyKey, unknown>>)[name];
   if (got === undefined) return refuse('shape', `${field} is missing`);
-  if (issue.code === 'invalid_format' && typeof got === 'string' && !WELL_FORMED.test(got)) {
+  if (
+    issue.code === 'invalid_format' &&
+    issue.format === 'regex' &&
+    typeof got === 'string' &&
+    !WELL_FORMED.test(got)
+  ) {
     const detail = `${field} has half of a surrogate pair; got ${shown(got)}. Send whole characters`;
     return refuse('lone_surrogate', detail);
   }

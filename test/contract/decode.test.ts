@@ -11,7 +11,11 @@ const name = (maxLength: number): fc.Arbitrary<string> =>
   fc
     .string({ unit: 'binary', minLength: 1, maxLength })
     // By characters: a surrogate pair is not cut in two.
-    .map((text) => [...text.replaceAll(/[@*\p{Cc}]/gu, '-')].slice(0, maxLength).join(''));
+    .map((text) =>
+      Array.from(text.replaceAll(/[@*\p{Cc}]/gu, '-'))
+        .slice(0, maxLength)
+        .join(''),
+    );
 
 const goodSignal = fc.record({
   type: fc.string({ minLength: 1, maxLength: 20 }),
@@ -176,12 +180,14 @@ describe('what is told of a message of the wrong shape', () => {
   });
 });
 
+/** Why a signal is refused, if it is. */
+function refusal(text: string): unknown {
+  const decoded = decodeItem('new_signal', text, Infinity);
+  return decoded.ok ? 'good' : [decoded.reason, decoded.detail];
+}
+
 describe('a message that other readers would read in another way', () => {
   const json = JSON.stringify(signal(1));
-  const refusal = (text: string): unknown => {
-    const decoded = decodeItem('new_signal', text, Infinity);
-    return decoded.ok ? 'good' : [decoded.reason, decoded.detail];
-  };
 
   test('names the field that stands twice, and what to do', () => {
     expect(refusal(json.replace('{', String.raw`{"s\u0079mbol":"ETH/USDT",`))).toEqual([
@@ -225,17 +231,17 @@ describe('a message that other readers would read in another way', () => {
 
   test('a text that is no name may have half of a surrogate pair: it passes as the escape that it is', () => {
     expect(refusal(json.replace('QUANTUM_CIPHER', String.raw`\ud83d`))).toBe('good');
-    const told = JSON.stringify(status('active', { message: '\ud83d' }));
-    expect(decodeItem('status_update', told, Infinity).ok).toBe(true);
+    const half = JSON.stringify(status('active', { message: '\ud83d' }));
+    expect(decodeItem('status_update', half, Infinity).ok).toBe(true);
   });
 
   test('whole pairs, U+FFFD and marks of direction may be in names', () => {
-    for (const name of ['📈', '\ufffd', '\u202eTSU', '\u200b', '\uffff', '\u{10ffff}']) {
+    for (const symbol of ['📈', '\ufffd', '\u202eTSU', '\u200b', '\uffff', '\u{10ffff}']) {
       const escapes = Array.from(
-        { length: name.length },
-        (_, i) => `\\u${name.charCodeAt(i).toString(16).padStart(4, '0')}`,
+        { length: symbol.length },
+        (_, i) => `\\u${symbol.charCodeAt(i).toString(16).padStart(4, '0')}`,
       );
-      for (const spelling of [name, escapes.join('')]) {
+      for (const spelling of [symbol, escapes.join('')]) {
         expect([spelling, refusal(json.replace('BTC/USDT', spelling))]).toEqual([spelling, 'good']);
       }
     }

@@ -1,5 +1,6 @@
 import { networkInterfaces } from 'node:os';
 import { afterEach, describe, expect, test } from 'vitest';
+import { nested } from '../support/bad-messages.js';
 import { type HttpAnswer, httpRequest } from '../support/http.js';
 import { FeedClient, Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
@@ -59,6 +60,12 @@ describe('from the same machine', () => {
     const pod = await Pod.start(cleanup);
     expect(await codeOf(publish(pod, {}, { body: '{"price":-1}' }))).toBe('invalid_signal');
     expect(await codeOf(publish(pod, {}, { body: '{' }))).toBe('invalid_json');
+    const twice = JSON.stringify(signal(1)).replace('{', '{"symbol":"ETH/USDT",');
+    expect(await codeOf(publish(pod, {}, { body: twice }))).toBe('duplicate_field');
+    const half = JSON.stringify(signal(1, { timeframe: '\ud83d' }));
+    expect(await codeOf(publish(pod, {}, { body: half }))).toBe('lone_surrogate');
+    const deep = nested(signal(1), 64, ['[', ']']);
+    expect(await codeOf(publish(pod, {}, { body: deep }))).toBe('too_deep');
     expect(await codeOf(publish(pod, {}, { body: JSON.stringify([signal(1), signal(2)]) }))).toBe('batch_too_long');
     expect(await codeOf(publish(pod, {}, { body: JSON.stringify(signal(1, { x: 'x'.repeat(16_000) })) }))).toBe(
       'message_too_large',

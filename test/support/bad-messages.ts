@@ -216,7 +216,7 @@ function twice(base: Fields): Case[] {
       'with the same value': `${json.slice(0, -1)},"${field}":${value}}`,
       'first with a value of the wrong type': `{"${field}":{"${field}":[]},${json.slice(1)}`,
       'first with its beginning escaped': `{"${escaped(field)}${rest}":${other},${json.slice(1)}`,
-      'first with every character escaped': `{"${[...field].map(escaped).join('')}":null,${json.slice(1)}`,
+      'first with every character escaped': `{"${Array.from(field, escaped).join('')}":null,${json.slice(1)}`,
       'last with its beginning escaped': `${json.slice(0, -1)},"${escaped(field)}${rest}":${value}}`,
       'far apart': `{"${field}":${other},"x":{"${field}":[1,{"a":"}"}]},"y":"\\\\",${json.slice(1)}`,
       'with white space and keys of the prototype': `{ "__proto__":{} ,\n"${field}"\t: ${other}, "__proto__":[], ${json.slice(1)}`,
