@@ -20,6 +20,9 @@ export const PROBLEMS = {
   message_too_large: { status: 413, title: 'A message is too large' },
   invalid_signal: { status: 422, title: 'A signal does not have the shape of a signal' },
   invalid_status: { status: 422, title: 'A status does not have the shape of a status' },
+  duplicate_field: { status: 422, title: 'A field that may stand once stands twice' },
+  lone_surrogate: { status: 422, title: 'A name has half of a surrogate pair' },
+  too_deep: { status: 422, title: 'A message nests too deep' },
   invalid_idempotency_key: { status: 400, title: 'The Idempotency-Key is not one' },
   idempotency_key_reused: { status: 422, title: 'The Idempotency-Key was used for another request' },
   invalid_disconnect: { status: 422, title: 'The request does not say whom to disconnect' },
@@ -87,7 +90,7 @@ export const TOKEN_ERRORS = {
   token_wrong_algorithm: 'signed with an algorithm that is not taken, or not at all',
   token_bad_signature: 'the signature is wrong',
   token_unknown_key: 'signed with a key that the issuer does not publish',
-  token_bad_claims: '`exp` is missing, or `sub` or `topics` has a wrong shape',
+  token_bad_claims: '`exp` is missing, `sub` or `topics` has a wrong shape, or a claim stands twice',
   keys_unavailable: "the issuer's keys can not be had right now",
 } as const satisfies Record<string, string>;
 

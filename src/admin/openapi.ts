@@ -126,6 +126,9 @@ function publish(what: string, schemaName: string, example: unknown, shape: Prob
         'batch_too_long',
         'message_too_large',
         shape,
+        'duplicate_field',
+        'lone_surrogate',
+        'too_deep',
         'idempotency_key_reused',
         'publish_unavailable',
       ),
@@ -208,7 +211,7 @@ const DISCONNECT: Json = {
   },
   responses: {
     200: answer('Carried out.', schemaRef('Disconnected'), { disconnected: 2 }),
-    ...problems(...GUARD, ...BODY, 'invalid_disconnect', 'pods_unreachable'),
+    ...problems(...GUARD, ...BODY, 'invalid_disconnect', 'duplicate_field', 'lone_surrogate', 'pods_unreachable'),
   },
 };
 

@@ -135,8 +135,8 @@ function openInput(file: string | undefined): { stream: Readable; bytes: number 
 
 /** The event that a line is for: a status names a service, and is neither BUY nor SELL. */
 function eventOf(text: string): FeedEvent {
-  // Few lines have the word at all; only those are worth reading twice.
-  if (!text.includes('"service"')) return 'new_signal';
+  // Few lines have the word at all, or escapes that it may be spelled with; only those are worth reading twice.
+  if (!/"service"|\\u/.test(text)) return 'new_signal';
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null && 'service' in value && !('signal' in value)

@@ -9,6 +9,7 @@ import { version } from '../../src/version.js';
 import { DocumentSchemas, type Tree, at, below, references, tree } from '../contract/document-schemas.js';
 import { DOCUMENTS } from '../contract/documents.js';
 import { httpRequest } from '../support/http.js';
+import { nested } from '../support/bad-messages.js';
 import { Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
 import { type RawAnswer, postHead, rawRequest } from '../support/raw-http.js';
@@ -102,6 +103,10 @@ async function publish(check: ApiCheck, pod: Pod, path: string, good: object, in
   expect(await post(Array.from({ length: 1001 }, () => good))).toBe('422 batch_too_long');
   expect(await post({})).toBe(`422 ${invalid}`);
   expect(await post([good, {}])).toBe(`422 ${invalid}`);
+  const text = JSON.stringify(good);
+  expect(await post(Buffer.from(text.replace(/\{("\w+":)/, '{$1null,$1')))).toBe('422 duplicate_field');
+  expect(await post({ ...good, symbol: '\ud83d', service: '\ud83d' })).toBe('422 lone_surrogate');
+  expect(await post(Buffer.from(nested({ ...good }, 64, ['[', ']'])))).toBe('422 too_deep');
 }
 
 async function control(check: ApiCheck, pod: Pod): Promise<void> {
@@ -112,6 +117,8 @@ async function control(check: ApiCheck, pod: Pod): Promise<void> {
   expect(await post('nobody')).toBe('400 invalid_json');
   expect(await post(Buffer.from([0xff]))).toBe('400 invalid_encoding');
   expect(await post({ user: 'a', sid: 'b' })).toBe('422 invalid_disconnect');
+  expect(await post(Buffer.from('{"user":"a","user":"b"}'))).toBe('422 duplicate_field');
+  expect(await post({ user: '\ud83d' })).toBe('422 lone_surrogate');
   expect(await post({ sid: 'x'.repeat(5000) })).toBe('413 body_too_large');
   expect(await post({ user: 'a' }, { 'content-type': 'text/plain' })).toBe('415 unsupported_media_type');
   expect(await post({ user: 'a' }, { 'content-encoding': 'br' })).toBe('415 unsupported_encoding');

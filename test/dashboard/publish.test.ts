@@ -1,5 +1,6 @@
 import { networkInterfaces } from 'node:os';
 import { afterEach, describe, expect, test } from 'vitest';
+import { nested } from '../support/bad-messages.js';
 import { type HttpAnswer, httpRequest } from '../support/http.js';
 import { HAS_HAPROXY } from '../support/haproxy.js';
 import { plainHaProxy } from '../support/plain-haproxy.js';
@@ -81,6 +82,9 @@ describe('with the token of the link', () => {
     const post = (body: string): Promise<unknown> => codeOf(publish(pod.url, token, body));
     expect(await post('{"price":-1}')).toBe('invalid_signal');
     expect(await post('{')).toBe('invalid_json');
+    expect(await post(JSON.stringify(signal(1)).replace('{', '{"symbol":"ETH/USDT",'))).toBe('duplicate_field');
+    expect(await post(JSON.stringify(signal(1, { timeframe: '\ud83d' })))).toBe('lone_surrogate');
+    expect(await post(nested(signal(1), 64, ['[', ']']))).toBe('too_deep');
     expect(await post(JSON.stringify([signal(1), signal(2)]))).toBe('batch_too_long');
     expect(await post(JSON.stringify(signal(1, { x: 'x'.repeat(16_000) })))).toBe('message_too_large');
     expect(await post('x'.repeat(20_000))).toBe('body_too_large');
