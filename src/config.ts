@@ -1,6 +1,7 @@
 import { compile as compileNetworks } from 'proxy-addr';
 import { z } from 'zod';
 import { EXIT, StartError } from './errors.js';
+import { CORS_ORIGIN } from './origin-list.js';
 import { REDIS_URL_TAKES, type RedisTarget, describeRedis, parseRedisUrl } from './redis/url.js';
 import { type Variable, commaList, file, oneOf, text, wholeNumber } from './variable.js';
 
@@ -57,7 +58,7 @@ export interface Config {
   readonly welcomeMessage: string;
   /** Whether the public port serves the dashboard at `/`. */
   readonly dashboard: boolean;
-  /** Origins that browsers may come from; `*` alone allows every one. */
+  /** Origins that browsers may come from, in the form in which they send them; `*` alone allows every one. */
   readonly corsOrigins: readonly string[];
   readonly transports: readonly TransportName[];
   /** How WebSocket messages are compressed (permessage-deflate): not, with one compressor for all, or one for each client. */
@@ -89,7 +90,6 @@ export interface Config {
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
 }
 
-const origin = /^(\*|https?:\/\/(\*\.)?[^\s/,*]+)$/;
 const ONE_MEBIBYTE = 1024 * 1024;
 /** RFC 7518, section 3.2: a key of HS256 has at least as many bits as its hash. */
 const MIN_SECRET_BYTES = 32;
@@ -130,17 +130,7 @@ const VARIABLES = {
   STATUS_CHANNEL: text('status_update', 'the name of a Pub/Sub channel'),
   WELCOME_MESSAGE: text('Successfully connected to Quantum Trader Pro real-time feed.', 'a text'),
   DASHBOARD: oneOf(['on', 'off'], 'on'),
-  CORS_ORIGIN: {
-    schema: z
-      .string()
-      .transform(commaList)
-      .refine(
-        (list) =>
-          list.length > 0 && list.every((item) => origin.test(item)) && (list.length === 1 || !list.includes('*')),
-      ),
-    fallback: '*',
-    takes: '* or a comma-separated list of origins such as https://app.example.com or https://*.example.com',
-  } as Variable<string[]>,
+  CORS_ORIGIN,
   TRANSPORTS: {
     schema: z
       .string()
@@ -306,8 +296,10 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     if (raw === undefined) continue;
     const result = variable.schema.safeParse(raw);
     if (result.success) values[name] = result.data;
-    else
-      problems.push({ variable: name, got: variable.secret ? '(hidden)' : JSON.stringify(raw), takes: variable.takes });
+    else {
+      const takes = variable.explain?.(raw) ?? variable.takes;
+      problems.push({ variable: name, got: variable.secret ? '(hidden)' : JSON.stringify(raw), takes });
+    }
   }
   // The variables without a fallback may be missing.
   const v = values as Omit<Values, OptionalName> & Partial<Pick<Values, OptionalName>>;

@@ -4,6 +4,7 @@ import { sendBody } from '../send-body.js';
 import type { ConnectionLimits } from './limits.js';
 import { forwardedFor } from './handshake.js';
 import type { OriginPolicy } from './origin.js';
+import type { RefusalFields } from './refusal-log.js';
 
 const STATUS_TEXT = { 403: 'Forbidden', 429: 'Too Many Requests', 503: 'Service Unavailable' } as const;
 
@@ -11,7 +12,8 @@ const STATUS_TEXT = { 403: 'Forbidden', 429: 'Too Many Requests', 503: 'Service 
 export interface AdmissionOptions {
   readonly origins: OriginPolicy;
   readonly limits: ConnectionLimits;
-  readonly onRefused: (refusal: RefusalCode) => void;
+  /** @param fields - what came that was refused, for the log; not escaped yet */
+  readonly onRefused: (refusal: RefusalCode, fields: RefusalFields) => void;
 }
 
 /** As Engine.IO decides it: the last `sid` counts, and an empty one is none. */
@@ -36,23 +38,24 @@ export class Admission {
    */
   admit(res: HttpResponse, req: HttpRequest): boolean {
     const origin = req.getHeader('origin');
-    const refusal = this.#refusal(origin, res, req);
+    const host = origin === '' ? '' : req.getHeader('host');
+    const refusal = this.#refusal(origin, host, res, req);
     if (refusal === undefined) return true;
     const answer: { status: keyof typeof STATUS_TEXT; retryAfter?: number; message: string } = REFUSALS[refusal];
     const { status, retryAfter, message } = answer;
     res.cork(() => {
       res.writeStatus(`${status} ${STATUS_TEXT[status]}`).writeHeader('Content-Type', 'application/json');
-      for (const [name, value] of this.#options.origins.headers(origin)) res.writeHeader(name, value);
+      for (const [name, value] of this.#options.origins.headers(origin, host)) res.writeHeader(name, value);
       if (retryAfter !== undefined) res.writeHeader('Retry-After', String(retryAfter));
       sendBody(res, JSON.stringify({ code: refusal, message }));
     });
-    this.#options.onRefused(refusal);
+    this.#options.onRefused(refusal, refusal === 'origin' ? { origin, host } : {});
     return false;
   }
 
-  #refusal(origin: string, res: HttpResponse, req: HttpRequest): RefusalCode | undefined {
+  #refusal(origin: string, host: string, res: HttpResponse, req: HttpRequest): RefusalCode | undefined {
     const { origins, limits } = this.#options;
-    if (!origins.allows(origin)) return 'origin';
+    if (!origins.allows(origin, host)) return 'origin';
     if (namesSession(req.getQuery())) return undefined;
     if (this.stopping) return 'stopping';
     return limits.refusal(

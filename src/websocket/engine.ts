@@ -186,14 +186,16 @@ export class FeedEngine {
       'headers',
       (headers: Record<string, string>, req: { headers: Record<string, string>; _query: Record<string, string> }) => {
         if (req._query['transport'] !== 'polling') return;
-        for (const [name, value] of origins.headers(req.headers['origin'] ?? '')) headers[name] = value;
+        const { origin = '', host = '' } = req.headers;
+        for (const [name, value] of origins.headers(origin, host)) headers[name] = value;
       },
     );
     app.options(SOCKET_PATH, (res, req) => {
       const origin = req.getHeader('origin');
+      const host = req.getHeader('host');
       res.cork(() => {
         res.writeStatus('204 No Content');
-        for (const [name, value] of origins.headers(origin)) res.writeHeader(name, value);
+        for (const [name, value] of origins.headers(origin, host)) res.writeHeader(name, value);
         res.writeHeader('Access-Control-Allow-Methods', 'GET, POST');
         res.writeHeader('Access-Control-Allow-Headers', 'Content-Type, Authorization');
         res.writeHeader('Access-Control-Max-Age', '600');

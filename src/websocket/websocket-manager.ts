@@ -26,6 +26,7 @@ import type { MemoryPressure } from './memory-pressure.js';
 import { OriginPolicy } from './origin.js';
 import { type OtherPods, PodCalls, roomOfUser } from './pods.js';
 import { Recovery } from './recovery.js';
+import { RefusalLog } from './refusal-log.js';
 import { replay } from './replay.js';
 import { Rooms } from './rooms.js';
 import { Subscriptions } from './subscriptions.js';
@@ -128,6 +129,7 @@ export class WebSocketManager {
   /** Its argument, as JSON. */
   readonly #welcome: string;
   readonly #entrance: Entrance;
+  readonly #refusals: RefusalLog;
   readonly #expiry = new Expiry<FeedSocket>((socket) => {
     this.#causes.set(socket.conn, TOKEN_EXPIRED);
     // Not `disconnect`, after which the stock client would not come again with a fresh token.
@@ -139,6 +141,7 @@ export class WebSocketManager {
   /** Attaches Socket.IO to the app; it serves as soon as the app listens. */
   constructor(app: RoutedApp, options: WebSocketManagerOptions) {
     this.#options = options;
+    this.#refusals = new RefusalLog(options.log);
     const welcome: Welcome = { message: options.welcomeMessage };
     this.#welcome = JSON.stringify(welcome);
     this.#recovery = new Recovery(
@@ -168,7 +171,10 @@ export class WebSocketManager {
     this.#admission = new Admission({
       origins,
       limits,
-      onRefused: (reason) => options.events.refused(reason),
+      onRefused: (reason, fields) => {
+        options.events.refused(reason);
+        this.#refusals.note(reason, fields);
+      },
     });
     const guard = new FloodGuard({
       ...options.limits,
@@ -263,6 +269,7 @@ export class WebSocketManager {
     this.refuseNew();
     this.#subscriptions.close();
     this.#expiry.close();
+    this.#refusals.close();
     await this.sio.close();
   }
 
