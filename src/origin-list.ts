@@ -96,7 +96,7 @@ const TAKES =
 function hint(item: string, write: string | undefined): string {
   const quoted = JSON.stringify(item);
   if (write !== undefined) return `write ${write} instead of ${quoted}`;
-  if (/:\*$/.test(item)) return `list every port of ${quoted}, as in http://localhost:5173,http://localhost:5174`;
+  if (item.endsWith(':*')) return `list every port of ${quoted}, as in http://localhost:5173,http://localhost:5174`;
   if (!item.includes('*')) return `${quoted} is not an origin`;
   return `the star of ${quoted} can stand for all names below a domain, as in https://*.example.com, and for nothing else`;
 }

@@ -131,7 +131,7 @@ const PACKAGES: Readonly<Record<string, { code: RegExp; types?: RegExp }>> = {
     types: /^(?:uws|http-listener|public-app|send-body|app|app-dashboard)\.ts$|^(?:websocket|admin|dashboard)\//,
   },
   react: { code: /^client\/use-signals\.ts$/ },
-  jose: { code: /^websocket\/authentication\.ts$/ },
+  jose: { code: /^websocket\/(?:authentication|published-keys)\.ts$/ },
   'proxy-addr': { code: /^websocket\/client-address\.ts$|^config\.ts$/ },
   ioredis: { code: /^(?:journal|ingest|redis)\/|^websocket\/adapter\.ts$|^app(?:-redis)?\.ts$/ },
   'socket.io-client': { code: /^cli\/tail\.ts$|^client\/|^dashboard\/page\// },

@@ -26,7 +26,7 @@ import type { MemoryPressure } from './memory-pressure.js';
 import { OriginPolicy } from './origin.js';
 import { type OtherPods, PodCalls, roomOfUser } from './pods.js';
 import { Recovery } from './recovery.js';
-import { RefusalLog } from './refusal-log.js';
+import { type RefusalFields, RefusalLog } from './refusal-log.js';
 import { replay } from './replay.js';
 import { Rooms } from './rooms.js';
 import { Subscriptions } from './subscriptions.js';
@@ -171,10 +171,7 @@ export class WebSocketManager {
     this.#admission = new Admission({
       origins,
       limits,
-      onRefused: (reason, fields) => {
-        options.events.refused(reason);
-        this.#refusals.note(reason, fields);
-      },
+      onRefused: (reason, fields) => this.#onRefused(reason, fields),
     });
     const guard = new FloodGuard({
       ...options.limits,
@@ -208,9 +205,9 @@ export class WebSocketManager {
     });
     this.#buffers = new BufferSample(root.sockets);
     this.#entrance = new Entrance({
-      tokens: options.jwt && new TokenVerifier(options.jwt),
+      tokens: options.jwt && new TokenVerifier(options.jwt, { onChange: (fault) => this.#onKeys(fault) }),
       isShort: () => options.memory.isHigh,
-      onRefused: (code) => options.events.refused(code),
+      onRefused: (code, fields) => this.#onRefused(code, fields),
       log: options.log,
     });
     this.sio.use((socket, next) => this.#entrance.admit(socket, next));
@@ -271,6 +268,17 @@ export class WebSocketManager {
     this.#expiry.close();
     this.#refusals.close();
     await this.sio.close();
+  }
+
+  #onRefused(reason: RefusalCode | EntranceRefusal, fields: RefusalFields): void {
+    this.#options.events.refused(reason);
+    this.#refusals.note(reason, fields);
+  }
+
+  #onKeys(fault: string | undefined): void {
+    const { log } = this.#options;
+    if (fault === undefined) log.info('the keys of the token issuer are there again');
+    else log.warn({ reason: fault }, 'the issuer does not give its keys; those that are known stay in use');
   }
 
   #onConnect(socket: FeedSocket): void {
