@@ -194,7 +194,8 @@ const VARIABLES = {
   PING_INTERVAL: wholeNumber(100, 3_600_000, 25_000, 'milliseconds'),
   PING_TIMEOUT: wholeNumber(100, 3_600_000, 20_000, 'milliseconds'),
   CONNECT_TIMEOUT: wholeNumber(100, 3_600_000, 45_000, 'milliseconds'),
-  MAX_PAYLOAD: wholeNumber(256, 64 * ONE_MEBIBYTE, 16_384, 'bytes'),
+  // All topics that one client may have fit, with the longest token, also where the client escapes every character.
+  MAX_PAYLOAD: wholeNumber(256, 64 * ONE_MEBIBYTE, ONE_MEBIBYTE, 'bytes'),
   DRAIN_DELAY_SECONDS: wholeNumber(0, 3600, 5, 'seconds'),
   DRAIN_SECONDS: wholeNumber(0, 3600, 20, 'seconds'),
   LOG_LEVEL: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info'),

@@ -61,7 +61,7 @@ const DEFAULTS: Config = {
   pingInterval: 25_000,
   pingTimeout: 20_000,
   connectTimeout: 45_000,
-  maxPayload: 16_384,
+  maxPayload: 1_048_576,
   drainDelay: 5000,
   drainDuration: 20_000,
   logLevel: 'info',

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
 import { PublishedKeys } from './published-keys.js';
 import { NOTHING_TAKEN, type Rate, take } from './rate-limit.js';
 
@@ -164,6 +165,14 @@ export class KeySet {
       throw new Error('the issuer answered something that is not JSON', { cause });
     }
   }
+}
+
+/** Logs when an issuer's keys cannot be had, and when they can be had again. */
+export function keyFaults(log: Logger): (fault: string | undefined) => void {
+  return (fault) => {
+    if (fault === undefined) log.info('the keys of the token issuer are there again');
+    else log.warn({ reason: fault }, 'the issuer does not give its keys; those that are known stay in use');
+  };
 }
 
 /** Without the address, which may be secret. */

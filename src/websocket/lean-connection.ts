@@ -147,6 +147,11 @@ export class LeanConnection implements Beating, Sender {
     this.#end('forced close');
   }
 
+  /** Closes the connection after what was written, with a close code and a text that the client sees. */
+  closeWith(code: number, text: string): void {
+    this.#end('forced close', undefined, code, text);
+  }
+
   /** Sends a ping. */
   ping(): void {
     this.#native?.send('2');
@@ -235,7 +240,7 @@ export class LeanConnection implements Beating, Sender {
   }
 
   /** Closes from this side. */
-  #end(reason: string, description?: Error): void {
+  #end(reason: string, description?: Error, code?: number, text?: string): void {
     const native = this.#native;
     if (native === undefined) return;
     try {
@@ -243,7 +248,7 @@ export class LeanConnection implements Beating, Sender {
     } finally {
       // A client that reads byte by byte could keep what waits for it for as long as it likes.
       if (native.getBufferedAmount() > 0) setTimeout(() => closeNow(native), LINGER_MS).unref();
-      native.end();
+      native.end(code, text);
     }
   }
 

@@ -1,3 +1,4 @@
+import type { Socket as Connection } from 'engine.io';
 import type { HttpRequest, WebSocket } from 'uWebSockets.js';
 import { readHandshake } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
@@ -16,6 +17,14 @@ export interface LeanHandlers {
   onConnection(connection: LeanConnection): void;
   /** As in {@link ConnectionOwner}. */
   admits(connection: LeanConnection, bytes: number): boolean;
+}
+
+/** What is done with messages that are too large, of whatever connection. */
+export interface OversizedHandlers {
+  /** As in `OversizedMessages`. */
+  refuse(connection: Connection, head: string, bytes: number): boolean;
+  /** Told of a connection that uWebSockets.js has closed for a message that was larger still. */
+  onClosed(connection: Connection): void;
 }
 
 /** Opens, counts, pings and closes the connections whose session began on a WebSocket. */

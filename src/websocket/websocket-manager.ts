@@ -19,6 +19,7 @@ import { Entrance, type EntranceRefusal } from './entrance.js';
 import { Expiry } from './expiry.js';
 import type { FeedServer, FeedSocket } from './feed-socket.js';
 import { FloodGuard, type FloodKind } from './flood.js';
+import { keyFaults } from './key-set.js';
 import { LeanClients } from './lean-client.js';
 import { useLeanSockets } from './lean-socket.js';
 import { ConnectionLimits, type ConnectionLimitsOptions } from './limits.js';
@@ -29,6 +30,8 @@ import { Recovery } from './recovery.js';
 import { type RefusalFields, RefusalLog } from './refusal-log.js';
 import { replay } from './replay.js';
 import { Rooms } from './rooms.js';
+import { sizeRefusals } from './size-refusals.js';
+import { sizeWarnings } from './sizes.js';
 import { Subscriptions } from './subscriptions.js';
 import type { TopicStore } from './topic-store.js';
 
@@ -94,6 +97,7 @@ export interface WebSocketManagerOptions extends EngineOptions {
 const SLOW_CLIENT = 'slow client';
 const DRAINED = 'drained';
 const FLOOD = 'flood';
+const PAYLOAD = 'payload too large';
 const TOKEN_EXPIRED = 'token expired';
 
 /** Bytes of a replay in flight at most: a slow client must not fill this process. */
@@ -142,6 +146,8 @@ export class WebSocketManager {
   constructor(app: RoutedApp, options: WebSocketManagerOptions) {
     this.#options = options;
     this.#refusals = new RefusalLog(options.log);
+    for (const warning of sizeWarnings({ ...options.limits, maxPayload: options.maxPayload }))
+      options.log.warn(warning);
     const welcome: Welcome = { message: options.welcomeMessage };
     this.#welcome = JSON.stringify(welcome);
     this.#recovery = new Recovery(
@@ -182,13 +188,25 @@ export class WebSocketManager {
       },
     });
     const clients = new LeanClients(this.sio);
-    this.#engine = new FeedEngine(app, options, this.#admission, origins, {
-      onConnection: (connection) => {
-        limits.count(connection);
-        clients.serve(connection);
+    this.#engine = new FeedEngine(
+      app,
+      options,
+      this.#admission,
+      origins,
+      {
+        onConnection: (connection) => {
+          limits.count(connection);
+          clients.serve(connection);
+        },
+        admits: (connection, bytes) => guard.admits(connection, bytes),
       },
-      admits: (connection, bytes) => guard.admits(connection, bytes),
-    });
+      sizeRefusals({
+        maxPayload: options.maxPayload,
+        events: options.events,
+        log: this.#refusals,
+        onCut: (connection) => this.#causes.set(connection, PAYLOAD),
+      }),
+    );
     // Before Socket.IO listens, so that a flood is cut before it is worked on.
     this.#engine.server.on('connection', (connection: Connection) => {
       limits.count(connection);
@@ -205,7 +223,7 @@ export class WebSocketManager {
     });
     this.#buffers = new BufferSample(root.sockets);
     this.#entrance = new Entrance({
-      tokens: options.jwt && new TokenVerifier(options.jwt, { onChange: (fault) => this.#onKeys(fault) }),
+      tokens: options.jwt && new TokenVerifier(options.jwt, { onChange: keyFaults(options.log) }),
       isShort: () => options.memory.isHigh,
       onRefused: (code, fields) => this.#onRefused(code, fields),
       log: options.log,
@@ -273,12 +291,6 @@ export class WebSocketManager {
   #onRefused(reason: RefusalCode | EntranceRefusal, fields: RefusalFields): void {
     this.#options.events.refused(reason);
     this.#refusals.note(reason, fields);
-  }
-
-  #onKeys(fault: string | undefined): void {
-    const { log } = this.#options;
-    if (fault === undefined) log.info('the keys of the token issuer are there again');
-    else log.warn({ reason: fault }, 'the issuer does not give its keys; those that are known stay in use');
   }
 
   #onConnect(socket: FeedSocket): void {

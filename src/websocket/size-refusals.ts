@@ -1,0 +1,43 @@
+import type { OversizedHandlers } from './lean-server.js';
+import { OversizedMessages, TOO_LARGE } from './oversized.js';
+import type { RefusalLog } from './refusal-log.js';
+
+/** Who is told of messages that are too large. */
+export interface SizeRefusalsOptions {
+  /** Bytes of the longest message that is worked on. */
+  readonly maxPayload: number;
+  readonly events: {
+    refused(reason: typeof TOO_LARGE): void;
+    subscribed(result: typeof TOO_LARGE): void;
+    flooded(kind: 'payload'): void;
+  };
+  readonly log: RefusalLog;
+  /** Told why a connection ends, just before it does. */
+  readonly onCut: (connection: object) => void;
+}
+
+/** Has messages that are too large refused, counted and logged. */
+export function sizeRefusals({ maxPayload, events, log, onCut }: SizeRefusalsOptions): OversizedHandlers {
+  const note = (bytes?: number): void => log.note(TOO_LARGE, { bytes, maxPayload });
+  const cut = (connection: object, bytes?: number): void => {
+    onCut(connection);
+    events.flooded('payload');
+    note(bytes);
+  };
+  const messages = new OversizedMessages({
+    maxPayload,
+    onRefused: (bytes) => {
+      events.refused(TOO_LARGE);
+      note(bytes);
+    },
+    onSubscribe: (bytes) => {
+      events.subscribed(TOO_LARGE);
+      note(bytes);
+    },
+    onCut: cut,
+  });
+  return {
+    refuse: (connection, head, bytes) => messages.refuse(connection, head, bytes),
+    onClosed: (connection) => cut(connection),
+  };
+}
