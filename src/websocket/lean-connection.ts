@@ -157,6 +157,14 @@ export class LeanConnection implements Beating, Sender {
     this.#native?.send('2');
   }
 
+  /** Pings at once, unless an answer is waited for already. */
+  ask(): void {
+    if (this.pingedAt !== 0) return;
+    this.pingedAt = this.#owner.now;
+    this.heardAt = 0;
+    this.ping();
+  }
+
   /** Closes the connection of a client that did not answer a ping. */
   timeOut(): void {
     this.#end('ping timeout');

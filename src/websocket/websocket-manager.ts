@@ -97,7 +97,6 @@ export interface WebSocketManagerOptions extends EngineOptions {
 const SLOW_CLIENT = 'slow client';
 const DRAINED = 'drained';
 const FLOOD = 'flood';
-const PAYLOAD = 'payload too large';
 const TOKEN_EXPIRED = 'token expired';
 
 /** Bytes of a replay in flight at most: a slow client must not fill this process. */
@@ -204,7 +203,9 @@ export class WebSocketManager {
         maxPayload: options.maxPayload,
         events: options.events,
         log: this.#refusals,
-        onCut: (connection) => this.#causes.set(connection, PAYLOAD),
+        onCut: (connection, cause) => this.#causes.set(connection, cause),
+        memory: options.memory,
+        sessions: () => this.#engine.sessions(),
       }),
     );
     // Before Socket.IO listens, so that a flood is cut before it is worked on.
