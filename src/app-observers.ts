@@ -62,12 +62,12 @@ const OPEN: Headers = [['Access-Control-Allow-Origin', '*']];
 /** What every answer of the public port has, and who is told of its errors. */
 export function publicAnswers(origins: OriginPolicy, metrics: Metrics, refusals: RefusalLog): AnswerPolicy {
   return {
-    headers: (origin, isOpen): Headers => [...(isOpen ? OPEN : origins.headers(origin)), KEEP_ALIVE],
-    onRefused: ({ code, status, request, origin }) => {
+    headers: (origin, host, isOpen): Headers => [...(isOpen ? OPEN : origins.headers(origin, host)), KEEP_ALIVE],
+    onRefused: ({ code, status, request, origin, host }) => {
       metrics.refusals.inc({ reason: code });
       // A fault has a line of its own.
       if (status === 500) return;
-      refusals.note(code, { status, request, ...(origin !== '' && { origin }) });
+      refusals.note(code, { status, request, ...(origin !== '' && { origin, host }) });
     },
   };
 }

@@ -286,6 +286,7 @@ export class App {
       welcomeMessage: config.welcomeMessage,
       origins: this.#origins,
       boundary: this.#boundary,
+      refusals: this.#refusals,
       limits: config.limits,
       trustProxy: config.trustProxy,
       jwt: config.jwt,
@@ -333,7 +334,7 @@ export class App {
     this.#publicApp.any('/asyncapi.json', (res, req) => this.#documents.answer(res, req));
     this.#publicApp.options(
       '/*',
-      preflight({ allows: (origin) => this.#origins.allows(origin), ownPages: '/dashboard/' }),
+      preflight({ allows: (origin, host) => this.#origins.allows(origin, host), ownPages: '/dashboard/' }),
     );
     this.#publicApp.any('/*', (res) => res.refuse('not_found'));
   }

@@ -1,6 +1,7 @@
 import { compile as compileNetworks } from 'proxy-addr';
 import { z } from 'zod';
 import { EXIT, StartError } from './errors.js';
+import { CORS_ORIGIN } from './origin-list.js';
 import { REDIS_URL_TAKES, type RedisTarget, describeRedis, parseRedisUrl } from './redis/url.js';
 import { type Variable, commaList, file, oneOf, text, wholeNumber } from './variable.js';
 
@@ -59,7 +60,7 @@ export interface Config {
   readonly dashboard: boolean;
   /** What every path of the public port begins with, such as `/feed`; empty for none. */
   readonly basePath: string;
-  /** Origins that browsers may come from; `*` alone allows every one. */
+  /** Origins that browsers may come from, in the form in which they send them; `*` alone allows every one. */
   readonly corsOrigins: readonly string[];
   readonly transports: readonly TransportName[];
   /** How WebSocket messages are compressed (permessage-deflate): not, with one compressor for all, or one for each client. */
@@ -93,7 +94,6 @@ export interface Config {
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
 }
 
-const origin = /^(\*|https?:\/\/(\*\.)?[^\s/,*]+)$/;
 /** A path whose parts need no escapes, and are no `.` or `..`, which clients resolve before they ask. */
 const BASE_PATH = /^\/(?:(?!\.{1,2}(?:\/|$))[\w.~-]+\/)*(?:(?!\.{1,2}$)[\w.~-]+)?$/;
 const ONE_MEBIBYTE = 1024 * 1024;
@@ -144,17 +144,7 @@ const VARIABLES = {
     fallback: '/',
     takes: 'a path such as /feed, of letters, digits, "-", "_", "." and "~" between slashes',
   } as Variable<string>,
-  CORS_ORIGIN: {
-    schema: z
-      .string()
-      .transform(commaList)
-      .refine(
-        (list) =>
-          list.length > 0 && list.every((item) => origin.test(item)) && (list.length === 1 || !list.includes('*')),
-      ),
-    fallback: '*',
-    takes: '* or a comma-separated list of origins such as https://app.example.com or https://*.example.com',
-  } as Variable<string[]>,
+  CORS_ORIGIN,
   TRANSPORTS: {
     schema: z
       .string()
@@ -218,7 +208,8 @@ const VARIABLES = {
   PING_INTERVAL: wholeNumber(100, 3_600_000, 25_000, 'milliseconds'),
   PING_TIMEOUT: wholeNumber(100, 3_600_000, 20_000, 'milliseconds'),
   CONNECT_TIMEOUT: wholeNumber(100, 3_600_000, 45_000, 'milliseconds'),
-  MAX_PAYLOAD: wholeNumber(256, 64 * ONE_MEBIBYTE, 16_384, 'bytes'),
+  // All topics that one client may have fit, with the longest token, also where the client escapes every character.
+  MAX_PAYLOAD: wholeNumber(256, 64 * ONE_MEBIBYTE, ONE_MEBIBYTE, 'bytes'),
   // A token of 8,192 characters, a cookie of 8 KB and the 4 KB of everything else that comes with them.
   MAX_HEADER_BYTES: wholeNumber(4096, 131_072, 20_480, 'bytes'),
   DRAIN_DELAY_SECONDS: wholeNumber(0, 3600, 5, 'seconds'),
@@ -322,8 +313,10 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     if (raw === undefined) continue;
     const result = variable.schema.safeParse(raw);
     if (result.success) values[name] = result.data;
-    else
-      problems.push({ variable: name, got: variable.secret ? '(hidden)' : JSON.stringify(raw), takes: variable.takes });
+    else {
+      const takes = variable.explain?.(raw) ?? variable.takes;
+      problems.push({ variable: name, got: variable.secret ? '(hidden)' : JSON.stringify(raw), takes });
+    }
   }
   // The variables without a fallback may be missing.
   const v = values as Omit<Values, OptionalName> & Partial<Pick<Values, OptionalName>>;

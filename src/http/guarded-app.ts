@@ -114,11 +114,13 @@ export class GuardedApp implements RoutedApp {
 
   #serve(stage: FaultStage, res: HttpResponse, req: HttpRequest, handler: Handler): void {
     const request = new GuardedRequest(req, this.#basePath.length);
+    const origin = this.#policy === undefined ? '' : req.getHeader('origin');
     const facts = {
       method: req.getMethod(),
       path: req.getUrl(),
       query: request.getQuery(),
-      origin: this.#policy === undefined ? '' : req.getHeader('origin'),
+      origin,
+      host: origin === '' ? '' : req.getHeader('host'),
     };
     this.#boundary.remember(facts.method, facts.path, facts.query);
     const response = new GuardedResponse(res, facts, this.#boundary, this.#policy);

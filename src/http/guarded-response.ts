@@ -18,6 +18,8 @@ export interface Refusal {
   readonly request: string;
   /** Header `Origin`, empty if there was none. */
   readonly origin: string;
+  /** Header `Host` beside an origin. */
+  readonly host: string;
 }
 
 /** An error that is answered by the wrapper itself. */
@@ -42,9 +44,10 @@ export interface AnswerPolicy {
    * Headers of every answer to a request.
    *
    * @param origin - header `Origin`, empty if there was none
+   * @param host - header `Host` beside an origin
    * @param isOpen - whether pages of any origin may read the answer
    */
-  headers(origin: string, isOpen: boolean): Headers;
+  headers(origin: string, host: string, isOpen: boolean): Headers;
   /** Told of every answer from 400 on. MUST NOT throw. */
   onRefused(refusal: Refusal): void;
 }
@@ -55,6 +58,7 @@ export interface AnsweredRequest {
   readonly path: string;
   readonly query: string;
   readonly origin: string;
+  readonly host: string;
 }
 
 const STATUS_TEXT: Readonly<Record<number, string>> = {
@@ -177,7 +181,7 @@ export class GuardedResponse implements HttpResponse {
     this.#status = Number.parseInt(text, 10);
     this.#native.writeStatus(text);
     if (this.#status === 101 || this.#policy === undefined) return this;
-    const headers = this.#policy.headers(this.#request.origin, this.#isOpen);
+    const headers = this.#policy.headers(this.#request.origin, this.#request.host, this.#isOpen);
     for (const [name, value] of headers) this.#native.writeHeader(name, value);
     return this;
   }
@@ -300,7 +304,8 @@ export class GuardedResponse implements HttpResponse {
     const status = this.#status;
     const known = CODES.get(status) ?? (status < 500 ? 'bad_request' : 'internal');
     const code = this.code ?? known;
-    this.#policy?.onRefused({ code, status, request: this.#line(), origin: this.#request.origin });
+    const { origin, host } = this.#request;
+    this.#policy?.onRefused({ code, status, request: this.#line(), origin, host });
     if (body.length > 0) return body;
     const { contentType, text } = this.#errorBody({ code, message: HTTP_ERRORS[known].message, status });
     this.#native.writeHeader('Content-Type', contentType);

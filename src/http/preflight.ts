@@ -17,10 +17,19 @@ function allowedHeaders(asked: string): string {
   return [...USUAL_HEADERS, ...more].join(', ');
 }
 
+/**
+ * A method that nothing takes may be sent too: its page is to see the 405.
+ *
+ * @param asked - header `Access-Control-Request-Method`
+ */
+function allowedMethods(asked: string): string {
+  return /^[A-Z]{1,20}$/.test(asked) && asked !== 'GET' && asked !== 'POST' ? `GET, POST, ${asked}` : 'GET, POST';
+}
+
 /** How preflight requests are answered. */
 export interface PreflightOptions {
   /** Whether pages of an origin may use the gateway. */
-  readonly allows: (origin: string) => boolean;
+  readonly allows: (origin: string, host: string) => boolean;
   /** Paths that no page of another origin may use begin with this. */
   readonly ownPages: string;
 }
@@ -34,11 +43,11 @@ export function preflight({ allows, ownPages }: PreflightOptions): Handler {
   return (res, req) => {
     const origin = req.getHeader('origin');
     const asked = req.getHeader('access-control-request-headers').trim();
-    const mayCome = origin !== '' && allows(origin) && !req.getUrl().startsWith(ownPages);
+    const mayCome = origin !== '' && allows(origin, req.getHeader('host')) && !req.getUrl().startsWith(ownPages);
     res.cork(() => {
       res.writeStatus('204 No Content');
       if (mayCome) {
-        res.writeHeader('Access-Control-Allow-Methods', 'GET, POST');
+        res.writeHeader('Access-Control-Allow-Methods', allowedMethods(req.getHeader('access-control-request-method')));
         res.writeHeader('Access-Control-Allow-Headers', allowedHeaders(asked));
         res.writeHeader('Access-Control-Max-Age', String(MAX_AGE_SECONDS));
       }

@@ -39,15 +39,17 @@ export class Admission {
       res.refuse('method_not_allowed', [['Allow', 'GET, POST, OPTIONS']]);
       return false;
     }
-    const refusal = this.#refusal(req.getHeader('origin'), res, req);
+    const origin = req.getHeader('origin');
+    const host = origin === '' ? '' : req.getHeader('host');
+    const refusal = this.#refusal(origin, host, res, req);
     if (refusal === undefined) return true;
     res.refuse(refusal);
     return false;
   }
 
-  #refusal(origin: string, res: GuardedResponse, req: GuardedRequest): RefusalCode | undefined {
+  #refusal(origin: string, host: string, res: GuardedResponse, req: GuardedRequest): RefusalCode | undefined {
     const { origins, limits } = this.#options;
-    if (!origins.allows(origin)) return 'origin';
+    if (!origins.allows(origin, host)) return 'origin';
     if (namesSession(req.getQuery())) return undefined;
     if (this.stopping) return 'stopping';
     return limits.refusal(

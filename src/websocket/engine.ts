@@ -9,7 +9,9 @@ import { chooseOffer } from './compression-offer.js';
 import { SOCKET_PATHS, SOCKET_PATH, forwardedFor } from './handshake.js';
 import { MAX_CONNECTS } from './lean-client.js';
 import { LeanConnection } from './lean-connection.js';
-import { type LeanHandlers, LeanServer } from './lean-server.js';
+import { type LeanHandlers, LeanServer, type OversizedHandlers } from './lean-server.js';
+import { CLOSE_TOO_LARGE, HEAD_BYTES, TOO_LARGE, takenAtMost } from './oversized.js';
+import { oversizedBytes, passBy } from './oversized-body.js';
 
 /** How the Engine.IO server is set up. */
 export interface EngineOptions {
@@ -131,6 +133,10 @@ function idleTimeout({ pingInterval, pingTimeout }: EngineOptions): number {
 /** A WebSocket's user data: as engine.io sets it, or a connection of ours. */
 type UserData = { readonly transport: object } | { readonly connection: LeanConnection };
 
+/** How uWebSockets.js tells that it has closed a WebSocket for a message that is longer than it takes. */
+const ABNORMAL = 1006;
+const UWS_TOO_LARGE = 'Received too big message';
+
 /** engine.io's server, which closes our connections too. */
 class EngineServer extends uServer {
   lean: LeanServer | undefined = undefined;
@@ -161,13 +167,23 @@ class EngineServer extends uServer {
  */
 export class FeedEngine {
   readonly server: EngineServer;
+  readonly #oversized: OversizedHandlers;
   /** Transports whose client was cut because it did not read. */
   readonly #slow = new WeakSet<object>();
+  /** engine.io's connections by the WebSocket transport that they are on or about to be on. */
+  readonly #byTransport = new WeakMap<object, Connection>();
   /** Sockets to be closed before anything else is sent. */
   readonly #toCut = new Set<WebSocket<UserData>>();
 
   /** @param lean - for connections whose session began on a WebSocket; others are events of `server` */
-  constructor(app: RoutedApp, options: EngineOptions, admission: Admission, lean: LeanHandlers) {
+  constructor(
+    app: RoutedApp,
+    options: EngineOptions,
+    admission: Admission,
+    lean: LeanHandlers,
+    oversized: OversizedHandlers,
+  ) {
+    this.#oversized = oversized;
     const engineOptions = {
       transports: [...options.transports],
       pingInterval: options.pingInterval,
@@ -186,6 +202,7 @@ export class FeedEngine {
     // Registered before Socket.IO's own listener, so that a flood is cut before it is worked on.
     this.server.on('connection', (connection: Connection) => {
       limitConnects(connection);
+      connection.on('upgrading', (transport: object) => this.#byTransport.set(transport, connection));
       limitBacklog(connection, options.maxBackpressure, () => this.markSlow(connection));
     });
     this.server.on('connection_error', nameRefusal);
@@ -230,7 +247,10 @@ export class FeedEngine {
     return {
       any: (_path: string, handler: Handler) => {
         for (const path of SOCKET_PATHS) {
-          app.any(path, (res, req) => (admission.admit(res, req) ? handler(res, req) : undefined));
+          app.any(path, (res, req) => {
+            if (!admission.admit(res, req) || this.#passesBy(res, req, options.maxPayload)) return undefined;
+            return handler(res, req);
+          });
         }
         return {
           ws: (_wsPath: string, behavior: SocketBehavior<UserData>) => {
@@ -253,6 +273,7 @@ export class FeedEngine {
       ...behavior,
       compression: options.compression,
       idleTimeout: idleTimeout(options),
+      maxPayloadLength: takenAtMost(options.maxPayload),
       // Engine.IO has heartbeats of its own.
       sendPingsAutomatically: false,
       maxBackpressure: options.maxBackpressure,
@@ -283,11 +304,16 @@ export class FeedEngine {
       },
       message: (ws, message, isBinary) => {
         const data = ws.getUserData();
-        if ('connection' in data) data.connection.take(message, isBinary);
+        if (message.byteLength > options.maxPayload) this.#refuse(ws, message, isBinary);
+        else if ('connection' in data) data.connection.take(message, isBinary);
         else void behavior.message?.(ws, message, isBinary);
       },
       close: (ws, code, message) => {
         const data = ws.getUserData();
+        const connection = this.#connectionOf(data);
+        if (connection !== undefined && code === ABNORMAL && Buffer.from(message).toString() === UWS_TOO_LARGE) {
+          this.#oversized.onClosed(connection);
+        }
         if ('connection' in data) data.connection.onNativeClosed();
         else behavior.close?.(ws, code, message);
       },
@@ -298,6 +324,40 @@ export class FeedEngine {
         setImmediate(() => this.cutSlow());
       },
     });
+  }
+
+  #connectionOf(data: UserData): Connection | undefined {
+    if ('connection' in data) return data.connection as unknown as Connection;
+    return this.#byTransport.get(data.transport);
+  }
+
+  /** Refuses a message that is too large; what does not wait for an answer is closed with one. */
+  #refuse(ws: WebSocket<UserData>, message: ArrayBuffer, isBinary: boolean): void {
+    const connection = this.#connectionOf(ws.getUserData());
+    const head = isBinary ? '' : Buffer.from(message.slice(0, HEAD_BYTES)).toString();
+    if (connection !== undefined && this.#oversized.refuse(connection, head, message.byteLength)) return;
+    const lean = connection === undefined ? undefined : leanOf(connection);
+    if (lean !== undefined) lean.closeWith(CLOSE_TOO_LARGE, TOO_LARGE);
+    else ws.end(CLOSE_TOO_LARGE, TOO_LARGE);
+  }
+
+  /** Whether a request is a message over long-polling that is too large; it is answered then. */
+  #passesBy(res: GuardedResponse, req: GuardedRequest, maxPayload: number): boolean {
+    const bytes = oversizedBytes(req, maxPayload);
+    if (bytes === 0) return false;
+    const { clients } = this.server as unknown as { clients: Readonly<Record<string, Connection>> };
+    const sid = new URLSearchParams(req.getQuery()).getAll('sid').at(-1) ?? '';
+    const connection = Object.hasOwn(clients, sid) ? clients[sid] : undefined;
+    if (connection?.transport.name !== 'polling') return false;
+    passBy(res, {
+      bytes,
+      refuse: (head) => {
+        const isAnswered = this.#oversized.refuse(connection, head, bytes);
+        if (!isAnswered) connection.close(true);
+        return isAnswered;
+      },
+    });
+    return true;
   }
 
   /** Notes that a message for this client was dropped. */

@@ -2,7 +2,7 @@ import type { Socket as Connection } from 'engine.io';
 import { NOTHING_TAKEN, type Rate, take } from './rate-limit.js';
 
 /** Why a client was cut for what it sent. */
-export type FloodKind = 'messages' | 'bytes' | 'probes';
+export type FloodKind = 'messages' | 'bytes' | 'probes' | 'payload';
 
 /** What is kept of one client: until when what it sent is paid for, as `rate-limit.ts` has it. */
 export interface Sender {
@@ -43,8 +43,8 @@ export class FloodGuard {
       this.#messages = { perSecond: maxMessagesPerSecond, burst: BURST_SECONDS * maxMessagesPerSecond };
     }
     if (maxBytesPerSecond > 0) {
-      // At least one message of the size that is taken, or nobody could send that.
-      const burst = Math.max(BURST_SECONDS * maxBytesPerSecond, BURST_SECONDS * maxPayload);
+      // At least one message of the size that is taken, or nobody could send that, and what comes right after it.
+      const burst = Math.max(BURST_SECONDS * maxBytesPerSecond, maxPayload + maxBytesPerSecond);
       this.#bytes = { perSecond: maxBytesPerSecond, burst };
     }
     this.#onFlood = onFlood;

@@ -1,5 +1,6 @@
 import type { Server } from 'socket.io';
 import type { LeanConnection, Receiver } from './lean-connection.js';
+import { isCostly } from './message-shape.js';
 
 /** Socket.IO CONNECT packets taken on one connection; a client sends one for each namespace, and there is one. */
 export const MAX_CONNECTS = 4;
@@ -35,7 +36,7 @@ interface ClientNamespace {
 /** What Socket.IO's own client uses of the server, private parts included; they are the same in all of 4.x. */
 interface ServerInside {
   readonly encoder: { encode(packet: object): (string | Buffer)[] };
-  readonly _parser: { readonly Decoder: new () => Decoder };
+  _parser: { readonly Decoder: new () => Decoder };
   readonly _nsps: ReadonlyMap<string, unknown>;
   readonly _connectTimeout: number;
   _checkNamespace(name: string, auth: object, done: (namespace: unknown) => void): void;
@@ -55,6 +56,16 @@ const CONNECT_ERROR = 4;
 const BINARY_EVENT = '5';
 const BINARY_ACK = '6';
 
+/** A decoder that does not take what would hold up the loop. */
+function wary(Base: new () => Decoder): new () => Decoder {
+  return class extends Base {
+    override add(data: string | Buffer): void {
+      if (typeof data === 'string' && isCostly(data)) throw new Error('too many values in one message');
+      super.add(data);
+    }
+  };
+}
+
 /** What all clients of one server share. */
 export class LeanClients {
   readonly server: ServerInside;
@@ -69,6 +80,8 @@ export class LeanClients {
   constructor(server: Server, onFault: (connection: LeanConnection, error: unknown) => void) {
     this.server = server as unknown as ServerInside;
     this.onFault = onFault;
+    // Socket.IO's own clients, which are those of engine.io's connections, take it from there too.
+    this.server._parser = { ...this.server._parser, Decoder: wary(this.server._parser.Decoder) };
     this.#decoder = this.newDecoder((packet) => {
       this.#decoded = packet;
     });

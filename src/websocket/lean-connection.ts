@@ -147,9 +147,22 @@ export class LeanConnection implements Beating, Sender {
     this.#end('forced close');
   }
 
+  /** Closes the connection after what was written, with a close code and a text that the client sees. */
+  closeWith(code: number, text: string): void {
+    this.#end('forced close', undefined, code, text);
+  }
+
   /** Sends a ping. */
   ping(): void {
     this.#native?.send('2');
+  }
+
+  /** Pings at once, unless an answer is waited for already. */
+  ask(): void {
+    if (this.pingedAt !== 0) return;
+    this.pingedAt = this.#owner.now;
+    this.heardAt = 0;
+    this.ping();
   }
 
   /** Closes the connection of a client that did not answer a ping. */
@@ -235,7 +248,7 @@ export class LeanConnection implements Beating, Sender {
   }
 
   /** Closes from this side. */
-  #end(reason: string, description?: Error): void {
+  #end(reason: string, description?: Error, code?: number, text?: string): void {
     const native = this.#native;
     if (native === undefined) return;
     try {
@@ -243,7 +256,7 @@ export class LeanConnection implements Beating, Sender {
     } finally {
       // A client that reads byte by byte could keep what waits for it for as long as it likes.
       if (native.getBufferedAmount() > 0) setTimeout(() => closeNow(native), LINGER_MS).unref();
-      native.end();
+      native.end(code, text);
     }
   }
 

@@ -1,3 +1,4 @@
+import type { Socket as Connection } from 'engine.io';
 import type { WebSocket } from 'uWebSockets.js';
 import type { GuardedRequest } from '../http/guarded-request.js';
 import { readHandshake } from './handshake.js';
@@ -19,6 +20,14 @@ export interface LeanHandlers {
   admits(connection: LeanConnection, bytes: number): boolean;
   /** Told of what the service of a connection by a timer has thrown. */
   onFault(connection: LeanConnection, error: unknown): void;
+}
+
+/** What is done with messages that are too large, of whatever connection. */
+export interface OversizedHandlers {
+  /** As in `OversizedMessages`. */
+  refuse(connection: Connection, head: string, bytes: number): boolean;
+  /** Told of a connection that uWebSockets.js has closed for a message that was larger still. */
+  onClosed(connection: Connection): void;
 }
 
 /** Opens, counts, pings and closes the connections whose session began on a WebSocket. */

@@ -4,9 +4,9 @@ import { Server } from 'socket.io';
 import { Adapter } from 'socket.io-adapter';
 import type { ErrorBoundary, FaultStage } from '../http/error-boundary.js';
 import type { RoutedApp } from '../http/guarded-app.js';
-import { type Gap, MAX_ECHO_LENGTH, type SubscribeErrorCode, type Welcome } from '../contract/events.js';
-import { type Offset, formatOffset, isHole } from '../contract/offset.js';
-import { isFeedRoom, isTopicRoom, roomsOfClient, roomsOfEntry } from '../contract/topics.js';
+import { MAX_ECHO_LENGTH, type SubscribeErrorCode, type Welcome } from '../contract/events.js';
+import { type Offset, formatOffset } from '../contract/offset.js';
+import { isFeedRoom, isTopicRoom, roomsOfClient } from '../contract/topics.js';
 import type { GapReason, JournalEntry, Resolution } from '../journal/journal.js';
 import type { AdapterFactory } from './adapter.js';
 import { Admission } from './admission.js';
@@ -14,11 +14,12 @@ import { type TokenOptions, TokenVerifier } from './authentication.js';
 import { BufferSample } from './buffer-sample.js';
 import { ClientAddress } from './client-address.js';
 import { Drain, type DrainOptions } from './drain.js';
-import { type EngineOptions, FeedEngine, bufferedBytes, sendAll } from './engine.js';
+import { type EngineOptions, FeedEngine } from './engine.js';
 import { Entrance, type EntranceRefusal } from './entrance.js';
 import { Expiry } from './expiry.js';
 import type { FeedServer, FeedSocket } from './feed-socket.js';
 import { FloodGuard, type FloodKind } from './flood.js';
+import { keyFaults } from './key-set.js';
 import { LeanClients } from './lean-client.js';
 import { useLeanSockets } from './lean-socket.js';
 import { ConnectionLimits, type ConnectionLimitsOptions } from './limits.js';
@@ -26,8 +27,12 @@ import type { MemoryPressure } from './memory-pressure.js';
 import type { OriginPolicy } from './origin.js';
 import { type OtherPods, PodCalls, roomOfUser } from './pods.js';
 import { Recovery } from './recovery.js';
+import type { RefusalFields, RefusalLog } from './refusal-log.js';
+import { gapPacket, replayTarget } from './replay-target.js';
 import { replay } from './replay.js';
 import { Rooms } from './rooms.js';
+import { sizeRefusals } from './size-refusals.js';
+import { sizeWarnings } from './sizes.js';
 import { Subscriptions } from './subscriptions.js';
 import type { TopicStore } from './topic-store.js';
 
@@ -66,6 +71,8 @@ export interface ConnectionEvents {
 export interface WebSocketManagerOptions extends EngineOptions {
   readonly welcomeMessage: string;
   readonly origins: OriginPolicy;
+  /** Where refusals are written. */
+  readonly refusals: RefusalLog;
   /** What keeps an error in the service of one client from the others. */
   readonly boundary: ErrorBoundary;
   readonly limits: ConnectionLimitsOptions & {
@@ -100,15 +107,6 @@ const TOKEN_EXPIRED = 'token expired';
 /** Bytes of a replay in flight at most: a slow client must not fill this process. */
 const REPLAY_WINDOW = 128 * 1024;
 
-function gapPacket(gap: Gap): string {
-  return `2["gap",${JSON.stringify(gap)}]`;
-}
-
-/** The place before an entry. */
-function before({ epoch, seq }: Offset): Offset {
-  return { epoch, seq: seq - 1 };
-}
-
 /**
  * Everything about Socket.IO connections: who may connect, what they are told, how packets reach them.
  *
@@ -141,6 +139,8 @@ export class WebSocketManager {
   /** Attaches Socket.IO to the app; it serves as soon as the app listens. */
   constructor(app: RoutedApp, options: WebSocketManagerOptions) {
     this.#options = options;
+    for (const warning of sizeWarnings({ ...options.limits, maxPayload: options.maxPayload }))
+      options.log.warn(warning);
     const welcome: Welcome = { message: options.welcomeMessage };
     this.#welcome = JSON.stringify(welcome);
     this.#recovery = new Recovery(
@@ -181,14 +181,27 @@ export class WebSocketManager {
       (connection: { readonly id: string; close(): unknown }, error: unknown): void =>
         boundary.fault(stage, `connection ${connection.id}`, error, () => connection.close());
     const clients = new LeanClients(this.sio, endOn('event'));
-    this.#engine = new FeedEngine(app, options, this.#admission, {
-      onConnection: (connection) => {
-        limits.count(connection);
-        clients.serve(connection);
+    this.#engine = new FeedEngine(
+      app,
+      options,
+      this.#admission,
+      {
+        onConnection: (connection) => {
+          limits.count(connection);
+          clients.serve(connection);
+        },
+        admits: (connection, bytes) => guard.admits(connection, bytes),
+        onFault: endOn('timer'),
       },
-      admits: (connection, bytes) => guard.admits(connection, bytes),
-      onFault: endOn('timer'),
-    });
+      sizeRefusals({
+        maxPayload: options.maxPayload,
+        events: options.events,
+        log: options.refusals,
+        onCut: (connection, cause) => this.#causes.set(connection, cause),
+        memory: options.memory,
+        sessions: () => this.#engine.sessions(),
+      }),
+    );
     // Before Socket.IO listens, so that a flood is cut before it is worked on.
     this.#engine.server.on('connection', (connection: Connection) => {
       limits.count(connection);
@@ -207,9 +220,9 @@ export class WebSocketManager {
     });
     this.#buffers = new BufferSample(root.sockets);
     this.#entrance = new Entrance({
-      tokens: options.jwt && new TokenVerifier(options.jwt),
+      tokens: options.jwt && new TokenVerifier(options.jwt, { onChange: keyFaults(options.log) }),
       isShort: () => options.memory.isHigh,
-      onRefused: (code) => options.events.refused(code),
+      onRefused: (code, fields) => this.#onRefused(code, fields),
       log: options.log,
     });
     const serve = (socket: FeedSocket, work: () => void): void =>
@@ -278,6 +291,11 @@ export class WebSocketManager {
     await this.sio.close();
   }
 
+  #onRefused(reason: EntranceRefusal, fields: RefusalFields): void {
+    this.#options.events.refused(reason);
+    this.#options.refusals.note(reason, fields);
+  }
+
   #onConnect(socket: FeedSocket): void {
     const { log, events, feed } = this.#options;
     const connection = socket.conn;
@@ -330,43 +348,18 @@ export class WebSocketManager {
   }
 
   async #resume(socket: FeedSocket, from: Offset): Promise<void> {
-    const { feed, events, log, maxBackpressure } = this.#options;
+    const { feed, events, log, maxBackpressure, compression } = this.#options;
     const connection = socket.conn;
-    const rooms = new Set(roomsOfClient(socket.data.topics ?? new Set(), socket.id));
-    const target = {
+    const target = replayTarget({
+      connection,
+      rooms: new Set(roomsOfClient(socket.data.topics ?? new Set(), socket.id)),
+      encode: feed.encode,
+      // Half of the limit, so that what comes on top of it (a heartbeat, a broadcast) does not cut the client.
+      window: Math.min(REPLAY_WINDOW, maxBackpressure / 2),
+      compress: compression !== 0,
       isOpen: () => socket.connected && connection.readyState === 'open' && !this.#engine.wasSlow(connection),
-      send: (entries: readonly JournalEntry[], after: Offset) => {
-        let previous = after;
-        const buffered = bufferedBytes(connection);
-        // Half of the limit, so that what comes on top of it (a heartbeat, a broadcast) does not cut the client.
-        let room = Math.min(REPLAY_WINDOW, maxBackpressure / 2) - buffered;
-        const packets: string[] = [];
-        let taken = 0;
-        let wanted = 0;
-        for (const entry of entries) {
-          const isWanted = roomsOfEntry(entry).some((name) => rooms.has(name));
-          const hole = isHole(previous, entry)
-            ? gapPacket({ reason: 'epoch', requested: formatOffset(previous), resumed: formatOffset(before(entry)) })
-            : '';
-          previous = entry;
-          if (isWanted || hole !== '') {
-            const packet = isWanted ? feed.encode(entry) : '';
-            room -= Buffer.byteLength(packet) + hole.length;
-            // A packet larger than the window goes alone.
-            if (room < 0 && (packets.length > 0 || buffered > 0)) break;
-            if (hole !== '') packets.push(hole);
-            if (isWanted) {
-              packets.push(packet);
-              wanted++;
-            }
-          }
-          taken++;
-        }
-        sendAll(connection, packets, this.#options.compression !== 0);
-        events.replayed(wanted);
-        return taken;
-      },
-    };
+      onReplayed: (entries) => events.replayed(entries),
+    });
     try {
       const end = await replay(feed, target, from, () => this.#goLive(socket));
       if (typeof end !== 'object') return;

@@ -188,7 +188,8 @@ describe('with the public keys of an issuer', () => {
     ] as const) {
       expect([reason, await pod.metric('gateway_refusals_total', { reason })]).toEqual([reason, count]);
     }
-    expect(issuer.requests).toBeLessThanOrEqual(3);
+    // Once for the first token, and once for each that no key was right for: it may have been published a moment ago.
+    expect(issuer.requests).toBeLessThanOrEqual(6);
   });
 
   test('a client is sent away, and comes again by itself, while the keys can not be had', async () => {

@@ -79,6 +79,7 @@ const CONNECT_ERRORS: readonly (readonly [ConnectErrorCode, string])[] = [
   ['too_many_topics', `40${JSON.stringify({ topics: Array.from({ length: 1025 }, (_, i) => `S${i}`) })}`],
   ['topics_not_allowed', '40{"token":"…","topics":["*"]}'],
   ['already_connected', '40{"token":"…"}\x1e40{"token":"…"}'],
+  ['payload_too_large', `40${JSON.stringify({ topics: ['x'.repeat(1024 * 1024)] })}`],
 ];
 
 describe('each refusal of a client that has got as far as Socket.IO', () => {
