@@ -50,6 +50,38 @@ export const REFUSALS = {
 export type RefusalCode = keyof typeof REFUSALS;
 
 /**
+ * Why a request of a long-polling session is refused: an HTTP answer with the code in its body. All but
+ * `method_not_allowed` end the session, of which a part is lost then; the client connects again.
+ */
+export const POLLING_REFUSALS = {
+  binary_body: {
+    status: '400 Bad Request',
+    message: 'Send packets as text, binary ones as base64 with a "b" before it (Engine.IO v4), not as octets.',
+  },
+  body_too_large: {
+    status: '413 Payload Too Large',
+    message: 'The body is longer than MAX_PAYLOAD. Send less at once.',
+  },
+  empty_body: { status: '400 Bad Request', message: 'The body is empty. Send at least one packet.' },
+  length_required: {
+    status: '411 Length Required',
+    message: 'The request announces no body. Send Content-Length, or Transfer-Encoding: chunked.',
+  },
+  method_not_allowed: { status: '405 Method Not Allowed', message: 'Only GET and POST are allowed here.' },
+  overlapping_request: {
+    status: '400 Bad Request',
+    message: 'The session has a request of this method open. Wait for its answer before you send the next one.',
+  },
+  unsupported_encoding: {
+    status: '415 Unsupported Media Type',
+    message: 'Content-Encoding is not supported. Send the body as it is.',
+  },
+} as const satisfies Record<string, { status: string; message: string }>;
+
+/** A stable code of {@link POLLING_REFUSALS}. */
+export type PollingRefusalCode = keyof typeof POLLING_REFUSALS;
+
+/**
  * Why a token is not taken. The client gets a `connect_error` with `data.code` and does not come again by itself, since the
  * same token would be refused again; after `keys_unavailable` its connection is closed instead, and it does.
  */

@@ -9,6 +9,7 @@ import { MAX_CONNECTS } from './lean-client.js';
 import { LeanConnection } from './lean-connection.js';
 import { type LeanHandlers, LeanServer } from './lean-server.js';
 import type { OriginPolicy } from './origin.js';
+import { type PollingRequest, PollingTransport, waitingCharacters } from './polling-transport.js';
 
 /** How the Engine.IO server is set up. */
 export interface EngineOptions {
@@ -59,11 +60,7 @@ export function sendAll(connection: Connection, packets: readonly string[], comp
 export function bufferedBytes(connection: Connection): number {
   const native = nativeSocket(connection);
   if (native !== undefined) return native.getBufferedAmount();
-  let size = 0;
-  for (const { data } of (connection as unknown as { writeBuffer: readonly { data?: string }[] }).writeBuffer) {
-    size += data?.length ?? 0;
-  }
-  return size;
+  return waitingCharacters(connection);
 }
 
 /** Cuts a client that asks for more and more sockets on one connection: each would cost a greeting and a session. */
@@ -137,6 +134,11 @@ class EngineServer extends uServer {
     });
   }
 
+  protected override createTransport(...[name, req]: Parameters<uServer['createTransport']>): unknown {
+    if (name !== 'polling') return super.createTransport(name, req);
+    return new PollingTransport(req as unknown as PollingRequest);
+  }
+
   override close(): this {
     this.lean?.close();
     return super.close();
@@ -178,6 +180,7 @@ export class FeedEngine {
     }
     // Registered before Socket.IO's own listener, so that a flood is cut before it is worked on.
     this.server.on('connection', (connection: Connection) => {
+      if (connection.transport instanceof PollingTransport) connection.transport.serve(connection);
       limitConnects(connection);
       limitBacklog(connection, options.maxBackpressure, () => this.markSlow(connection));
     });
