@@ -156,6 +156,7 @@ class EngineServer extends uServer {
  */
 export class FeedEngine {
   readonly server: EngineServer;
+  readonly #handlers: LeanHandlers;
   /** Transports whose client was cut because it did not read. */
   readonly #slow = new WeakSet<object>();
   /** Sockets to be closed before anything else is sent. */
@@ -173,6 +174,7 @@ export class FeedEngine {
       httpCompression: false,
     };
     this.server = new EngineServer(engineOptions);
+    this.#handlers = lean;
     joinForwarded(this.server);
     if (options.transports.includes('websocket')) {
       const count = (change: number): unknown => (this.server.clientsCount += change);
@@ -294,6 +296,8 @@ export class FeedEngine {
         if ('connection' in data) data.connection.take(message, isBinary);
         else void behavior.message?.(ws, message, isBinary);
       },
+      ping: (ws, message) => this.#countPing(ws, message.byteLength),
+      pong: (ws, message) => this.#countPing(ws, message.byteLength),
       close: (ws, code, message) => {
         const data = ws.getUserData();
         if ('connection' in data) data.connection.onNativeClosed();
@@ -306,6 +310,18 @@ export class FeedEngine {
         setImmediate(() => this.cutSlow());
       },
     });
+  }
+
+  /** Counts a ping or pong of the WebSocket itself, of which nobody else learns; a client that floods is cut. */
+  #countPing(ws: WebSocket<UserData>, bytes: number): void {
+    const data = ws.getUserData();
+    if ('connection' in data) {
+      data.connection.takePing(bytes);
+      return;
+    }
+    const { transport } = data;
+    const session = (): object | undefined => this.sessions().find((one) => one.transport === transport);
+    if (!this.#handlers.admitsPing(transport, session, bytes)) ws.close();
   }
 
   /** Notes that a message for this client was dropped. */

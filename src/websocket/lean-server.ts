@@ -1,5 +1,6 @@
 import type { HttpRequest, WebSocket } from 'uWebSockets.js';
 import { readHandshake } from './handshake.js';
+import type { FrameKind } from './flood.js';
 import { Heartbeat } from './heartbeat.js';
 import { type ConnectionOwner, LeanConnection } from './lean-connection.js';
 
@@ -15,7 +16,9 @@ export interface LeanHandlers {
   /** Gives a connection that was just opened its receiver. */
   onConnection(connection: LeanConnection): void;
   /** As in {@link ConnectionOwner}. */
-  admits(connection: LeanConnection, bytes: number): boolean;
+  admits(connection: LeanConnection, bytes: number, kind: FrameKind): boolean;
+  /** As `FloodGuard.admitsPing`, for WebSockets that are not ours. */
+  admitsPing(transport: object, connection: () => object | undefined, bytes: number): boolean;
 }
 
 /** Opens, counts, pings and closes the connections whose session began on a WebSocket. */
@@ -56,8 +59,8 @@ export class LeanServer implements ConnectionOwner {
     this.#handlers.onConnection(connection);
   }
 
-  admits(connection: LeanConnection, bytes: number): boolean {
-    return this.#handlers.admits(connection, bytes);
+  admits(connection: LeanConnection, bytes: number, kind: FrameKind): boolean {
+    return this.#handlers.admits(connection, bytes, kind);
   }
 
   /** Told by a connection that it is closed. */

@@ -184,7 +184,8 @@ export class WebSocketManager {
         limits.count(connection);
         clients.serve(connection);
       },
-      admits: (connection, bytes) => guard.admits(connection, bytes),
+      admits: (connection, bytes, kind) => guard.admits(connection, bytes, kind),
+      admitsPing: (transport, connection, bytes) => guard.admitsPing(transport, connection, bytes),
     });
     // Before Socket.IO listens, so that a flood is cut before it is worked on.
     this.#engine.server.on('connection', (connection: Connection) => {
