@@ -182,7 +182,8 @@ export class FeedEngine {
     }
     // Registered before Socket.IO's own listener, so that a flood is cut before it is worked on.
     this.server.on('connection', (connection: Connection) => {
-      if (connection.transport instanceof PollingTransport) connection.transport.serve(connection);
+      const { transport } = connection;
+      if (transport instanceof PollingTransport) transport.serve(connection, (code) => lean.onPollingRefused(code));
       limitConnects(connection);
       limitBacklog(connection, options.maxBackpressure, () => this.markSlow(connection));
     });

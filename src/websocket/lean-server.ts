@@ -1,4 +1,5 @@
 import type { HttpRequest, WebSocket } from 'uWebSockets.js';
+import type { PollingRefusalCode } from '../errors.js';
 import { readHandshake } from './handshake.js';
 import type { FrameKind } from './flood.js';
 import { Heartbeat } from './heartbeat.js';
@@ -19,6 +20,8 @@ export interface LeanHandlers {
   admits(connection: LeanConnection, bytes: number, kind: FrameKind): boolean;
   /** As `FloodGuard.admitsPing`, for WebSockets that are not ours. */
   admitsPing(transport: object, connection: () => object | undefined, bytes: number): boolean;
+  /** Told of a request of a long-polling session that is refused. */
+  onPollingRefused(code: PollingRefusalCode): void;
 }
 
 /** Opens, counts, pings and closes the connections whose session began on a WebSocket. */

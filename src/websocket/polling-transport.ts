@@ -65,6 +65,7 @@ export class PollingTransport extends Transport {
   maxHttpBufferSize = 0;
   readonly #parser: PayloadParser;
   #outbox: Outbox | undefined = undefined;
+  #onRefused: (code: PollingRefusalCode) => void = () => {};
   /** The poll that waits for packets. MUST be let go of as soon as it is answered or aborted. */
   #poll: { readonly req: PollingRequest; readonly res: HttpResponse } | undefined = undefined;
   #isReading = false;
@@ -80,9 +81,14 @@ export class PollingTransport extends Transport {
     return 'polling';
   }
 
-  /** Names the socket that this is the transport of. Until then it is given one packet: the one that opens the session. */
-  serve(connection: Connection): void {
+  /**
+   * Names the socket that this is the transport of. Until then it is given one packet: the one that opens the session.
+   *
+   * @param onRefused - told of every request that is refused, just before it is answered
+   */
+  serve(connection: Connection, onRefused: (code: PollingRefusalCode) => void): void {
     this.#outbox = connection as unknown as Outbox;
+    this.#onRefused = onRefused;
   }
 
   override onRequest(req: PollingRequest): void {
@@ -223,6 +229,7 @@ export class PollingTransport extends Transport {
 
   #refuse(req: PollingRequest, res: HttpResponse, code: PollingRefusalCode): void {
     const { status, message } = POLLING_REFUSALS[code];
+    this.#onRefused(code);
     this.#answer(req, res, 'application/json', JSON.stringify({ code, message }), status);
   }
 

@@ -7,7 +7,7 @@ import { type Gap, MAX_ECHO_LENGTH, type SubscribeErrorCode, type Welcome } from
 import { type Offset, formatOffset, isHole } from '../contract/offset.js';
 import { isFeedRoom, isTopicRoom, roomsOfClient, roomsOfEntry } from '../contract/topics.js';
 import type { GapReason, JournalEntry, Resolution } from '../journal/journal.js';
-import type { RefusalCode } from '../errors.js';
+import type { PollingRefusalCode, RefusalCode } from '../errors.js';
 import type { AdapterFactory } from './adapter.js';
 import { Admission } from './admission.js';
 import { type TokenOptions, TokenVerifier } from './authentication.js';
@@ -55,7 +55,7 @@ export interface ConnectionEvents {
   disconnected(reason: string): void;
   /** A client was cut because it did not read. */
   slow(): void;
-  refused(reason: RefusalCode | EntranceRefusal): void;
+  refused(reason: RefusalCode | PollingRefusalCode | EntranceRefusal): void;
   subscribed(result: 'ok' | SubscribeErrorCode): void;
   flooded(kind: FloodKind): void;
   recovery(result: 'recovered' | GapReason | 'retry'): void;
@@ -185,6 +185,7 @@ export class WebSocketManager {
         clients.serve(connection);
       },
       admits: (connection, bytes, kind) => guard.admits(connection, bytes, kind),
+      onPollingRefused: (code) => options.events.refused(code),
       admitsPing: (transport, connection, bytes) => guard.admitsPing(transport, connection, bytes),
     });
     // Before Socket.IO listens, so that a flood is cut before it is worked on.

@@ -121,6 +121,8 @@ describe('a POST of long-polling is refused with a code that can be read, and en
     expect([answer.status, JSON.parse(answer.body)]).toEqual([Number(status.split(' ')[0]), { code, message }]);
     expect(answer.headers.get('content-type')).toBe('application/json');
     expect(answer.headers.get('access-control-allow-origin')).toBe('*');
+    expect(await pod.metric('gateway_refusals_total', { reason: code })).toBe(1);
+    expect(await pod.metric('gateway_refusals_total')).toBe(1);
     await until('the session to be gone', async () => (await pod.metric('gateway_sessions')) === 0);
     expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
   });
