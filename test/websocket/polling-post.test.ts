@@ -53,7 +53,7 @@ describe('a POST of long-polling is taken', () => {
     ['with a length', { 'content-length': 9 }, ['42["abc"]']],
     ['in one chunk', CHUNKED, ['42["abc"]']],
     ['in chunks that end within a packet', CHUNKED, ['4', '2["ab', 'c"]\x1e4', '2["d"]']],
-    ['in chunks of one byte', CHUNKED, [...'42["abc"]']],
+    ['in chunks of one byte', CHUNKED, Array.from('42["abc"]')],
     ['of exactly MAX_PAYLOAD bytes with a length', { 'content-length': LIMIT }, [event(LIMIT)]],
     ['of exactly MAX_PAYLOAD bytes in chunks', CHUNKED, [event(LIMIT).slice(0, 600), event(LIMIT).slice(600)]],
     ['that says it is not encoded', { 'content-length': 9, 'content-encoding': 'Identity' }, ['42["abc"]']],
@@ -78,7 +78,7 @@ describe('a POST of long-polling is taken', () => {
     const connect = RawClient.request('POST', query, CHUNKED) + chunk('4') + chunk('0') + chunk('');
     await client.send(connect + RawClient.request('GET', query));
     await client.take('\r\n\r\nok');
-    await client.take('40{"sid":');
+    expect(await client.take('40{"sid":')).toContain('HTTP/1.1 200 OK');
   });
 
   test('with characters that chunks divide', async () => {
