@@ -59,15 +59,28 @@ export type RefusalCode = keyof typeof REFUSALS;
 
 /**
  * Why a request to the public port is refused for what it is. The answer is JSON with `code` and `message`; to send the
- * same again helps nobody but after `internal`.
+ * same again helps nobody but after `internal`. Where it belongs to a session of long-polling, all but
+ * `method_not_allowed` end that, of which a part is lost then; the client connects again.
  */
 export const HTTP_ERRORS = {
   bad_request: { status: 400, message: 'The request is malformed.' },
+  binary_body: {
+    status: 400,
+    message: 'Send packets as text, binary ones as base64 with a "b" before it (Engine.IO v4), not as octets.',
+  },
+  empty_body: { status: 400, message: 'The body is empty. Send at least one packet.' },
+  overlapping_request: {
+    status: 400,
+    message: 'The session has a request of this method open. Wait for its answer before you send the next one.',
+  },
   not_found: { status: 404, message: 'There is nothing here.' },
   method_not_allowed: { status: 405, message: 'This path does not take this method.' },
-  length_required: { status: 411, message: 'Send the length of the body.' },
-  body_too_large: { status: 413, message: 'The body is longer than MAX_PAYLOAD allows.' },
-  unsupported_encoding: { status: 415, message: 'Send the body as it is, without Content-Encoding.' },
+  length_required: {
+    status: 411,
+    message: 'The request announces no body. Send Content-Length, or Transfer-Encoding: chunked.',
+  },
+  body_too_large: { status: 413, message: 'The body is longer than MAX_PAYLOAD. Send less at once.' },
+  unsupported_encoding: { status: 415, message: 'Content-Encoding is not supported. Send the body as it is.' },
   upgrade_required: { status: 426, message: 'Send Sec-WebSocket-Version: 13; no other version is spoken here.' },
   internal: { status: 500, message: 'Something went wrong in the gateway; its log has the details. Try again.' },
 } as const satisfies Record<string, { status: number; message: string }>;

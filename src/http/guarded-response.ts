@@ -76,9 +76,11 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   503: 'Service Unavailable',
 };
 
-/** The code of an error that came without one, by its status. */
+/** The code of an error that came without one, by its status: the first of that status. */
 const CODES = new Map<number, HttpErrorCode>(
-  Object.entries(HTTP_ERRORS).map(([code, { status }]) => [status, code as HttpErrorCode]),
+  Object.entries(HTTP_ERRORS)
+    .map(([code, { status }]): [number, HttpErrorCode] => [status, code as HttpErrorCode])
+    .toReversed(),
 );
 
 /** An answer of ours to what is refused. */

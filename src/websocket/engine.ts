@@ -12,6 +12,7 @@ import { LeanConnection } from './lean-connection.js';
 import { type LeanHandlers, LeanServer, type OversizedHandlers } from './lean-server.js';
 import { CLOSE_TOO_LARGE, HEAD_BYTES, TOO_LARGE, takenAtMost } from './oversized.js';
 import { oversizedBytes, passBy } from './oversized-body.js';
+import { type PollingRequest, PollingTransport, waitingCharacters } from './polling-transport.js';
 
 /** How the Engine.IO server is set up. */
 export interface EngineOptions {
@@ -62,11 +63,7 @@ export function sendAll(connection: Connection, packets: readonly string[], comp
 export function bufferedBytes(connection: Connection): number {
   const native = nativeSocket(connection);
   if (native !== undefined) return native.getBufferedAmount();
-  let size = 0;
-  for (const { data } of (connection as unknown as { writeBuffer: readonly { data?: string }[] }).writeBuffer) {
-    size += data?.length ?? 0;
-  }
-  return size;
+  return waitingCharacters(connection);
 }
 
 /** Cuts a client that asks for more and more sockets on one connection: each would cost a greeting and a session. */
@@ -141,13 +138,22 @@ const UWS_TOO_LARGE = 'Received too big message';
 class EngineServer extends uServer {
   lean: LeanServer | undefined = undefined;
 
-  // The base class lets a request that is no WebSocket pass for a session that is on one, and nobody answers it then.
+  // Two that the base class lets pass, and nobody answers then: a request that is no WebSocket, for a session that is on
+  // one, and a WebSocket for a session that has one, or is about to.
   protected override verify(...[req, upgrade, done]: Parameters<uServer['verify']>): void | boolean {
     return super.verify(req, upgrade, (code, context) => {
-      const isAstray = code === undefined && !upgrade && req._query['transport'] === 'websocket';
-      if (isAstray) done(uServer.errors.BAD_REQUEST, { name: 'TRANSPORT_MISMATCH' });
+      const { sid = '', transport } = req._query as Record<string, string>;
+      const session = this.clients[sid] as { upgrading: boolean; upgraded: boolean } | undefined;
+      const isTaken = upgrade && session !== undefined && (session.upgrading || session.upgraded);
+      if (code === undefined && (isTaken || (!upgrade && transport === 'websocket')))
+        done(uServer.errors.BAD_REQUEST, { name: 'TRANSPORT_MISMATCH' });
       else done(code, context);
     });
+  }
+
+  protected override createTransport(...[name, req]: Parameters<uServer['createTransport']>): unknown {
+    if (name !== 'polling') return super.createTransport(name, req);
+    return new PollingTransport(req as unknown as PollingRequest);
   }
 
   override close(): this {
@@ -168,6 +174,7 @@ class EngineServer extends uServer {
 export class FeedEngine {
   readonly server: EngineServer;
   readonly #oversized: OversizedHandlers;
+  readonly #handlers: LeanHandlers;
   /** Transports whose client was cut because it did not read. */
   readonly #slow = new WeakSet<object>();
   /** engine.io's connections by the WebSocket transport that they are on or about to be on. */
@@ -194,6 +201,7 @@ export class FeedEngine {
       httpCompression: false,
     };
     this.server = new EngineServer(engineOptions);
+    this.#handlers = lean;
     joinForwarded(this.server);
     if (options.transports.includes('websocket')) {
       const count = (change: number): unknown => (this.server.clientsCount += change);
@@ -201,6 +209,8 @@ export class FeedEngine {
     }
     // Registered before Socket.IO's own listener, so that a flood is cut before it is worked on.
     this.server.on('connection', (connection: Connection) => {
+      const { transport } = connection;
+      if (transport instanceof PollingTransport) transport.serve(connection);
       limitConnects(connection);
       connection.on('upgrading', (transport: object) => this.#byTransport.set(transport, connection));
       limitBacklog(connection, options.maxBackpressure, () => this.markSlow(connection));
@@ -308,6 +318,8 @@ export class FeedEngine {
         else if ('connection' in data) data.connection.take(message, isBinary);
         else void behavior.message?.(ws, message, isBinary);
       },
+      ping: (ws, message) => this.#countPing(ws, message.byteLength),
+      pong: (ws, message) => this.#countPing(ws, message.byteLength),
       close: (ws, code, message) => {
         const data = ws.getUserData();
         const connection = this.#connectionOf(data);
@@ -358,6 +370,16 @@ export class FeedEngine {
       },
     });
     return true;
+  }
+
+  /** Counts a ping or pong of the WebSocket itself, of which nobody else learns; a client that floods is cut. */
+  #countPing(ws: WebSocket<UserData>, bytes: number): void {
+    const data = ws.getUserData();
+    if ('connection' in data) {
+      data.connection.takePing(bytes);
+      return;
+    }
+    if (!this.#handlers.admitsPing(data.transport, () => this.#connectionOf(data), bytes)) ws.close();
   }
 
   /** Notes that a message for this client was dropped. */

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { WebSocket } from 'uWebSockets.js';
 import { type HandshakeRequest, sessionId, withoutHeaders } from './handshake.js';
 import type { Beating } from './heartbeat.js';
-import type { Sender } from './flood.js';
+import type { FrameKind, Sender } from './flood.js';
 import { NOTHING_TAKEN } from './rate-limit.js';
 
 /** What a connection tells the server that opened it. */
@@ -10,7 +10,7 @@ export interface ConnectionOwner {
   /** The heartbeat's clock, in ticks. */
   readonly now: number;
   /** Whether a frame of so many bytes may be worked on; if not the connection has been closed. */
-  admits(connection: LeanConnection, bytes: number): boolean;
+  admits(connection: LeanConnection, bytes: number, kind: FrameKind): boolean;
   /** It is closed: no more pings, not counted. */
   closed(connection: LeanConnection): void;
 }
@@ -152,6 +152,17 @@ export class LeanConnection implements Beating, Sender {
     this.#end('forced close', undefined, code, text);
   }
 
+  /** Closes the connection at once: what waits for the client is lost, and nothing that it has sent is read any more. */
+  cut(): void {
+    const native = this.#native;
+    if (native === undefined) return;
+    try {
+      this.#finish('forced close');
+    } finally {
+      closeNow(native);
+    }
+  }
+
   /** Sends a ping. */
   ping(): void {
     this.#native?.send('2');
@@ -172,7 +183,7 @@ export class LeanConnection implements Beating, Sender {
 
   /** Takes a frame from the client. */
   take(frame: ArrayBuffer, isBinary: boolean): void {
-    if (this.#native === undefined || !this.#owner.admits(this, frame.byteLength)) return;
+    if (this.#native === undefined || !this.#owner.admits(this, frame.byteLength, 'messages')) return;
     if (!isBinary && frame.byteLength === 1 && new Uint8Array(frame)[0] === PONG) {
       this.pingedAt = 0;
       this.#events?.emit('packet', { type: 'pong' });
@@ -183,6 +194,11 @@ export class LeanConnection implements Beating, Sender {
     // uWebSockets.js takes the frame's memory back when this returns.
     if (isBinary) this.#deliver(Buffer.from(frame.slice(0)));
     else this.#takeText(Buffer.from(frame).toString());
+  }
+
+  /** Takes a ping or pong of the WebSocket, which uWebSockets.js has answered where it has to be. */
+  takePing(bytes: number): void {
+    if (this.#native !== undefined) this.#owner.admits(this, bytes, 'pings');
   }
 
   /** To be called when the WebSocket is gone, for whatever reason. */

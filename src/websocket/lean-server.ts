@@ -2,6 +2,7 @@ import type { Socket as Connection } from 'engine.io';
 import type { WebSocket } from 'uWebSockets.js';
 import type { GuardedRequest } from '../http/guarded-request.js';
 import { readHandshake } from './handshake.js';
+import type { FrameKind } from './flood.js';
 import { Heartbeat } from './heartbeat.js';
 import { type ConnectionOwner, LeanConnection } from './lean-connection.js';
 
@@ -17,7 +18,9 @@ export interface LeanHandlers {
   /** Gives a connection that was just opened its receiver. */
   onConnection(connection: LeanConnection): void;
   /** As in {@link ConnectionOwner}. */
-  admits(connection: LeanConnection, bytes: number): boolean;
+  admits(connection: LeanConnection, bytes: number, kind: FrameKind): boolean;
+  /** As `FloodGuard.admitsPing`, for WebSockets that are not ours. */
+  admitsPing(transport: object, connection: () => object | undefined, bytes: number): boolean;
   /** Told of what the service of a connection by a timer has thrown. */
   onFault(connection: LeanConnection, error: unknown): void;
 }
@@ -70,8 +73,8 @@ export class LeanServer implements ConnectionOwner {
     this.#handlers.onConnection(connection);
   }
 
-  admits(connection: LeanConnection, bytes: number): boolean {
-    return this.#handlers.admits(connection, bytes);
+  admits(connection: LeanConnection, bytes: number, kind: FrameKind): boolean {
+    return this.#handlers.admits(connection, bytes, kind);
   }
 
   /** Told by a connection that it is closed. */

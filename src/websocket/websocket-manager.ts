@@ -190,7 +190,8 @@ export class WebSocketManager {
           limits.count(connection);
           clients.serve(connection);
         },
-        admits: (connection, bytes) => guard.admits(connection, bytes),
+        admits: (connection, bytes, kind) => guard.admits(connection, bytes, kind),
+        admitsPing: (transport, connection, bytes) => guard.admitsPing(transport, connection, bytes),
         onFault: endOn('timer'),
       },
       sizeRefusals({
