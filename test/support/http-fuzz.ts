@@ -1,0 +1,425 @@
+import { fuzzed } from './hostile.js';
+import type { Random } from './random.js';
+import { signal } from './signals.js';
+
+/** Origins that a pod under such requests lists, and one that it does not. */
+export const LISTED = ['https://app.example.com', 'http://localhost:5173'] as const;
+export const FOREIGN = 'https://evil.example.org';
+
+/** Session ids that requests may name: `undefined` while there is none of the kind. */
+export interface KnownSids {
+  /** Of a session on long-polling that is as hostile as whoever uses it. */
+  readonly polling: string | undefined;
+  /** Of honest clients on a WebSocket; nobody can do anything with one over another connection. */
+  readonly websocket: readonly string[];
+}
+
+/** A request, and what can be said of its answer. */
+export interface FuzzedRequest {
+  readonly bytes: Buffer;
+  /** In capitals. */
+  readonly method: string;
+  /**
+   * Nothing is wrong with it as a message of HTTP/1.1: it has to be answered by the gateway itself. Of all others the answer
+   * may be missing, or one that uWebSockets.js writes.
+   */
+  readonly isProper: boolean;
+  /** Whether it is one that a server may answer with a WebSocket. */
+  readonly asksForWebSocket: boolean;
+  /** Whether it has `Expect: 100-continue`. */
+  readonly expectsContinue: boolean;
+  /** Whether it says that no other comes after it on its connection. */
+  readonly endsConnection: boolean;
+  /** Values of its headers `Origin`, in order. */
+  readonly origins: readonly string[];
+}
+
+type Line = readonly [name: string, value: string];
+
+/** A part of a request: its text, and whether it is proper. */
+type Part = readonly [text: string, isProper: boolean];
+
+/** True with a chance of one in so many. */
+function oneIn(random: Random, many: number): boolean {
+  return random.below(many) === 0;
+}
+
+const METHODS = [
+  'HEAD',
+  'OPTIONS',
+  'PUT',
+  'DELETE',
+  'PATCH',
+  'TRACE',
+  'PROPFIND',
+  'PURGE',
+  'M-SEARCH',
+  'get',
+  'Post',
+  'FOO',
+];
+const BAD_METHODS = ['', 'G(T', 'GE\u00ffT', 'A'.repeat(300), 'GET,POST', '\u0000', 'CONNECT'];
+
+function method(random: Random): Part {
+  if (oneIn(random, 30)) return [random.pick(BAD_METHODS), false];
+  return [random.below(3) === 0 ? random.pick(METHODS) : random.pick(['GET', 'GET', 'POST']), true];
+}
+
+const PATHS = [
+  ['/', '/socket.io', '//socket.io/', '/socket.io/x', '/socket.io/../socket.io/', '/SOCKET.IO/', '/socket.io//'],
+  [
+    '/dashboard',
+    '/dashboard/',
+    '/dashboard/info',
+    '/dashboard/signals',
+    '/dashboard/assets/',
+    '/dashboard/assets/../info',
+  ],
+  ['/dashboard/assets/none.js', '/asyncapi.json', '/openapi.json', '/healthz', '/readyz', '/metrics', '/healthz/'],
+  [
+    '/v1/signals',
+    '/v1/status',
+    '/v1/info',
+    '/v1/disconnect',
+    '/v1/entries/1:1',
+    '/v1/entries/',
+    '/v1/',
+    '/v1/__proto__',
+  ],
+  ['/%', '/%zz', '/%00', '/%2e%2e/%2e%2e/etc/passwd', '/../../../etc/passwd', '/a#b', '/favicon.ico', '/__proto__'],
+  ['/constructor', '/:sid', '/*', '/**', '/\u00e4\u00ff', '/<script>', '/"', '/\\', '/;a=b', '/toString', '/&&&'],
+].flat();
+const BAD_PATHS = [
+  '*',
+  '',
+  'socket.io/',
+  'http://gateway/socket.io/',
+  'gateway:3000',
+  '/a b',
+  '/a\u0000b',
+  '/a\tb',
+  '?',
+  '/a\r\nb',
+];
+
+function path(random: Random): Part {
+  if (oneIn(random, 25)) return [random.pick(BAD_PATHS), false];
+  if (oneIn(random, 40)) return [`/${'a/'.repeat(2000 + random.below(2000))}`, true];
+  return [random.below(2) === 0 ? '/socket.io/' : random.pick(PATHS), true];
+}
+
+const TRANSPORTS = [
+  'polling',
+  'polling',
+  'websocket',
+  'foo',
+  '',
+  '__proto__',
+  'constructor',
+  'webtransport',
+  'POLLING',
+  '%',
+  'toString',
+];
+const EIOS = ['4', '4', '4', '4', '4', '3', 'x', '', '04', '4%00', '-1', '4.0'];
+const QUERIES = [
+  '?',
+  '?&',
+  '?=',
+  '?&&&',
+  '?%',
+  '?%zz=%',
+  '?a',
+  '?__proto__=1',
+  '?sid',
+  '?sid=',
+  '?transport',
+  '?EIO',
+  '??',
+  '?a=b?c=d',
+];
+
+function unknownSid(random: Random): string {
+  return random.pick([
+    'x',
+    '__proto__',
+    'constructor',
+    'hasOwnProperty',
+    '%00',
+    'a'.repeat(3000),
+    'AAAAAAAAAAAAAAAAAAAA',
+    '\u00ff',
+  ]);
+}
+
+function sid(random: Random, sids: KnownSids): string {
+  const known = random.below(4) === 0 ? random.pick([...sids.websocket, undefined]) : sids.polling;
+  return known === undefined || oneIn(random, 4) ? unknownSid(random) : known;
+}
+
+function query(random: Random, sids: KnownSids): string {
+  if (oneIn(random, 6)) return oneIn(random, 2) ? '' : random.pick(QUERIES);
+  const pairs = [`EIO=${random.pick(EIOS)}`, `transport=${random.below(3) > 0 ? 'polling' : random.pick(TRANSPORTS)}`];
+  if (random.below(2) === 0) pairs.push(`sid=${sid(random, sids)}`);
+  const more = [
+    't=abc',
+    'b64=1',
+    'j=0',
+    'sid=',
+    `sid=${sid(random, sids)}`,
+    'transport=websocket',
+    'transport=polling',
+    'EIO=3',
+  ];
+  for (const odd of [
+    'EIO=4',
+    '%',
+    '%f',
+    'a',
+    '=b',
+    '&',
+    '__proto__[x]=1',
+    '\u00ff=\u00fe',
+    'x=%ff%fe',
+    'a=1+2',
+    'a=b=c',
+  ])
+    more.push(odd);
+  for (let extra = oneIn(random, 3) ? random.below(4) : 0; extra > 0; extra--) pairs.push(random.pick(more));
+  if (oneIn(random, 40)) pairs.push(`x=${'y'.repeat(8192)}`);
+  if (oneIn(random, 40)) pairs.push('a=b&'.repeat(1000));
+  // The order decides which of two of a name is the last.
+  if (oneIn(random, 3)) pairs.reverse();
+  return `?${pairs.join('&')}`;
+}
+
+const ORIGINS = [
+  'null',
+  'NULL',
+  '',
+  '*',
+  'x',
+  'https://',
+  'file://',
+  'https://app.example.com/',
+  'https://app.example.com, https://b',
+  'é',
+  '\u00ff\u00fe',
+  'a'.repeat(1000),
+  'https://evil.app.example.com',
+  'https://app.example.com.evil.org',
+];
+
+function origins(random: Random): string[] {
+  if (random.below(3) === 0) return [];
+  const one = (): string => (random.below(2) === 0 ? random.pick(LISTED) : random.pick([FOREIGN, ...ORIGINS]));
+  return oneIn(random, 15) ? [one(), one()] : [one()];
+}
+
+const FORWARDED = [
+  '203.0.113.5',
+  '203.0.113.5:51234',
+  '[2001:db8::1]:443',
+  '2001:db8::1',
+  'unknown',
+  '_hidden',
+  ',',
+  ', ,',
+  '999.1.1.1',
+  '::1%',
+  '\u00ff',
+  '1.2.3.4,'.repeat(200),
+  '-',
+  '"[::1]"',
+];
+const AUTHORIZATIONS = [
+  'Bearer x',
+  'Bearer',
+  'bearer  a.b.c',
+  'Basic Og==',
+  'Basic \u00ff',
+  'Bearer '.repeat(50),
+  `Bearer ${'a'.repeat(3000)}`,
+  '',
+];
+const OTHERS: readonly Line[] = [
+  ['Accept-Encoding', 'gzip;q=abc, *;q=0'],
+  ['Access-Control-Request-Headers', 'traceparent, x-custom'],
+  ['Access-Control-Request-Headers', ', ,\u00ff,a b'],
+  ['Access-Control-Request-Method', 'POST'],
+  ['Connection', 'close'],
+  ['Connection', 'keep-alive, \u00ff'],
+  ['Content-Encoding', 'gzip'],
+  ['Content-Encoding', 'identity'],
+  ['Content-Type', 'application/octet-stream'],
+  ['Content-Type', 'application/json'],
+  ['Content-Type', 'application/json; charset=utf-16'],
+  ['Content-Type', ''],
+  ['Cookie', 'a=b; '.repeat(100)],
+  ['Forwarded', 'for="[::1]:1";host='],
+  ['Idempotency-Key', 'k'.repeat(300)],
+  ['Idempotency-Key', 'x'],
+  ['If-None-Match', '*, W/"x"'],
+  ['Keep-Alive', 'timeout=-1'],
+  ['Range', 'bytes=0-1'],
+  ['Sec-WebSocket-Extensions', 'permessage-deflate; client_max_window_bits=8; server_max_window_bits=99'],
+  ['Sec-WebSocket-Protocol', 'a, b'],
+  ['TE', 'trailers'],
+  ['User-Agent', ';MSIE Trident/'],
+  ['X-API-Key', '\u00ff'],
+  ['X-HTTP-Method-Override', 'DELETE'],
+  ['__proto__', 'x'],
+  ['constructor', 'x'],
+];
+const BAD_LINES: readonly Line[] = [
+  ['A B', 'c'],
+  ['', 'c'],
+  ['A', 'b\u0000c'],
+  ['A', 'b\r c'],
+  ['A\u00ff', 'c'],
+  ['A', 'b\r\n c'],
+];
+
+/** Hosts, and whether a request may have them. */
+function hosts(random: Random): readonly [lines: Line[], isProper: boolean] {
+  if (!oneIn(random, 25))
+    return [[[random.pick(['Host', 'host', 'HOST']), random.pick(['gateway', 'gateway:3000', '[::1]'])]], true];
+  return [
+    random.pick<Line[]>([
+      [],
+      [['Host', '']],
+      [
+        ['Host', 'a'],
+        ['Host', 'b'],
+      ],
+      [['Host', '\u00ff']],
+    ]),
+    false,
+  ];
+}
+
+const KEY: Line = ['Sec-WebSocket-Key', 'dGhlIHNhbXBsZSBub25jZQ=='];
+const UPGRADE: readonly Line[] = [
+  ['Connection', 'Upgrade'],
+  ['Upgrade', 'websocket'],
+  ['Sec-WebSocket-Version', '13'],
+  KEY,
+];
+
+/** Lines that ask for a WebSocket, all or some, and whether a server may see in them that one is wanted. */
+function upgrade(random: Random): readonly [lines: Line[], asks: boolean] {
+  if (random.below(4) > 0) return [[], false];
+  if (random.below(3) > 0) return [[...UPGRADE], true];
+  const some = UPGRADE.filter(() => random.below(2) === 0);
+  const odd: Line[] = [
+    ['Upgrade', 'h2c'],
+    ['Sec-WebSocket-Key', 'short'],
+    ['Sec-WebSocket-Version', '8'],
+    ['Sec-WebSocket-Key', '\u00ff'.repeat(24)],
+  ];
+  return [[...some, random.pick(odd)], true];
+}
+
+function lines(random: Random): Line[] {
+  const list: Line[] = [];
+  for (let many = random.below(4); many > 0; many--) list.push(random.pick(OTHERS));
+  if (oneIn(random, 4)) list.push(['X-Forwarded-For', random.pick(FORWARDED)]);
+  if (oneIn(random, 6)) list.push(['Authorization', random.pick(AUTHORIZATIONS)]);
+  if (oneIn(random, 50)) list.push(['X-Long', 'x'.repeat(12_288)]);
+  if (oneIn(random, 50)) for (let i = 0; i < 150; i++) list.push([`X-${i}`, '']);
+  return list;
+}
+
+function content(random: Random): Buffer {
+  const kinds: (() => Buffer | string)[] = [
+    () => '',
+    () => 'x',
+    () => JSON.stringify(signal(random.below(1000))),
+    () => `[${JSON.stringify(signal(1))},{"signal":null}]`,
+    () => '{"user":"nobody","reason":"x"}',
+    () => '{"a":',
+    () =>
+      random.pick(['40', '3', '1', '2probe', '42["subscribe",["A"]]', '40\x1e41', '\x1e\x1e', '6', '4'.repeat(100)]),
+    () => fuzzed(random).payload,
+    () => Array.from({ length: random.below(30) }, () => fuzzed(random).payload.toString()).join('\x1e'),
+    () => random.bytes(random.below(200)),
+    () => Buffer.alloc(20_480, random.pick(['x', '[', '\x1e', '4'])),
+  ];
+  return Buffer.from(random.pick(kinds)() as string);
+}
+
+/** The body, framed: by its length, in chunks, or in a way that no message may be framed. */
+function body(random: Random, wanted: boolean): { lines: Line[]; bytes: Buffer; isProper: boolean } {
+  const bytes = wanted || oneIn(random, 8) ? content(random) : Buffer.alloc(0);
+  const length: Line = ['Content-Length', String(bytes.length)];
+  if (oneIn(random, 12)) {
+    const wrong: Line[][] = [
+      [length, length],
+      [length, ['Content-Length', '1']],
+      [['Content-Length', '-1']],
+      [['Content-Length', '']],
+      [['Content-Length', '0x2']],
+      [['Content-Length', '99999999999999999999']],
+      [['Content-Length', String(bytes.length + 1 + random.below(100_000))]],
+      [['Content-Length', String(Math.max(0, bytes.length - 1 - random.below(5)))]],
+      [length, ['Transfer-Encoding', 'chunked']],
+      [['Transfer-Encoding', 'chunked']],
+      [['Transfer-Encoding', random.pick(['gzip', 'chunked, gzip', 'xchunked', ''])]],
+    ];
+    return { lines: random.pick(wrong), bytes, isProper: false };
+  }
+  if (bytes.length === 0 && random.below(2) === 0) return { lines: [], bytes, isProper: true };
+  if (!oneIn(random, 5)) return { lines: [length], bytes, isProper: true };
+  const parts: Buffer[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const size = 1 + random.below(random.below(3) === 0 ? 3 : bytes.length);
+    const part = bytes.subarray(at, at + size);
+    parts.push(Buffer.from(`${part.length.toString(16)}\r\n`), part, Buffer.from('\r\n'));
+    at += size;
+  }
+  parts.push(Buffer.from('0\r\n\r\n'));
+  return { lines: [['Transfer-Encoding', 'chunked']], bytes: Buffer.concat(parts), isProper: true };
+}
+
+/** Headers that fit: the gateway may refuse what has more of them before it is a request. */
+const MOST_BYTES = 4000;
+const MOST_LINES = 90;
+
+/** Makes one request; what is usual in it outweighs what is not, so that most get past the first check. */
+export function fuzzedRequest(random: Random, sids: KnownSids): FuzzedRequest {
+  const [verb, properVerb] = method(random);
+  const [where, properPath] = path(random);
+  const target = where + query(random, sids);
+  const version: Part = oneIn(random, 40)
+    ? [random.pick(['HTTP/1.0', 'HTTP/2.0', 'HTTP/1.1 ', 'http/1.1', 'HTTP/0.9', '', 'HTTP/1.1\u0000']), false]
+    : ['HTTP/1.1', true];
+  const [hostLines, properHost] = hosts(random);
+  const [upgradeLines, asksForWebSocket] = upgrade(random);
+  const sent = origins(random);
+  const sentBody = body(random, ['POST', 'PUT', 'PATCH'].includes(verb));
+  const badLines = oneIn(random, 40) ? [random.pick(BAD_LINES)] : [];
+  const expectsContinue = oneIn(random, 15);
+  const headers: Line[] = [
+    ...hostLines,
+    ...upgradeLines,
+    ...sent.map((origin): Line => ['Origin', origin]),
+    ...lines(random),
+    ...(expectsContinue ? [['Expect', '100-continue'] as const] : []),
+    ...badLines,
+    ...sentBody.lines,
+  ];
+  const head = [`${verb} ${target} ${version[0]}`, ...headers.map(([name, value]) => `${name}: ${value}`)];
+  // Latin-1: one byte for each character.
+  const bytes = Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`, 'latin1'), sentBody.bytes]);
+  const fits = bytes.length - sentBody.bytes.length <= MOST_BYTES && headers.length <= MOST_LINES;
+  return {
+    bytes,
+    method: verb.toUpperCase(),
+    isProper:
+      properVerb && properPath && version[1] && properHost && badLines.length === 0 && sentBody.isProper && fits,
+    asksForWebSocket,
+    expectsContinue,
+    endsConnection: headers.some(([name, value]) => name === 'Connection' && value === 'close'),
+    origins: sent,
+  };
+}
