@@ -1,4 +1,19 @@
 import { fuzzed } from './hostile.js';
+import {
+  AUTHORIZATIONS,
+  BAD_LINES,
+  BAD_METHODS,
+  BAD_PATHS,
+  EIOS,
+  FORWARDED,
+  METHODS,
+  ORIGINS,
+  OTHERS,
+  PATHS,
+  QUERIES,
+  TRANSPORTS,
+  type Line,
+} from './http-fuzz-words.js';
 import type { Random } from './random.js';
 import { signal } from './signals.js';
 
@@ -6,10 +21,10 @@ import { signal } from './signals.js';
 export const LISTED = ['https://app.example.com', 'http://localhost:5173'] as const;
 export const FOREIGN = 'https://evil.example.org';
 
-/** Session ids that requests may name: `undefined` while there is none of the kind. */
+/** Session ids that requests may name. */
 export interface KnownSids {
-  /** Of a session on long-polling that is as hostile as whoever uses it. */
-  readonly polling: string | undefined;
+  /** Of sessions on long-polling that are as hostile as whoever uses them. */
+  readonly polling: readonly string[];
   /** Of honest clients on a WebSocket; nobody can do anything with one over another connection. */
   readonly websocket: readonly string[];
 }
@@ -32,9 +47,9 @@ export interface FuzzedRequest {
   readonly endsConnection: boolean;
   /** Values of its headers `Origin`, in order. */
   readonly origins: readonly string[];
+  /** What follows the method. */
+  readonly target: string;
 }
-
-type Line = readonly [name: string, value: string];
 
 /** A part of a request: its text, and whether it is proper. */
 type Part = readonly [text: string, isProper: boolean];
@@ -44,100 +59,16 @@ function oneIn(random: Random, many: number): boolean {
   return random.below(many) === 0;
 }
 
-const METHODS = [
-  'HEAD',
-  'OPTIONS',
-  'PUT',
-  'DELETE',
-  'PATCH',
-  'TRACE',
-  'PROPFIND',
-  'PURGE',
-  'M-SEARCH',
-  'get',
-  'Post',
-  'FOO',
-];
-const BAD_METHODS = ['', 'G(T', 'GE\u00ffT', 'A'.repeat(300), 'GET,POST', '\u0000', 'CONNECT'];
-
 function method(random: Random): Part {
   if (oneIn(random, 30)) return [random.pick(BAD_METHODS), false];
   return [random.below(3) === 0 ? random.pick(METHODS) : random.pick(['GET', 'GET', 'POST']), true];
 }
-
-const PATHS = [
-  ['/', '/socket.io', '//socket.io/', '/socket.io/x', '/socket.io/../socket.io/', '/SOCKET.IO/', '/socket.io//'],
-  [
-    '/dashboard',
-    '/dashboard/',
-    '/dashboard/info',
-    '/dashboard/signals',
-    '/dashboard/assets/',
-    '/dashboard/assets/../info',
-  ],
-  ['/dashboard/assets/none.js', '/asyncapi.json', '/openapi.json', '/healthz', '/readyz', '/metrics', '/healthz/'],
-  [
-    '/v1/signals',
-    '/v1/status',
-    '/v1/info',
-    '/v1/disconnect',
-    '/v1/entries/1:1',
-    '/v1/entries/',
-    '/v1/',
-    '/v1/__proto__',
-  ],
-  ['/%', '/%zz', '/%00', '/%2e%2e/%2e%2e/etc/passwd', '/../../../etc/passwd', '/a#b', '/favicon.ico', '/__proto__'],
-  ['/constructor', '/:sid', '/*', '/**', '/\u00e4\u00ff', '/<script>', '/"', '/\\', '/;a=b', '/toString', '/&&&'],
-].flat();
-const BAD_PATHS = [
-  '*',
-  '',
-  'socket.io/',
-  'http://gateway/socket.io/',
-  'gateway:3000',
-  '/a b',
-  '/a\u0000b',
-  '/a\tb',
-  '?',
-  '/a\r\nb',
-];
 
 function path(random: Random): Part {
   if (oneIn(random, 25)) return [random.pick(BAD_PATHS), false];
   if (oneIn(random, 40)) return [`/${'a/'.repeat(2000 + random.below(2000))}`, true];
   return [random.below(2) === 0 ? '/socket.io/' : random.pick(PATHS), true];
 }
-
-const TRANSPORTS = [
-  'polling',
-  'polling',
-  'websocket',
-  'foo',
-  '',
-  '__proto__',
-  'constructor',
-  'webtransport',
-  'POLLING',
-  '%',
-  'toString',
-];
-const EIOS = ['4', '4', '4', '4', '4', '3', 'x', '', '04', '4%00', '-1', '4.0'];
-const QUERIES = [
-  '?',
-  '?&',
-  '?=',
-  '?&&&',
-  '?%',
-  '?%zz=%',
-  '?a',
-  '?__proto__=1',
-  '?sid',
-  '?sid=',
-  '?transport',
-  '?EIO',
-  '??',
-  '?a=b?c=d',
-];
 
 function unknownSid(random: Random): string {
   return random.pick([
@@ -153,13 +84,14 @@ function unknownSid(random: Random): string {
 }
 
 function sid(random: Random, sids: KnownSids): string {
-  const known = random.below(4) === 0 ? random.pick([...sids.websocket, undefined]) : sids.polling;
-  return known === undefined || oneIn(random, 4) ? unknownSid(random) : known;
+  const known = oneIn(random, 4) ? sids.websocket : sids.polling;
+  return known.length === 0 || oneIn(random, 4) ? unknownSid(random) : random.pick(known);
 }
 
-function query(random: Random, sids: KnownSids): string {
+function query(random: Random, sids: KnownSids, wantsWebSocket: boolean): string {
   if (oneIn(random, 6)) return oneIn(random, 2) ? '' : random.pick(QUERIES);
-  const pairs = [`EIO=${random.pick(EIOS)}`, `transport=${random.below(3) > 0 ? 'polling' : random.pick(TRANSPORTS)}`];
+  const usual = wantsWebSocket ? 'websocket' : 'polling';
+  const pairs = [`EIO=${random.pick(EIOS)}`, `transport=${random.below(3) > 0 ? usual : random.pick(TRANSPORTS)}`];
   if (random.below(2) === 0) pairs.push(`sid=${sid(random, sids)}`);
   const more = [
     't=abc',
@@ -193,92 +125,11 @@ function query(random: Random, sids: KnownSids): string {
   return `?${pairs.join('&')}`;
 }
 
-const ORIGINS = [
-  'null',
-  'NULL',
-  '',
-  '*',
-  'x',
-  'https://',
-  'file://',
-  'https://app.example.com/',
-  'https://app.example.com, https://b',
-  'é',
-  '\u00ff\u00fe',
-  'a'.repeat(1000),
-  'https://evil.app.example.com',
-  'https://app.example.com.evil.org',
-];
-
 function origins(random: Random): string[] {
   if (random.below(3) === 0) return [];
   const one = (): string => (random.below(2) === 0 ? random.pick(LISTED) : random.pick([FOREIGN, ...ORIGINS]));
   return oneIn(random, 15) ? [one(), one()] : [one()];
 }
-
-const FORWARDED = [
-  '203.0.113.5',
-  '203.0.113.5:51234',
-  '[2001:db8::1]:443',
-  '2001:db8::1',
-  'unknown',
-  '_hidden',
-  ',',
-  ', ,',
-  '999.1.1.1',
-  '::1%',
-  '\u00ff',
-  '1.2.3.4,'.repeat(200),
-  '-',
-  '"[::1]"',
-];
-const AUTHORIZATIONS = [
-  'Bearer x',
-  'Bearer',
-  'bearer  a.b.c',
-  'Basic Og==',
-  'Basic \u00ff',
-  'Bearer '.repeat(50),
-  `Bearer ${'a'.repeat(3000)}`,
-  '',
-];
-const OTHERS: readonly Line[] = [
-  ['Accept-Encoding', 'gzip;q=abc, *;q=0'],
-  ['Access-Control-Request-Headers', 'traceparent, x-custom'],
-  ['Access-Control-Request-Headers', ', ,\u00ff,a b'],
-  ['Access-Control-Request-Method', 'POST'],
-  ['Connection', 'close'],
-  ['Connection', 'keep-alive, \u00ff'],
-  ['Content-Encoding', 'gzip'],
-  ['Content-Encoding', 'identity'],
-  ['Content-Type', 'application/octet-stream'],
-  ['Content-Type', 'application/json'],
-  ['Content-Type', 'application/json; charset=utf-16'],
-  ['Content-Type', ''],
-  ['Cookie', 'a=b; '.repeat(100)],
-  ['Forwarded', 'for="[::1]:1";host='],
-  ['Idempotency-Key', 'k'.repeat(300)],
-  ['Idempotency-Key', 'x'],
-  ['If-None-Match', '*, W/"x"'],
-  ['Keep-Alive', 'timeout=-1'],
-  ['Range', 'bytes=0-1'],
-  ['Sec-WebSocket-Extensions', 'permessage-deflate; client_max_window_bits=8; server_max_window_bits=99'],
-  ['Sec-WebSocket-Protocol', 'a, b'],
-  ['TE', 'trailers'],
-  ['User-Agent', ';MSIE Trident/'],
-  ['X-API-Key', '\u00ff'],
-  ['X-HTTP-Method-Override', 'DELETE'],
-  ['__proto__', 'x'],
-  ['constructor', 'x'],
-];
-const BAD_LINES: readonly Line[] = [
-  ['A B', 'c'],
-  ['', 'c'],
-  ['A', 'b\u0000c'],
-  ['A', 'b\r c'],
-  ['A\u00ff', 'c'],
-  ['A', 'b\r\n c'],
-];
 
 /** Hosts, and whether a request may have them. */
 function hosts(random: Random): readonly [lines: Line[], isProper: boolean] {
@@ -389,12 +240,12 @@ const MOST_LINES = 90;
 export function fuzzedRequest(random: Random, sids: KnownSids): FuzzedRequest {
   const [verb, properVerb] = method(random);
   const [where, properPath] = path(random);
-  const target = where + query(random, sids);
+  const [upgradeLines, asksForWebSocket] = upgrade(random);
+  const target = where + query(random, sids, asksForWebSocket);
   const version: Part = oneIn(random, 40)
     ? [random.pick(['HTTP/1.0', 'HTTP/2.0', 'HTTP/1.1 ', 'http/1.1', 'HTTP/0.9', '', 'HTTP/1.1\u0000']), false]
     : ['HTTP/1.1', true];
   const [hostLines, properHost] = hosts(random);
-  const [upgradeLines, asksForWebSocket] = upgrade(random);
   const sent = origins(random);
   const sentBody = body(random, ['POST', 'PUT', 'PATCH'].includes(verb));
   const badLines = oneIn(random, 40) ? [random.pick(BAD_LINES)] : [];
@@ -421,5 +272,6 @@ export function fuzzedRequest(random: Random, sids: KnownSids): FuzzedRequest {
     expectsContinue,
     endsConnection: headers.some(([name, value]) => name === 'Connection' && value === 'close'),
     origins: sent,
+    target,
   };
 }

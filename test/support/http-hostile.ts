@@ -13,6 +13,9 @@ const HANG = 15_000;
 /** ms for an answer that need not come. */
 const PATIENCE = 40;
 
+/** Sessions of others that one may meddle with: two polls of a session at once are nothing that a client does. */
+const SHARED_SIDS = 2;
+
 /** Where and what a hostile client sends. */
 export interface HostileOptions {
   readonly pod: Pod;
@@ -20,6 +23,8 @@ export interface HostileOptions {
   readonly i: number;
   /** Session ids of honest clients on a WebSocket. */
   readonly honest: readonly string[];
+  /** Those that hostile connections have opened, the newest last; each adds its own. */
+  readonly opened: string[];
   readonly faults: FaultBook;
 }
 
@@ -30,17 +35,19 @@ export class HostileConnection {
   readonly #faults: FaultBook;
   readonly #isPublic: boolean;
   readonly #where: string;
+  readonly #opened: string[];
   #sids: KnownSids;
   #underWay: readonly FuzzedRequest[] = [];
 
   /** @param options.i - the number of the connection among those of the seed */
-  constructor({ pod, seed, i, honest, faults }: HostileOptions) {
+  constructor({ pod, seed, i, honest, opened, faults }: HostileOptions) {
     this.#random = new Random(seed ^ Math.imul(i + 1, 0x9e3779b1));
     this.#pod = pod;
     this.#faults = faults;
     this.#isPublic = this.#random.below(4) > 0;
     this.#where = `connection ${i} to the ${this.#isPublic ? 'public' : 'admin'} port`;
-    this.#sids = { polling: undefined, websocket: honest };
+    this.#opened = opened;
+    this.#sids = { polling: opened.slice(-SHARED_SIDS), websocket: honest };
   }
 
   /** What it sent last, for a failure. */
@@ -78,7 +85,9 @@ export class HostileConnection {
     if (typeof opened === 'string' || opened.status !== 200)
       throw new Error(`${this.#where}: no session: ${JSON.stringify(opened)}`);
     const { sid } = JSON.parse(opened.body.toString().slice(1)) as { sid: string };
-    this.#sids = { ...this.#sids, polling: sid };
+    this.#opened.push(sid);
+    // Most of what follows is for this one.
+    this.#sids = { ...this.#sids, polling: [...this.#sids.polling, sid, sid, sid, sid] };
     if (this.#random.below(2) === 0) return;
     await exchange.send(Buffer.from(`POST ${path}&sid=${sid} ${head}Content-Length: 2\r\n\r\n40`));
     await exchange.answer('POST', HANG);

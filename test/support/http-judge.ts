@@ -35,11 +35,16 @@ function isListed(origin: string): boolean {
   return (LISTED as readonly string[]).includes(origin);
 }
 
+/** What any page may read, without credentials. */
+const OPEN_TO_ALL = /^\/asyncapi\.json(\?|$)/;
+
 /** What lets a page read the answer, or keeps it from it: with a list of origins. */
-function corsFault({ origins }: FuzzedRequest, answer: StrictAnswer): string | undefined {
+function corsFault({ origins, target }: FuzzedRequest, answer: StrictAnswer): string | undefined {
   const allowed = headerOf(answer, 'access-control-allow-origin');
   const credentials = headerOf(answer, 'access-control-allow-credentials');
   const vary = headerOf(answer, 'vary').flatMap((value) => value.split(',').map((name) => name.trim().toLowerCase()));
+  if (OPEN_TO_ALL.test(target) && allowed.join() === '*')
+    return credentials.length > 0 ? '* with credentials' : undefined;
   if (!vary.includes('origin')) return 'no Vary: Origin';
   if (allowed.some((origin) => !isListed(origin) || !origins.includes(origin))) return `allows ${allowed.join()}`;
   if (allowed.length !== credentials.length) return 'Allow-Origin and Allow-Credentials do not go together';

@@ -51,12 +51,13 @@ test(`${REQUESTS} fuzzed HTTP requests to both ports (seed ${SEED}) are each ans
 
   const faults = new FaultBook();
   const open = new Set<HostileConnection>();
+  const opened: string[] = [];
   let i = 0;
   const storm = async (requests: number): Promise<void> => {
     let left = requests;
     const oneAfterTheOther = async (): Promise<void> => {
       while (left > 0) {
-        const connection = new HostileConnection({ pod, seed: SEED, i: i++, honest: sids, faults });
+        const connection = new HostileConnection({ pod, seed: SEED, i: i++, honest: sids, opened, faults });
         open.add(connection);
         const sent = await connection.run();
         left -= sent;
