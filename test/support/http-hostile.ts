@@ -57,23 +57,25 @@ export class HostileConnection {
 
   /** @returns how many requests were sent */
   async run(): Promise<number> {
-    const { port, adminPort } = this.#pod;
-    const exchange = await HttpExchange.open(
-      this.#isPublic ? port : adminPort,
-      `127.0.3.${1 + this.#random.below(50)}`,
-    );
+    const exchange = await this.#open();
     try {
       if (this.#isPublic && this.#random.below(3) === 0) await this.#beginSession(exchange);
       const requests = Array.from({ length: 1 + this.#random.below(MOST_EACH) }, () =>
         fuzzedRequest(this.#random, this.#sids),
       );
       const way = this.#random.below(10);
-      if (way < 6) return await this.#oneByOne(exchange, requests);
+      if (way < 5) return await this.#oneByOne(exchange, requests);
+      if (way < 6) return await this.#twice(exchange, requests);
       if (way < 8) return await this.#pipelined(exchange, requests);
       return await this.#cutOff(exchange, requests);
     } finally {
       exchange.end(this.#random.below(2) === 0 ? 'RST' : 'FIN');
     }
+  }
+
+  #open(): Promise<HttpExchange> {
+    const { port, adminPort } = this.#pod;
+    return HttpExchange.open(this.#isPublic ? port : adminPort, `127.0.3.${1 + this.#random.below(50)}`);
   }
 
   /** A session on long-polling, half of the times with a socket: what it gets ends polls. */
@@ -93,24 +95,38 @@ export class HostileConnection {
     await exchange.answer('POST', HANG);
   }
 
-  /** Each request when the one before it is answered, in one piece or in several. */
+  /** Each request when the one before it is answered. */
   async #oneByOne(exchange: HttpExchange, requests: readonly FuzzedRequest[]): Promise<number> {
-    let sent = 0;
-    for (const request of requests) {
-      sent++;
-      this.#underWay = [request];
-      await exchange.send(...this.#pieces(request.bytes));
-      const outcome = await this.#take(exchange, request);
-      if (outcome === 'closed' && request.isProper) this.#note(`closed without an answer`, request);
-      if (outcome === 'silent' && request.isProper) this.#note(`no answer in ${HANG} ms`, request);
-      // After what is not framed rightly nobody knows where the next one begins.
-      if (outcome !== 'answered' || !request.isProper) return sent;
-      if (exchange.rest.length > 0) {
-        this.#note(`more than one answer`, request);
-        return sent;
+    for (const [i, request] of requests.entries()) if (!(await this.#one(exchange, request))) return i + 1;
+    return requests.length;
+  }
+
+  /** Each request over two connections at the same time, as of somebody who repeats what he has seen. */
+  async #twice(exchange: HttpExchange, requests: readonly FuzzedRequest[]): Promise<number> {
+    const other = await this.#open();
+    try {
+      for (const [i, request] of requests.entries()) {
+        const goOn = await Promise.all([this.#one(exchange, request), this.#one(other, request)]);
+        if (goOn.includes(false)) return (i + 1) * 2;
       }
+      return requests.length * 2;
+    } finally {
+      other.end('RST');
     }
-    return sent;
+  }
+
+  /** Sends a request, in one piece or in several. @returns whether another one may follow */
+  async #one(exchange: HttpExchange, request: FuzzedRequest): Promise<boolean> {
+    this.#underWay = [request];
+    await exchange.send(...this.#pieces(request.bytes));
+    const outcome = await this.#take(exchange, request);
+    // After what is not framed rightly nobody knows where the next one begins.
+    if (!request.isProper) return false;
+    if (outcome === 'closed') this.#note('closed without an answer', request);
+    if (outcome === 'silent') this.#note(`no answer in ${HANG} ms`, request);
+    const isDone = outcome === 'answered' && exchange.rest.length === 0;
+    if (outcome === 'answered' && !isDone) this.#note('more than one answer', request);
+    return isDone;
   }
 
   /**
