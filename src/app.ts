@@ -11,6 +11,7 @@ import { serveRoutes } from './admin/http.js';
 import { Metrics } from './admin/metrics.js';
 import { type OnRejected, type Publisher, publishRoutes } from './admin/publish.js';
 import { serveDashboard } from './app-dashboard.js';
+import { ADMIN_ANSWERS, connectionEvents, faultObserver, publicAnswers } from './app-observers.js';
 import { publisherInto } from './app-publisher.js';
 import { RedisParts } from './app-redis.js';
 import type { BannerFacts } from './banner.js';
@@ -21,16 +22,21 @@ import { Checkpoints } from './fanout/checkpoints.js';
 import { Fanout } from './fanout/fanout.js';
 import { encodeEntry } from './fanout/packet.js';
 import { listen } from './http-listener.js';
+import { ErrorBoundary, type FaultStage } from './http/error-boundary.js';
+import { GuardedApp } from './http/guarded-app.js';
+import { preflight } from './http/preflight.js';
 import { Rejections } from './ingest/rejections.js';
 import type { Journal, JournalListener, OnceJournal } from './journal/journal.js';
 import { MemoryJournal } from './journal/memory-journal.js';
-import { PublicApp, answerNotFound } from './public-app.js';
+import { PublicApp } from './public-app.js';
 import { describeRedis } from './redis/url.js';
 import { type StopStep, takeSteps } from './stop.js';
 import { type Uws, compressor, uwsVersion } from './uws.js';
 import { version } from './version.js';
 import type { FeedServer } from './websocket/feed-socket.js';
 import { MemoryPressure } from './websocket/memory-pressure.js';
+import { OriginPolicy } from './websocket/origin.js';
+import { RefusalLog } from './websocket/refusal-log.js';
 import { MemoryTopicStore } from './websocket/topic-store.js';
 import { WebSocketManager } from './websocket/websocket-manager.js';
 
@@ -47,6 +53,9 @@ export class App {
   readonly #uws: Uws;
   readonly #log: Logger;
   readonly #metrics = new Metrics({ version: version(), uws: uwsVersion() });
+  readonly #boundary: ErrorBoundary;
+  readonly #refusals: RefusalLog;
+  readonly #origins: OriginPolicy;
   readonly #fanout: Fanout;
   readonly #checkpoints: Checkpoints;
   readonly #journal: Journal & OnceJournal;
@@ -72,6 +81,9 @@ export class App {
     this.#uws = uws;
     this.#log = log;
     this.#pod = pod;
+    this.#boundary = new ErrorBoundary(faultObserver(log, this.#metrics));
+    this.#refusals = new RefusalLog(log);
+    this.#origins = new OriginPolicy(config.corsOrigins);
 
     this.#fanout = new Fanout(
       { publish: (rooms, packet) => this.#websocket.publish(rooms, packet) },
@@ -113,7 +125,11 @@ export class App {
     }
     this.#checkpoints = new Checkpoints(this.#fanout, () => this.#journal.head());
     this.#memory = new MemoryPressure(config.limits.maxMemoryPercent, config.limits.memoryLimit);
-    this.#publicApp = new PublicApp(uws, config.tls);
+    this.#publicApp = new PublicApp(uws, config.tls, {
+      boundary: this.#boundary,
+      policy: publicAnswers(this.#origins, this.#metrics, this.#refusals),
+      basePath: config.basePath,
+    });
     if (config.tls !== undefined) this.#certificate = this.#watchCertificate(config.tls);
     this.#websocket = this.#buildWebSocket(this.#publicApp);
     const publisher = publisherInto(this.#journal, (event) => this.#metrics.accepted.inc({ source: 'http', event }));
@@ -182,9 +198,14 @@ export class App {
     return this.#websocket.sio;
   }
 
-  /** Counts an error that nobody handled. */
-  noteFault(): void {
-    this.#metrics.faults.inc();
+  /** Counts and logs an error that nobody handled. */
+  noteFault(stage: FaultStage, error: unknown): void {
+    this.#boundary.fault(stage, 'the process', error);
+  }
+
+  /** The newest requests, for the last words of a process. */
+  recentRequests(): readonly string[] {
+    return this.#boundary.recent();
   }
 
   /**
@@ -201,6 +222,7 @@ export class App {
     this.#state = 'stopping';
     this.#memory.close();
     this.#certificate?.stop();
+    this.#refusals.close();
     const { drainDelay, drainDuration } = this.#config;
     const steps: StopStep[] = [
       // Load balancers need a moment to see that this pod is not ready; whom they still send is taken.
@@ -250,7 +272,8 @@ export class App {
       compression: compressor(this.#uws, config.compression),
       maxBackpressure: config.maxBackpressure,
       welcomeMessage: config.welcomeMessage,
-      corsOrigins: config.corsOrigins,
+      origins: this.#origins,
+      boundary: this.#boundary,
       limits: config.limits,
       trustProxy: config.trustProxy,
       jwt: config.jwt,
@@ -269,19 +292,7 @@ export class App {
         encode: encodeEntry,
         statuses: () => this.#fanout.statuses.packets(),
       },
-      events: {
-        connected: () => this.#metrics.connects.inc(),
-        disconnected: (reason) => this.#metrics.disconnects.inc({ reason }),
-        slow: () => this.#metrics.slow.inc(),
-        refused: (reason) => this.#metrics.refusals.inc({ reason }),
-        subscribed: (result) => this.#metrics.subscribes.inc({ result }),
-        flooded: (kind) => this.#metrics.floods.inc({ kind }),
-        recovery: (result) => this.#metrics.recoveries.inc({ result }),
-        replayed: (entries) => {
-          this.#metrics.replayed.inc(entries);
-          this.#metrics.deliveries.inc(entries);
-        },
-      },
+      events: connectionEvents(this.#metrics),
       log: this.#log,
     });
     return manager;
@@ -292,6 +303,7 @@ export class App {
     const { dashboard, apiKeys, trustProxy, tls, maxSignalBytes } = this.#config;
     if (dashboard) {
       serveDashboard(this.#publicApp, {
+        basePath: this.#config.basePath,
         describe: () => ({
           pod: this.#pod,
           version: version(),
@@ -308,7 +320,11 @@ export class App {
       });
     }
     this.#publicApp.any('/asyncapi.json', (res, req) => this.#documents.answer(res, req));
-    this.#publicApp.any('/*', answerNotFound);
+    this.#publicApp.options(
+      '/*',
+      preflight({ allows: (origin) => this.#origins.allows(origin), ownPages: '/dashboard/' }),
+    );
+    this.#publicApp.any('/*', (res) => res.refuse('not_found'));
   }
 
   #buildAdmin(publisher: Publisher, onRejected: OnRejected): TemplatedApp {
@@ -316,7 +332,7 @@ export class App {
     const app = this.#uws.App();
     const guard = publishGuard(apiKeys);
     serveRoutes(
-      app,
+      new GuardedApp(app, { boundary: this.#boundary, policy: ADMIN_ANSWERS }),
       [
         ...healthRoutes({ reasons: () => this.#notReady() }),
         this.#metrics.route(),
@@ -325,7 +341,6 @@ export class App {
         ...controlRoutes(this.#websocket.pods, guard),
         historyRoute(this.#journal, () => this.#redis?.linked !== false, guard),
       ],
-      this.#log,
       true,
     );
     return app;

@@ -57,6 +57,8 @@ export interface Config {
   readonly welcomeMessage: string;
   /** Whether the public port serves the dashboard at `/`. */
   readonly dashboard: boolean;
+  /** What every path of the public port begins with, such as `/feed`; empty for none. */
+  readonly basePath: string;
   /** Origins that browsers may come from; `*` alone allows every one. */
   readonly corsOrigins: readonly string[];
   readonly transports: readonly TransportName[];
@@ -90,6 +92,8 @@ export interface Config {
 }
 
 const origin = /^(\*|https?:\/\/(\*\.)?[^\s/,*]+)$/;
+/** A path whose parts need no escapes, and are no `.` or `..`, which clients resolve before they ask. */
+const BASE_PATH = /^\/(?:(?!\.{1,2}(?:\/|$))[\w.~-]+\/)*(?:(?!\.{1,2}$)[\w.~-]+)?$/;
 const ONE_MEBIBYTE = 1024 * 1024;
 /** RFC 7518, section 3.2: a key of HS256 has at least as many bits as its hash. */
 const MIN_SECRET_BYTES = 32;
@@ -130,6 +134,14 @@ const VARIABLES = {
   STATUS_CHANNEL: text('status_update', 'the name of a Pub/Sub channel'),
   WELCOME_MESSAGE: text('Successfully connected to Quantum Trader Pro real-time feed.', 'a text'),
   DASHBOARD: oneOf(['on', 'off'], 'on'),
+  BASE_PATH: {
+    schema: z
+      .string()
+      .refine((value) => BASE_PATH.test(value))
+      .transform((value) => value.replace(/\/$/, '')),
+    fallback: '/',
+    takes: 'a path such as /feed, of letters, digits, "-", "_", "." and "~" between slashes',
+  } as Variable<string>,
   CORS_ORIGIN: {
     schema: z
       .string()
@@ -325,6 +337,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     statusChannel: v.STATUS_CHANNEL,
     welcomeMessage: v.WELCOME_MESSAGE,
     dashboard: v.DASHBOARD === 'on',
+    basePath: v.BASE_PATH,
     corsOrigins: v.CORS_ORIGIN,
     transports: v.TRANSPORTS,
     compression: v.COMPRESSION,

@@ -9,6 +9,7 @@ export const PROBLEMS = {
   not_same_machine: { status: 403, title: "Only the dashboard opened on the gateway's own machine may publish here" },
   body_too_large: { status: 413, title: 'The request body is too large' },
   unsupported_media_type: { status: 415, title: 'The body must be application/json' },
+  unsupported_encoding: { status: 415, title: 'The body must not be compressed' },
   invalid_encoding: { status: 400, title: 'The body is not valid UTF-8' },
   invalid_json: { status: 400, title: 'The body is not JSON' },
   empty_batch: { status: 422, title: 'The batch is empty' },
@@ -48,6 +49,24 @@ export const REFUSALS = {
 
 /** A stable code of {@link REFUSALS}. */
 export type RefusalCode = keyof typeof REFUSALS;
+
+/**
+ * Why a request to the public port is refused for what it is. The answer is JSON with `code` and `message`; to send the
+ * same again helps nobody but after `internal`.
+ */
+export const HTTP_ERRORS = {
+  bad_request: { status: 400, message: 'The request is malformed.' },
+  not_found: { status: 404, message: 'There is nothing here.' },
+  method_not_allowed: { status: 405, message: 'This path does not take this method.' },
+  length_required: { status: 411, message: 'Send the length of the body.' },
+  body_too_large: { status: 413, message: 'The body is longer than MAX_PAYLOAD allows.' },
+  unsupported_encoding: { status: 415, message: 'Send the body as it is, without Content-Encoding.' },
+  headers_too_large: { status: 431, message: 'The headers are larger than this gateway takes.' },
+  internal: { status: 500, message: 'Something went wrong in the gateway; its log has the details. Try again.' },
+} as const satisfies Record<string, { status: number; message: string }>;
+
+/** A stable code of {@link HTTP_ERRORS}. */
+export type HttpErrorCode = keyof typeof HTTP_ERRORS;
 
 /**
  * Why a token is not taken. The client gets a `connect_error` with `data.code` and does not come again by itself, since the

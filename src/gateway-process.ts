@@ -28,10 +28,12 @@ export async function runGateway({ demoRate }: GatewayProcessOptions = {}): Prom
   const app = new App(config, loadUws(), log, pod);
   let demo: DemoFeed | undefined;
 
-  process.on('unhandledRejection', (error) => {
-    // One stray promise of a dependency is no reason to drop every client.
-    app.noteFault();
-    log.error({ err: error }, 'a promise was rejected and nobody handled it');
+  // One stray promise of a dependency is no reason to drop every client.
+  process.on('unhandledRejection', (error) => app.noteFault('promise', error));
+  process.on('uncaughtException', (error) => {
+    // Whatever threw may have left its state half changed: clients are better off on another pod.
+    log.fatal({ err: error, recentRequests: app.recentRequests() }, 'uncaught exception; the process ends');
+    process.exit(EXIT.failed);
   });
   let stopping = false;
   let hurried = false;

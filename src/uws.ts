@@ -15,15 +15,6 @@ export function uwsVersion(): string {
   return version;
 }
 
-/** What the parts that serve clients need of an app. */
-export interface RoutedApp {
-  any(pattern: string, handler: (res: uWebSockets.HttpResponse, req: uWebSockets.HttpRequest) => void): unknown;
-  options(pattern: string, handler: (res: uWebSockets.HttpResponse, req: uWebSockets.HttpRequest) => void): unknown;
-  ws<UserData>(pattern: string, behavior: uWebSockets.WebSocketBehavior<UserData>): unknown;
-  publish(topic: string, message: string | Uint8Array, isBinary: boolean, compress?: boolean): unknown;
-  numSubscribers(topic: string): number;
-}
-
 /**
  * What uWebSockets.js calls a way of compressing. The small window is enough to find in a signal what the one before it
  * had, and a larger one costs each client that much memory.

@@ -38,6 +38,7 @@ const DEFAULTS: Config = {
   statusChannel: 'status_update',
   welcomeMessage: 'Successfully connected to Quantum Trader Pro real-time feed.',
   dashboard: true,
+  basePath: '',
   corsOrigins: ['*'],
   transports: ['websocket', 'polling'],
   compression: 'off',
@@ -85,6 +86,9 @@ const GOOD: [string, string, Partial<Config>][] = [
   ['TRANSPORTS', 'polling', { transports: ['polling'] }],
   ['TRANSPORTS', ' websocket , polling ', { transports: ['websocket', 'polling'] }],
   ['DASHBOARD', 'off', { dashboard: false }],
+  ['BASE_PATH', '/', { basePath: '' }],
+  ['BASE_PATH', '/feed', { basePath: '/feed' }],
+  ['BASE_PATH', '/a/b-c_d.e~f/', { basePath: '/a/b-c_d.e~f' }],
   ['MAX_SIGNAL_BYTES', '64', { maxSignalBytes: 64 }],
   ['JOURNAL_MAXLEN', '1', { journalMaxlen: 1 }],
   ['MAX_BACKPRESSURE', '1024', { maxBackpressure: 1024 }],
@@ -136,6 +140,9 @@ const NO_NUMBERS = ['-1', '1.5', '1e3', '0x10', ' 1', '1 ', '1_000', 'many', 'Na
 const BAD: readonly (readonly [string, string])[] = [
   ...NUMBERS,
   ...[...new Set(NUMBERS.map(([name]) => name))].flatMap((name) => NO_NUMBERS.map((value) => [name, value] as const)),
+  ...['feed', '//', '/feed//', '/a/../b', '/./x', '/fé', '/a b', '/a?b', '/%41', '/a#b', 'http://x/'].map(
+    (value) => ['BASE_PATH', value] as const,
+  ),
   ['HOST', ' '],
   ['HOST', 'two words'],
   ['ADMIN_HOST', 'a\nb'],

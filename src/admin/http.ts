@@ -1,7 +1,7 @@
-import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
-import type { Logger } from 'pino';
-import { PROBLEMS, Problem, messageOf } from '../errors.js';
-import { sendBody } from '../send-body.js';
+import { HTTP_ERRORS, PROBLEMS, Problem, type ProblemCode } from '../errors.js';
+import type { Handler } from '../http/guarded-app.js';
+import type { GuardedRequest } from '../http/guarded-request.js';
+import type { GuardedResponse } from '../http/guarded-response.js';
 
 /** A request as handlers see it: everything is copied, since uWebSockets.js takes its own objects back. */
 export interface AdminRequest {
@@ -38,7 +38,15 @@ export interface Route {
 }
 
 /** Headers that handlers may read; uWebSockets.js takes the request back when its handler returns. */
-const HEADERS = ['authorization', 'content-type', 'content-length', 'host', 'origin', 'idempotency-key'] as const;
+const HEADERS = [
+  'authorization',
+  'content-type',
+  'content-length',
+  'host',
+  'origin',
+  'idempotency-key',
+  'content-encoding',
+] as const;
 
 const STATUS_TEXT: Readonly<Record<number, string>> = {
   200: 'OK',
@@ -74,21 +82,23 @@ function problemResponse(problem: Problem): AdminResponse {
   };
 }
 
+/** Longest part of a path that is sent back, in characters. */
+const MAX_SHOWN_PATH = 200;
+
 /** How many times the limit of a body without a length is read, and thrown away, before its sender is cut. */
 const DISCARD_FACTOR = 4;
 
-/** One request under way: knows whether the client is still there, which uWebSockets.js demands before every write. */
+/** One request under way. */
 class Exchange {
-  aborted = false;
-  readonly #res: HttpResponse;
-  readonly #headOnly: boolean;
+  readonly #res: GuardedResponse;
 
-  constructor(res: HttpResponse, headOnly: boolean) {
+  constructor(res: GuardedResponse) {
     this.#res = res;
-    this.#headOnly = headOnly;
-    res.onAborted(() => {
-      this.aborted = true;
-    });
+  }
+
+  /** Whether the client is gone. */
+  get aborted(): boolean {
+    return this.#res.isOver;
   }
 
   /** Resolves with the body, or `undefined` when it is longer than `max` or the client went away. */
@@ -96,10 +106,7 @@ class Exchange {
     return new Promise((resolve) => {
       let chunks: Buffer[] = [];
       let size = 0;
-      this.#res.onAborted(() => {
-        this.aborted = true;
-        resolve(undefined);
-      });
+      this.#res.onAborted(() => resolve(undefined));
       this.#res.onData((chunk, isLast) => {
         size += chunk.byteLength;
         if (size > max) {
@@ -115,19 +122,21 @@ class Exchange {
     });
   }
 
-  send(response: AdminResponse, close: boolean): void {
-    if (this.aborted) return;
+  /** Notes an error that no handler should have thrown. */
+  report(error: unknown): void {
+    this.#res.report('request', error);
+  }
+
+  /** @param code - of the problem, where it is one */
+  send(response: AdminResponse, close: boolean, code?: ProblemCode): void {
     const res = this.#res;
+    res.code = code;
     res.cork(() => {
       res.writeStatus(`${response.status} ${STATUS_TEXT[response.status] ?? 'Status'}`);
       res.writeHeader('Content-Type', response.contentType ?? 'application/json');
       res.writeHeader('Cache-Control', 'no-store');
       for (const [name, value] of Object.entries(response.headers ?? {})) res.writeHeader(name, value);
-      if (this.#headOnly) {
-        // Told the length of a body that does not come, uWebSockets.js would wait for it.
-        res.writeHeader('Content-Length', String(Buffer.byteLength(response.body))).endWithoutBody();
-      } else if (close) res.end(response.body, true);
-      else sendBody(res, response.body);
+      res.end(response.body, close);
     });
   }
 }
@@ -138,9 +147,8 @@ class Exchange {
  * @param rest - whether paths without a route are answered too, with a problem; otherwise they are somebody else's
  */
 export function serveRoutes(
-  app: { any(pattern: string, handler: (res: HttpResponse, req: HttpRequest) => void): unknown },
+  app: { any(pattern: string, handler: Handler): unknown },
   routes: readonly Route[],
-  log: Logger,
   rest = false,
 ): void {
   const byPath = new Map<string, Route[]>();
@@ -150,7 +158,8 @@ export function serveRoutes(
     let close = false;
     try {
       const onPath = byPath.get(request.path);
-      if (onPath === undefined) throw new Problem('not_found', `There is nothing at ${request.path}.`);
+      if (onPath === undefined)
+        throw new Problem('not_found', `There is nothing at ${request.path.slice(0, MAX_SHOWN_PATH)}.`);
       const wanted = request.method === 'HEAD' ? 'GET' : request.method;
       const route = onPath.find(({ method }) => method === wanted);
       if (route === undefined) {
@@ -162,6 +171,13 @@ export function serveRoutes(
       route.guard?.({ ...request, body: Buffer.alloc(0) });
       let body: Buffer | undefined = Buffer.alloc(0);
       if (route.method === 'POST') {
+        const encoding = request.header('content-encoding').trim();
+        if (encoding !== '' && encoding.toLowerCase() !== 'identity') {
+          throw new Problem(
+            'unsupported_encoding',
+            `Send the body as it is; "${encoding.slice(0, 64)}" is not decoded.`,
+          );
+        }
         const max = route.maxBody ?? 0;
         // A body that is announced too large is not read at all.
         body = Number(request.header('content-length')) > max ? undefined : await exchange.read(max);
@@ -174,16 +190,13 @@ export function serveRoutes(
       }
       exchange.send(await route.handle({ ...request, body }), close);
     } catch (error) {
-      if (!(error instanceof Problem)) log.error({ err: error, path: request.path }, 'an admin request failed');
-      const problem =
-        error instanceof Problem
-          ? error
-          : new Problem('internal', 'Something went wrong in the gateway; its log has the details. Try again.');
-      exchange.send(problemResponse(problem), close);
+      if (!(error instanceof Problem)) exchange.report(error);
+      const problem = error instanceof Problem ? error : new Problem('internal', HTTP_ERRORS.internal.message);
+      exchange.send(problemResponse(problem), close, problem.code);
     }
   }
 
-  const serve = (res: HttpResponse, req: HttpRequest): void => {
+  const serve = (res: GuardedResponse, req: GuardedRequest): Promise<void> => {
     const headers = new Map(HEADERS.map((name) => [name as string, req.getHeader(name)]));
     const headerNames: string[] = [];
     req.forEach((name) => headerNames.push(name));
@@ -195,9 +208,7 @@ export function serveRoutes(
       headerNames,
       remoteAddress: new Uint8Array(res.getRemoteAddress().slice(0)),
     };
-    answer(new Exchange(res, request.method === 'HEAD'), request).catch((error: unknown) =>
-      log.error({ reason: messageOf(error) }, 'an admin response could not be sent'),
-    );
+    return answer(new Exchange(res), request);
   };
   for (const path of rest ? ['/*'] : byPath.keys()) app.any(path, serve);
 }

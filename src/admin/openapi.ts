@@ -69,7 +69,13 @@ function answer(description: string, schema: Json, example: unknown, headers?: J
 /** A caller needs no key when it is on the same machine and none is set. */
 const OPTIONAL_KEY = [{ apiKey: [] }, {}];
 const GUARD = ['unauthorized', 'forbidden'] as const satisfies ProblemCode[];
-const BODY = ['invalid_encoding', 'invalid_json', 'body_too_large', 'unsupported_media_type'] as const;
+const BODY = [
+  'invalid_encoding',
+  'invalid_json',
+  'body_too_large',
+  'unsupported_media_type',
+  'unsupported_encoding',
+] as const;
 
 function publish(what: string, schemaName: string, example: unknown, shape: ProblemCode): Json {
   const one = schemaRef(schemaName);

@@ -1,14 +1,14 @@
 import { type Socket as Connection, uServer } from 'engine.io';
-import type { CompressOptions, HttpRequest, HttpResponse, WebSocket, WebSocketBehavior } from 'uWebSockets.js';
-import { sendBody } from '../send-body.js';
-import type { RoutedApp } from '../uws.js';
+import type { CompressOptions, WebSocket } from 'uWebSockets.js';
+import type { Handler, RoutedApp, SocketBehavior } from '../http/guarded-app.js';
+import type { GuardedRequest } from '../http/guarded-request.js';
+import type { GuardedResponse } from '../http/guarded-response.js';
 import type { Admission } from './admission.js';
 import { limitBacklog } from './backlog.js';
-import { SOCKET_PATH, forwardedFor } from './handshake.js';
+import { SOCKET_PATHS, SOCKET_PATH, forwardedFor } from './handshake.js';
 import { MAX_CONNECTS } from './lean-client.js';
 import { LeanConnection } from './lean-connection.js';
 import { type LeanHandlers, LeanServer } from './lean-server.js';
-import type { OriginPolicy } from './origin.js';
 
 /** How the Engine.IO server is set up. */
 export interface EngineOptions {
@@ -78,14 +78,14 @@ function limitConnects(connection: Connection): void {
  * Whether a request for a WebSocket says that it is long-polling. engine.io believes it, and then takes the WebSocket for
  * a polling request, which ends the process.
  */
-function asksForPolling(req: HttpRequest): boolean {
+function asksForPolling(req: GuardedRequest): boolean {
   return new URLSearchParams(req.getQuery()).getAll('transport').at(-1) === 'polling';
 }
 
 /** Has engine.io keep all lines of `X-Forwarded-For` as one; of a header that comes more than once it keeps the last. */
 function joinForwarded(server: uServer): void {
   const inside = server as unknown as {
-    prepare(req: HttpRequest & { headers: Record<string, string> }, res: HttpResponse): void;
+    prepare(req: GuardedRequest & { headers: Record<string, string> }, res: GuardedResponse): void;
   };
   const prepare = inside.prepare.bind(server);
   inside.prepare = (req, res) => {
@@ -96,23 +96,27 @@ function joinForwarded(server: uServer): void {
 }
 
 /** As engine.io answers what it does not understand. */
-function answerBadRequest(res: HttpResponse): void {
+function answerBadRequest(res: GuardedResponse): void {
+  res.code = 'bad_request';
   res.cork(() => {
     res.writeStatus('400 Bad Request').writeHeader('Content-Type', 'application/json');
-    sendBody(res, '{"code":3,"message":"Bad request"}');
+    res.end('{"code":3,"message":"Bad request"}');
   });
 }
 
-/** A response that engine.io ends with {@link sendBody}. */
-function unhurried(res: HttpResponse): HttpResponse {
-  const end = res.end.bind(res);
-  return Object.assign(res, {
-    end(body?: string | Uint8Array): HttpResponse {
-      if (body === undefined) return end();
-      sendBody(res, body);
-      return res;
-    },
-  });
+/** The codes under which refusals of engine.io's are counted, by its own numbers, which are in the answer. */
+const ENGINE_REFUSALS = [
+  'transport_unknown',
+  'session_unknown',
+  'bad_handshake_method',
+  'bad_request',
+  'forbidden',
+  'protocol_unsupported',
+] as const;
+
+/** Tells the response under which code it is to be counted, before engine.io answers. */
+function nameRefusal({ req, code }: { req: { res?: GuardedResponse }; code: number }): void {
+  if (req.res !== undefined) req.res.code = ENGINE_REFUSALS[code];
 }
 
 /** uWebSockets.js takes 8 to 960 seconds, or 0 for never. */
@@ -160,7 +164,7 @@ export class FeedEngine {
   readonly #toCut = new Set<WebSocket<UserData>>();
 
   /** @param lean - for connections whose session began on a WebSocket; others are events of `server` */
-  constructor(app: RoutedApp, options: EngineOptions, admission: Admission, origins: OriginPolicy, lean: LeanHandlers) {
+  constructor(app: RoutedApp, options: EngineOptions, admission: Admission, lean: LeanHandlers) {
     const engineOptions = {
       transports: [...options.transports],
       pingInterval: options.pingInterval,
@@ -181,25 +185,7 @@ export class FeedEngine {
       limitConnects(connection);
       limitBacklog(connection, options.maxBackpressure, () => this.markSlow(connection));
     });
-    // The browser reads these on polling responses; a WebSocket handshake has no use for them.
-    this.server.on(
-      'headers',
-      (headers: Record<string, string>, req: { headers: Record<string, string>; _query: Record<string, string> }) => {
-        if (req._query['transport'] !== 'polling') return;
-        for (const [name, value] of origins.headers(req.headers['origin'] ?? '')) headers[name] = value;
-      },
-    );
-    app.options(SOCKET_PATH, (res, req) => {
-      const origin = req.getHeader('origin');
-      res.cork(() => {
-        res.writeStatus('204 No Content');
-        for (const [name, value] of origins.headers(origin)) res.writeHeader(name, value);
-        res.writeHeader('Access-Control-Allow-Methods', 'GET, POST');
-        res.writeHeader('Access-Control-Allow-Headers', 'Content-Type, Authorization');
-        res.writeHeader('Access-Control-Max-Age', '600');
-        res.endWithoutBody();
-      });
-    });
+    this.server.on('connection_error', nameRefusal);
     this.server.attach(this.#guarded(app, options, admission), { path: SOCKET_PATH, ...engineOptions });
   }
 
@@ -239,13 +225,14 @@ export class FeedEngine {
   /** The app as engine.io sees it: every request passes admission, and every WebSocket has limits. */
   #guarded(app: RoutedApp, options: EngineOptions, admission: Admission): unknown {
     return {
-      any: (path: string, handler: (res: HttpResponse, req: HttpRequest) => void) => {
-        app.any(path, (res, req) => {
-          if (admission.admit(res, req)) handler(unhurried(res), req);
-        });
+      any: (_path: string, handler: Handler) => {
+        for (const path of SOCKET_PATHS) {
+          app.any(path, (res, req) => (admission.admit(res, req) ? handler(res, req) : undefined));
+        }
         return {
-          ws: (wsPath: string, behavior: WebSocketBehavior<UserData>) =>
-            this.#addWebSocket(app, wsPath, behavior, options, admission),
+          ws: (_wsPath: string, behavior: SocketBehavior<UserData>) => {
+            for (const path of SOCKET_PATHS) this.#addWebSocket(app, path, behavior, options, admission);
+          },
         };
       },
     };
@@ -254,7 +241,7 @@ export class FeedEngine {
   #addWebSocket(
     app: RoutedApp,
     path: string,
-    behavior: WebSocketBehavior<UserData>,
+    behavior: SocketBehavior<UserData>,
     options: EngineOptions,
     admission: Admission,
   ): void {
@@ -269,17 +256,16 @@ export class FeedEngine {
       // Without this, messages of a slow reader are dropped in silence and it stays connected.
       closeOnBackpressureLimit: true,
       upgrade: (res, req, context) => {
-        if (!admission.admit(res, req)) return;
+        if (!admission.admit(res, req)) return undefined;
         const connection = lean?.accept(req);
         if (connection === undefined) {
-          if (asksForPolling(req)) answerBadRequest(res);
-          else void behavior.upgrade?.(unhurried(res), req, context);
-          return;
+          return asksForPolling(req) ? answerBadRequest(res) : behavior.upgrade?.(res, req, context);
         }
         const key = req.getHeader('sec-websocket-key');
         const protocol = req.getHeader('sec-websocket-protocol');
         const extensions = req.getHeader('sec-websocket-extensions');
-        res.upgrade<UserData>({ connection }, key, protocol, extensions, context);
+        res.upgrade({ connection }, key, protocol, extensions, context);
+        return undefined;
       },
       open: (ws) => {
         const data = ws.getUserData();

@@ -58,14 +58,17 @@ const BINARY_ACK = '6';
 /** What all clients of one server share. */
 export class LeanClients {
   readonly server: ServerInside;
+  readonly onFault: (connection: LeanConnection, error: unknown) => void;
   readonly #decoder: Decoder;
   #decoded: Packet | undefined;
   /** Clients that have joined no namespace yet, oldest first, with the time at which they are given up. */
   readonly #waiting = new Map<LeanClient, number>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(server: Server) {
+  /** @param onFault - told of what the work on a packet has thrown */
+  constructor(server: Server, onFault: (connection: LeanConnection, error: unknown) => void) {
     this.server = server as unknown as ServerInside;
+    this.onFault = onFault;
     this.#decoder = this.newDecoder((packet) => {
       this.#decoded = packet;
     });
@@ -108,7 +111,12 @@ export class LeanClients {
     const now = performance.now();
     for (const [client, deadline] of this.#waiting) {
       if (deadline > now) return;
-      client.conn.close();
+      try {
+        client.conn.close();
+      } catch (error) {
+        this.#waiting.delete(client);
+        this.onFault(client.conn, error);
+      }
     }
     clearInterval(this.#timer);
     this.#timer = undefined;
@@ -230,7 +238,13 @@ class LeanClient implements Receiver {
     if (socket === undefined && packet.type === CONNECT) {
       this.#connect(packet.nsp, (packet.data as object | undefined) ?? {});
     } else if (socket !== undefined && packet.type !== CONNECT && packet.type !== CONNECT_ERROR) {
-      process.nextTick(() => socket._onpacket(packet));
+      process.nextTick(() => {
+        try {
+          socket._onpacket(packet);
+        } catch (error) {
+          this.#shared.onFault(this.conn, error);
+        }
+      });
     } else {
       this.conn.close();
     }

@@ -1,4 +1,5 @@
-import type { HttpRequest, WebSocket } from 'uWebSockets.js';
+import type { WebSocket } from 'uWebSockets.js';
+import type { GuardedRequest } from '../http/guarded-request.js';
 import { readHandshake } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
 import { type ConnectionOwner, LeanConnection } from './lean-connection.js';
@@ -16,6 +17,8 @@ export interface LeanHandlers {
   onConnection(connection: LeanConnection): void;
   /** As in {@link ConnectionOwner}. */
   admits(connection: LeanConnection, bytes: number): boolean;
+  /** Told of what the service of a connection by a timer has thrown. */
+  onFault(connection: LeanConnection, error: unknown): void;
 }
 
 /** Opens, counts, pings and closes the connections whose session began on a WebSocket. */
@@ -29,7 +32,9 @@ export class LeanServer implements ConnectionOwner {
   constructor(options: LeanServerOptions, onCount: (change: 1 | -1) => void, handlers: LeanHandlers) {
     const { pingInterval, pingTimeout, maxPayload } = options;
     this.#openPacketEnd = `,"upgrades":[],"pingInterval":${pingInterval},"pingTimeout":${pingTimeout},"maxPayload":${maxPayload}}`;
-    this.#heartbeat = new Heartbeat(pingInterval, pingTimeout);
+    this.#heartbeat = new Heartbeat(pingInterval, pingTimeout, (connection, error) =>
+      handlers.onFault(connection as LeanConnection, error),
+    );
     this.#onCount = onCount;
     this.#handlers = handlers;
   }
@@ -43,7 +48,7 @@ export class LeanServer implements ConnectionOwner {
    *
    * @returns the connection, to be opened when the WebSocket is there; `undefined` if the request is engine.io's to answer
    */
-  accept(req: HttpRequest): LeanConnection | undefined {
+  accept(req: GuardedRequest): LeanConnection | undefined {
     const request = readHandshake(req);
     return request && new LeanConnection(this, request);
   }

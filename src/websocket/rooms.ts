@@ -1,6 +1,6 @@
 import type { Socket as Connection } from 'engine.io';
 import type { Adapter } from 'socket.io-adapter';
-import type { RoutedApp } from '../uws.js';
+import type { RoutedApp } from '../http/guarded-app.js';
 import { nativeSocket } from './engine.js';
 
 /** The part of a Socket.IO namespace that is looked at. */

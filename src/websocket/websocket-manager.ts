@@ -2,12 +2,12 @@ import type { Socket as Connection } from 'engine.io';
 import type { Logger } from 'pino';
 import { Server } from 'socket.io';
 import { Adapter } from 'socket.io-adapter';
-import type { RoutedApp } from '../uws.js';
+import type { ErrorBoundary, FaultStage } from '../http/error-boundary.js';
+import type { RoutedApp } from '../http/guarded-app.js';
 import { type Gap, MAX_ECHO_LENGTH, type SubscribeErrorCode, type Welcome } from '../contract/events.js';
 import { type Offset, formatOffset, isHole } from '../contract/offset.js';
 import { isFeedRoom, isTopicRoom, roomsOfClient, roomsOfEntry } from '../contract/topics.js';
 import type { GapReason, JournalEntry, Resolution } from '../journal/journal.js';
-import type { RefusalCode } from '../errors.js';
 import type { AdapterFactory } from './adapter.js';
 import { Admission } from './admission.js';
 import { type TokenOptions, TokenVerifier } from './authentication.js';
@@ -23,7 +23,7 @@ import { LeanClients } from './lean-client.js';
 import { useLeanSockets } from './lean-socket.js';
 import { ConnectionLimits, type ConnectionLimitsOptions } from './limits.js';
 import type { MemoryPressure } from './memory-pressure.js';
-import { OriginPolicy } from './origin.js';
+import type { OriginPolicy } from './origin.js';
 import { type OtherPods, PodCalls, roomOfUser } from './pods.js';
 import { Recovery } from './recovery.js';
 import { replay } from './replay.js';
@@ -55,7 +55,7 @@ export interface ConnectionEvents {
   disconnected(reason: string): void;
   /** A client was cut because it did not read. */
   slow(): void;
-  refused(reason: RefusalCode | EntranceRefusal): void;
+  refused(reason: EntranceRefusal): void;
   subscribed(result: 'ok' | SubscribeErrorCode): void;
   flooded(kind: FloodKind): void;
   recovery(result: 'recovered' | GapReason | 'retry'): void;
@@ -65,7 +65,9 @@ export interface ConnectionEvents {
 /** How the manager is set up. */
 export interface WebSocketManagerOptions extends EngineOptions {
   readonly welcomeMessage: string;
-  readonly corsOrigins: readonly string[];
+  readonly origins: OriginPolicy;
+  /** What keeps an error in the service of one client from the others. */
+  readonly boundary: ErrorBoundary;
   readonly limits: ConnectionLimitsOptions & {
     readonly maxMessagesPerSecond: number;
     readonly maxBytesPerSecond: number;
@@ -162,14 +164,10 @@ export class WebSocketManager {
       connectionStateRecovery: { skipMiddlewares: false },
     });
     this.pods = new PodCalls(this.sio, options.otherPods, options.describe);
-    const origins = new OriginPolicy(options.corsOrigins);
+    const { boundary, origins } = options;
     const addresses = new ClientAddress(options.trustProxy);
     const limits = new ConnectionLimits(options.limits, addresses, options.memory, () => this.connections);
-    this.#admission = new Admission({
-      origins,
-      limits,
-      onRefused: (reason) => options.events.refused(reason),
-    });
+    this.#admission = new Admission({ origins, limits });
     const guard = new FloodGuard({
       ...options.limits,
       maxPayload: options.maxPayload,
@@ -178,13 +176,18 @@ export class WebSocketManager {
         options.events.flooded(kind);
       },
     });
-    const clients = new LeanClients(this.sio);
-    this.#engine = new FeedEngine(app, options, this.#admission, origins, {
+    const endOn =
+      (stage: FaultStage) =>
+      (connection: { readonly id: string; close(): unknown }, error: unknown): void =>
+        boundary.fault(stage, `connection ${connection.id}`, error, () => connection.close());
+    const clients = new LeanClients(this.sio, endOn('event'));
+    this.#engine = new FeedEngine(app, options, this.#admission, {
       onConnection: (connection) => {
         limits.count(connection);
         clients.serve(connection);
       },
       admits: (connection, bytes) => guard.admits(connection, bytes),
+      onFault: endOn('timer'),
     });
     // Before Socket.IO listens, so that a flood is cut before it is worked on.
     this.#engine.server.on('connection', (connection: Connection) => {
@@ -193,7 +196,9 @@ export class WebSocketManager {
     });
     this.sio.bind(this.#engine.server);
     const root = this.sio.of('/');
-    useLeanSockets(root);
+    useLeanSockets(root, (socket, error) => {
+      boundary.fault('event', `client ${socket.id}`, error, () => socket.conn.close());
+    });
     this.#rooms = new Rooms(app, root.adapter, root.sockets, {
       isFeedRoom,
       compress: options.compression !== 0,
@@ -207,8 +212,15 @@ export class WebSocketManager {
       onRefused: (code) => options.events.refused(code),
       log: options.log,
     });
-    this.sio.use((socket, next) => this.#entrance.admit(socket, next));
-    this.sio.on('connect', (socket) => this.#onConnect(socket));
+    const serve = (socket: FeedSocket, work: () => void): void =>
+      boundary.run(
+        'event',
+        () => `client ${socket.id}`,
+        work,
+        () => socket.conn.close(),
+      );
+    this.sio.use((socket, next) => serve(socket, () => this.#entrance.admit(socket, next)));
+    this.sio.on('connect', (socket) => serve(socket, () => this.#onConnect(socket)));
   }
 
   /** Clients that have an Engine.IO session, including those that are still connecting. */

@@ -96,6 +96,7 @@ async function publish(check: ApiCheck, pod: Pod, path: string, good: object, in
   expect(await post({ ...good, pad: 'x'.repeat(MAX_SIGNAL_BYTES) })).toBe('413 message_too_large');
   expect(await post([good, { ...good, pad: 'x'.repeat(MAX_SIGNAL_BYTES) }])).toBe('413 message_too_large');
   expect(await post(good, { 'content-type': 'text/plain' })).toBe('415 unsupported_media_type');
+  expect(await post(good, { 'content-encoding': 'gzip' })).toBe('415 unsupported_encoding');
   expect(await post([])).toBe('422 empty_batch');
   expect(await post(Array.from({ length: 1001 }, () => good))).toBe('422 batch_too_long');
   expect(await post({})).toBe(`422 ${invalid}`);
@@ -112,6 +113,7 @@ async function control(check: ApiCheck, pod: Pod): Promise<void> {
   expect(await post({ user: 'a', sid: 'b' })).toBe('422 invalid_disconnect');
   expect(await post({ sid: 'x'.repeat(5000) })).toBe('413 body_too_large');
   expect(await post({ user: 'a' }, { 'content-type': 'text/plain' })).toBe('415 unsupported_media_type');
+  expect(await post({ user: 'a' }, { 'content-encoding': 'br' })).toBe('415 unsupported_encoding');
   expect(await post({ user: 'a' }, { origin: 'http://page.example' })).toBe('403 forbidden');
   expect(await check.call(pod, '/v1/info')).toBe('200');
   expect(await check.call(pod, '/v1/info', { headers: { origin: 'http://page.example' } })).toBe('403 forbidden');

@@ -103,9 +103,9 @@ export class Pod {
     );
   }
 
-  /** The promises that were rejected and that nobody handled. */
+  /** What was logged of errors that nobody handled. */
   faults(): Record<string, unknown>[] {
-    return this.logs().filter(({ msg }) => msg === 'a promise was rejected and nobody handled it');
+    return this.logs().filter(({ msg }) => String(msg).startsWith('unhandled fault'));
   }
 
   /** The name that the pod goes by in logs and in Redis. */

@@ -31,7 +31,7 @@ export class PodWatch {
   /** @returns `undefined` when there is no answer */
   async ask(): Promise<PodInfo | undefined> {
     try {
-      const answer = await fetch('/dashboard/info');
+      const answer = await fetch('dashboard/info');
       if (!answer.ok) return undefined;
       const info = (await answer.json()) as PodInfo;
       this.#onInfo(info);

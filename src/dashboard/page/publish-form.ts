@@ -26,7 +26,7 @@ function signalOf(form: HTMLFormElement): object {
 
 async function publish(signal: object): Promise<string> {
   try {
-    const response = await fetch('/dashboard/signals', {
+    const response = await fetch('dashboard/signals', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(signal),
