@@ -204,12 +204,12 @@ const PLAIN: readonly RefusalCase[] = [
   { way: 'a plain request', what: 'no WebSocket there', ...NOT_FOUND, request: () => upgrade('/nothing') },
   {
     way: 'a plain request',
-    what: 'a POST to a document',
+    what: 'a POST to what is only read',
     status: 405,
     codes: ['method_not_allowed'],
     reason: 'method_not_allowed',
     allow: ['GET'],
-    request: () => post('/asyncapi.json'),
+    request: () => post('/dashboard/info'),
   },
 ];
 
