@@ -46,9 +46,12 @@ async function expectLogged(pod: Pod, reason: string): Promise<void> {
   await until(`a line about "${reason}"`, isSaid, { limit: 5000 });
 }
 
+function hold(exchange: HttpExchange): void {
+  cleanup.add(exchange, (self) => self.end('RST'));
+}
+
 /** Sends the request of a row and looks at all that there is of its refusal. */
 async function expectRefused(pod: Pod, list: string, row: RefusalCase, origin: string | undefined): Promise<void> {
-  const hold = (exchange: HttpExchange): void => void cleanup.add(exchange, (self) => self.end('RST'));
   const sid = await sessionFor(pod, row.session ?? 'none', hold);
   const before = { origin: await refusalsOf(pod, 'origin'), own: await refusalsOf(pod, row.reason) };
   const answer = await strictRequest(pod.port, withOrigin(row.request(sid), origin));
