@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Metrics } from './admin/metrics.js';
+import type { Fanout } from './fanout/fanout.js';
 import type { Fault } from './http/error-boundary.js';
 import type { AnswerPolicy, Headers } from './http/guarded-response.js';
 import type { OriginPolicy } from './websocket/origin.js';
@@ -77,5 +78,28 @@ export function connectionEvents(metrics: Metrics): ConnectionEvents {
       metrics.replayed.inc(entries);
       metrics.deliveries.inc(entries);
     },
+  };
+}
+
+/** Tells clients when the link to Redis is lost, and when it is back; `onBack` runs then too. */
+export function linkAnnouncer(fanout: Fanout, onBack: () => void): (up: boolean) => void {
+  /** What clients were told last; `undefined` while there was nothing to tell. */
+  let announced: boolean | undefined;
+  return (up) => {
+    const first = announced === undefined;
+    if (announced === up || (first && up)) return;
+    announced = up;
+    if (up) {
+      fanout.announce('active', 'The link to Redis is back; signals flow again.');
+      onBack();
+    } else fanout.announce('degraded', 'The link to Redis is lost; signals are late until it is back.');
+  };
+}
+
+/** Counts and logs messages from Pub/Sub that the bridge gave up. */
+export function dropObserver(log: Logger, metrics: Metrics): (count: number, why: 'full' | 'expired') => void {
+  return (count, why) => {
+    metrics.dropped.inc({ reason: why }, count);
+    log.error({ count, reason: why }, 'messages from Pub/Sub were given up: nobody could put them into the journal');
   };
 }

@@ -11,10 +11,17 @@ import { serveRoutes } from './admin/http.js';
 import { Metrics } from './admin/metrics.js';
 import { type OnRejected, type Publisher, publishRoutes } from './admin/publish.js';
 import { serveDashboard } from './app-dashboard.js';
-import { ADMIN_ANSWERS, connectionEvents, faultObserver, publicAnswers } from './app-observers.js';
+import {
+  ADMIN_ANSWERS,
+  connectionEvents,
+  dropObserver,
+  faultObserver,
+  linkAnnouncer,
+  publicAnswers,
+} from './app-observers.js';
 import { publisherInto } from './app-publisher.js';
 import { RedisParts } from './app-redis.js';
-import type { BannerFacts } from './banner.js';
+import { type BannerFacts, dashboardLink } from './banner.js';
 import { CertificateWatch } from './certificate.js';
 import type { Config } from './config.js';
 import { formatOffset } from './contract/offset.js';
@@ -69,9 +76,9 @@ export class App {
   readonly #publicApp: PublicApp;
   readonly #certificate: CertificateWatch | undefined;
   readonly #adminApp: TemplatedApp;
+  /** What the dashboard publishes with; `undefined` where there is no dashboard, or a key in its place. */
+  #publishToken: string | undefined;
   #state: 'starting' | 'serving' | 'stopping' = 'starting';
-  /** What clients were last told of the link to Redis; `undefined` while there was nothing to tell. */
-  #announced: boolean | undefined;
   #stopping: Promise<void> | undefined;
   readonly #hurry = new AbortController();
 
@@ -113,9 +120,9 @@ export class App {
         {
           ...listener,
           onStatuses: (statuses) => this.#fanout.remember(statuses),
-          onLink: (up) => this.#onLink(up),
+          onLink: linkAnnouncer(this.#fanout, () => this.#websocket.renewKept()),
           onBridged: (event) => this.#metrics.accepted.inc({ source: 'pubsub', event }),
-          onDropped: (count, why) => this.#onDropped(count, why),
+          onDropped: dropObserver(log, this.#metrics),
           onReject: (source, event, reason) => this.#metrics.rejected.inc({ source, event, reason }),
         },
         log,
@@ -178,6 +185,8 @@ export class App {
       signalChannel,
       needsKey: apiKeys.length > 0,
       dashboard: this.#config.dashboard,
+      publishToken: this.#publishToken,
+      basePath: this.#config.basePath,
     };
     this.#log.info(
       {
@@ -190,6 +199,8 @@ export class App {
       },
       'serving',
     );
+    if (facts.publishToken !== undefined)
+      this.#log.info({ dashboard: dashboardLink(facts) }, 'whoever opens this link may publish from the dashboard');
     return facts;
   }
 
@@ -300,9 +311,9 @@ export class App {
 
   /** What the public port has beside Socket.IO. */
   #addPages(publisher: Publisher, onRejected: OnRejected): void {
-    const { dashboard, apiKeys, trustProxy, tls, maxSignalBytes } = this.#config;
+    const { dashboard, apiKeys, maxSignalBytes } = this.#config;
     if (dashboard) {
-      serveDashboard(this.#publicApp, {
+      this.#publishToken = serveDashboard(this.#publicApp, {
         basePath: this.#config.basePath,
         describe: () => ({
           pod: this.#pod,
@@ -310,9 +321,8 @@ export class App {
           connections: this.#websocket.connections,
           head: formatOffset(this.#journal.head()),
         }),
-        needsKey: apiKeys.length > 0,
-        behindProxy: trustProxy !== undefined,
-        tls: tls !== undefined,
+        pod: this.#pod,
+        apiKeys,
         publisher,
         maxSignalBytes,
         onRejected,
@@ -369,24 +379,6 @@ export class App {
       lag: this.#redis?.journal.lag() ?? 0,
       bridge: this.#redis?.bridge.holding ?? false,
     };
-  }
-
-  #onLink(up: boolean): void {
-    const first = this.#announced === undefined;
-    if (this.#announced === up || (first && up)) return;
-    this.#announced = up;
-    if (up) {
-      this.#fanout.announce('active', 'The link to Redis is back; signals flow again.');
-      this.#websocket.renewKept();
-    } else this.#fanout.announce('degraded', 'The link to Redis is lost; signals are late until it is back.');
-  }
-
-  #onDropped(count: number, why: 'full' | 'expired'): void {
-    this.#metrics.dropped.inc({ reason: why }, count);
-    this.#log.error(
-      { count, reason: why },
-      'messages from Pub/Sub were given up: nobody could put them into the journal',
-    );
   }
 
   #notReady(): NotReadyReason[] {

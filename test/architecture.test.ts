@@ -91,7 +91,7 @@ const MAY_IMPORT: Readonly<Record<string, { code: readonly string[]; types?: rea
   // The part of the composition root that only exists when the dashboard is on.
   'app-dashboard.ts': { code: ['admin/', 'dashboard/'] },
   // What happens, counted and logged.
-  'app-observers.ts': { code: [], types: ['admin/', 'websocket/'] },
+  'app-observers.ts': { code: [], types: ['admin/', 'fanout/', 'websocket/'] },
   'app-publisher.ts': { code: ['contract/', 'journal/'], types: ['admin/'] },
   'banner.ts': { code: ['redis/'] },
   'config.ts': { code: ['redis/', 'variable.ts'] },

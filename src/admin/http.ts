@@ -2,6 +2,7 @@ import { HTTP_ERRORS, PROBLEMS, Problem, type ProblemCode } from '../errors.js';
 import type { Handler } from '../http/guarded-app.js';
 import type { GuardedRequest } from '../http/guarded-request.js';
 import type { GuardedResponse } from '../http/guarded-response.js';
+import { BodyPace } from './body-pace.js';
 
 /** A request as handlers see it: everything is copied, since uWebSockets.js takes its own objects back. */
 export interface AdminRequest {
@@ -10,8 +11,6 @@ export interface AdminRequest {
   /** What follows the `?`, decoded. */
   readonly query: URLSearchParams;
   header(name: string): string;
-  /** Names of all headers, in lower case. */
-  readonly headerNames: readonly string[];
   /** The caller's address as bytes, 4 or 16 of them. */
   readonly remoteAddress: Uint8Array;
   readonly body: Buffer;
@@ -56,6 +55,7 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
+  408: 'Request Timeout',
   410: 'Gone',
   413: 'Content Too Large',
   415: 'Unsupported Media Type',
@@ -101,14 +101,25 @@ class Exchange {
     return this.#res.isOver;
   }
 
-  /** Resolves with the body, or `undefined` when it is longer than `max` or the client went away. */
+  /**
+   * Resolves with the body, or `undefined` when it is longer than `max` or the client went away.
+   *
+   * @throws {@link Problem} `request_timeout` when it comes too slowly
+   */
   read(max: number): Promise<Buffer | undefined> {
-    return new Promise((resolve) => {
+    let pace: BodyPace | undefined;
+    return new Promise<Buffer | undefined>((resolve, reject) => {
+      pace = new BodyPace(this.#res, reject);
       let chunks: Buffer[] = [];
       let size = 0;
-      this.#res.onAborted(() => resolve(undefined));
+      this.#res.onAborted(() => {
+        pace?.stop();
+        resolve(undefined);
+      });
       this.#res.onData((chunk, isLast) => {
         size += chunk.byteLength;
+        pace?.note(chunk.byteLength);
+        if (isLast) pace?.stop();
         if (size > max) {
           chunks = [];
           // Read to its end, within reason: a client that is still writing would not get to see the answer.
@@ -119,7 +130,7 @@ class Exchange {
         chunks.push(Buffer.from(chunk.slice(0)));
         if (isLast) resolve(Buffer.concat(chunks, size));
       });
-    });
+    }).finally(() => pace?.stop());
   }
 
   /** Notes an error that no handler should have thrown. */
@@ -192,20 +203,19 @@ export function serveRoutes(
     } catch (error) {
       if (!(error instanceof Problem)) exchange.report(error);
       const problem = error instanceof Problem ? error : new Problem('internal', HTTP_ERRORS.internal.message);
+      // The rest of that body may still come.
+      if (problem.code === 'request_timeout') close = true;
       exchange.send(problemResponse(problem), close, problem.code);
     }
   }
 
   const serve = (res: GuardedResponse, req: GuardedRequest): Promise<void> => {
     const headers = new Map(HEADERS.map((name) => [name as string, req.getHeader(name)]));
-    const headerNames: string[] = [];
-    req.forEach((name) => headerNames.push(name));
     const request = {
       method: req.getMethod().toUpperCase(),
       path: req.getUrl(),
       query: new URLSearchParams(req.getQuery()),
       header: (name: string): string => headers.get(name) ?? '',
-      headerNames,
       remoteAddress: new Uint8Array(res.getRemoteAddress().slice(0)),
     };
     return answer(new Exchange(res), request);

@@ -72,6 +72,7 @@ const GUARD = ['unauthorized', 'forbidden'] as const satisfies ProblemCode[];
 const BODY = [
   'invalid_encoding',
   'invalid_json',
+  'request_timeout',
   'body_too_large',
   'unsupported_media_type',
   'unsupported_encoding',

@@ -102,7 +102,8 @@ describe('with the dashboard on', () => {
       version: expect.stringMatching(/^\d+\.\d+\.\d+/) as string,
       connections: 0,
       head: expect.stringMatching(/^[\w-]+:0$/) as string,
-      mayPublish: true,
+      publishWith: 'link',
+      mayPublish: false,
     });
     expect((await httpRequest(`${pod.url}/dashboard/info`, { method: 'POST', body: '{}' })).status).toBe(405);
   });

@@ -121,6 +121,18 @@ export class Pod {
       .map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 
+  /** The link from the log: whoever opens it may publish from the dashboard. */
+  async dashboardLink(): Promise<string> {
+    const line = await until(
+      'the link in the log',
+      () => this.logs().find(({ dashboard }) => dashboard !== undefined),
+      {
+        seen: () => this.output(),
+      },
+    );
+    return String(line['dashboard']);
+  }
+
   output(): string {
     return `${this.child.stdout}${this.child.stderr}`;
   }
