@@ -19,8 +19,8 @@ export interface RefusalCase {
   readonly what: string;
   readonly status: number;
   /** What the body may have as `code`: Engine.IO's own number where there is one. */
-  readonly codes: readonly (string | number)[];
-  /** Label of the metric, and field of the log. */
+  readonly code: string | number;
+  /** Label of the metric, and field of the log: the code, or a name for Engine.IO's number. */
   readonly reason: string;
   /** @default none */
   readonly session?: Session;
@@ -38,9 +38,14 @@ const POLLING = 'EIO=4&transport=polling';
 const SOCKET = 'EIO=4&transport=websocket';
 /** Over the default of `MAX_PAYLOAD`, 16,384. */
 const LONG = 'x'.repeat(20_000);
-/** Over the 16 KB of headers that are taken, and under what uWebSockets.js refuses by itself. */
-const LONG_HEADER = { 'X-Long': 'x'.repeat(20_000) };
-const BAD_REQUEST = { status: 400, codes: [3, 'bad_request'], reason: 'bad_request' } as const;
+/** Over the default of `MAX_HEADER_BYTES`, 20,480, and under what uWebSockets.js refuses by itself. */
+const LONG_HEADER = { 'X-Long': 'x'.repeat(24_000) };
+/** How a refusal is told of that has a code of ours. */
+function coded(status: number, code: string): Pick<RefusalCase, 'status' | 'code' | 'reason'> {
+  return { status, code, reason: code };
+}
+
+const BAD_REQUEST = { status: 400, code: 3, reason: 'bad_request' } as const;
 
 /** What Engine.IO does not know, the same on every transport: query, number, reason. */
 const UNKNOWN = [
@@ -60,7 +65,7 @@ function ofEngine(way: Way, send: (target: string) => StrictRequest): RefusalCas
     way,
     what,
     status: 400,
-    codes: [code],
+    code,
     reason,
     request: () => send(engine(query)),
   }));
@@ -71,16 +76,16 @@ const post = (target: string): StrictRequest => ({ method: 'POST', target, body:
 const upgrade = (target: string): StrictRequest => ({ target, headers: WEBSOCKET });
 
 function olderProtocol(way: Way, send: (target: string) => StrictRequest, query: string): RefusalCase {
-  const expected = { status: 400, codes: [5], reason: 'protocol_unsupported' } as const;
+  const expected = { status: 400, code: 5, reason: 'protocol_unsupported' } as const;
   return { way, what: `version 3 of the protocol`, ...expected, request: () => send(engine(query)) };
 }
 
 function tooLongHead(way: Way, send: (target: string) => StrictRequest, query: string): RefusalCase {
   return {
     way,
-    what: '20,000 bytes of headers',
+    what: '24,000 bytes of headers',
     status: 431,
-    codes: ['headers_too_large'],
+    code: 'headers_too_large',
     reason: 'headers_too_large',
     request: () => {
       const { headers, ...request } = send(engine(query));
@@ -97,7 +102,7 @@ const POLLS: readonly RefusalCase[] = [
     way: 'a poll',
     what: 'no query and no question mark',
     status: 400,
-    codes: [0],
+    code: 0,
     reason: 'transport_unknown',
     request: () => poll('/socket.io/'),
   },
@@ -105,7 +110,7 @@ const POLLS: readonly RefusalCase[] = [
   {
     way: 'a poll',
     what: 'another one that waits',
-    ...BAD_REQUEST,
+    ...coded(400, 'overlapping_request'),
     session: 'waiting',
     request: (sid) => poll(engine(`${POLLING}&sid=${sid}`)),
   },
@@ -120,7 +125,7 @@ const POLLS: readonly RefusalCase[] = [
     way: 'a poll',
     what: `the method ${method}`,
     status: 405,
-    codes: ['method_not_allowed'],
+    code: 'method_not_allowed',
     reason: 'method_not_allowed',
     session: 'polling',
     allow: ['GET', 'POST', 'OPTIONS'],
@@ -131,7 +136,7 @@ const POLLS: readonly RefusalCase[] = [
 /** A POST to a session that is there. */
 function posted(
   what: string,
-  expected: Pick<RefusalCase, 'status' | 'codes' | 'reason'>,
+  expected: Pick<RefusalCase, 'status' | 'code' | 'reason'>,
   more: Partial<StrictRequest>,
 ): RefusalCase {
   const request = (sid: string): StrictRequest => ({
@@ -142,8 +147,8 @@ function posted(
   return { way: 'a POST of polling', what, ...expected, session: 'polling', request };
 }
 
-const TOO_LARGE = { status: 413, codes: ['body_too_large'], reason: 'body_too_large' } as const;
-const ENCODED = { status: 415, codes: ['unsupported_encoding'], reason: 'unsupported_encoding' } as const;
+const TOO_LARGE = coded(413, 'body_too_large');
+const ENCODED = coded(415, 'unsupported_encoding');
 
 const POSTS: readonly RefusalCase[] = [
   ...ofEngine('a POST of polling', post),
@@ -152,12 +157,13 @@ const POSTS: readonly RefusalCase[] = [
     way: 'a POST of polling',
     what: 'no session',
     status: 400,
-    codes: [2],
+    code: 2,
     reason: 'bad_handshake_method',
     request: () => post(engine(POLLING)),
   },
-  posted('no body', BAD_REQUEST, {}),
-  posted('bytes of another content type', BAD_REQUEST, {
+  posted('no body announced', coded(411, 'length_required'), {}),
+  posted('an empty body', coded(400, 'empty_body'), { headers: { 'Content-Length': '0' } }),
+  posted('bytes of another content type', coded(400, 'binary_body'), {
     body: '40',
     headers: { 'Content-Type': 'application/octet-stream' },
   }),
@@ -189,7 +195,7 @@ const UPGRADES: readonly RefusalCase[] = [
   },
 ];
 
-const NOT_FOUND = { status: 404, codes: ['not_found'], reason: 'not_found' } as const;
+const NOT_FOUND = coded(404, 'not_found');
 
 const PLAIN: readonly RefusalCase[] = [
   ...['/nothing', '/socket.io/x', '//socket.io/', '/v1/signals', '/metrics', '/%', '/__proto__'].map(
@@ -206,7 +212,7 @@ const PLAIN: readonly RefusalCase[] = [
     way: 'a plain request',
     what: 'a POST to what is only read',
     status: 405,
-    codes: ['method_not_allowed'],
+    code: 'method_not_allowed',
     reason: 'method_not_allowed',
     allow: ['GET'],
     request: () => post('/dashboard/info'),
