@@ -362,7 +362,6 @@ export class FeedEngine {
     const connection = Object.hasOwn(clients, sid) ? clients[sid] : undefined;
     if (connection?.transport.name !== 'polling') return false;
     passBy(res, {
-      bytes,
       refuse: (head) => {
         const isAnswered = this.#oversized.refuse(connection, head, bytes);
         if (!isAnswered) connection.close(true);

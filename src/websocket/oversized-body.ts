@@ -1,14 +1,12 @@
 import type { GuardedRequest } from '../http/guarded-request.js';
 import type { GuardedResponse } from '../http/guarded-response.js';
-import { HEAD_BYTES, TOO_LARGE } from './oversized.js';
+import { HEAD_BYTES } from './oversized.js';
 
 /** What is longer is not waited for; Engine.IO answers 413 at once and ends the session. */
 const MAX_PASSED_BYTES = 16 * 1024 * 1024;
 
 /** A POST of long-polling that is too large. */
 interface OversizedBody {
-  /** Bytes that it announces. */
-  readonly bytes: number;
   /**
    * Refuses the message in it.
    *
@@ -30,7 +28,7 @@ export function oversizedBytes(req: GuardedRequest, maxPayload: number): number 
  * Engine.IO would answer 413 and end the session. To the stock client that is an error of the transport, after which it
  * connects again and sends the same again, for ever.
  */
-export function passBy(res: GuardedResponse, { bytes, refuse }: OversizedBody): void {
+export function passBy(res: GuardedResponse, { refuse }: OversizedBody): void {
   let head = Buffer.alloc(0);
   res.onData((chunk, isLast) => {
     if (head.length < HEAD_BYTES) {
@@ -38,12 +36,7 @@ export function passBy(res: GuardedResponse, { bytes, refuse }: OversizedBody): 
     }
     if (!isLast) return;
     const isAnswered = refuse(head.toString());
-    if (!isAnswered) res.code = TOO_LARGE;
-    res.cork(() => {
-      res.writeStatus(isAnswered ? '200 OK' : '413 Content Too Large');
-      res.writeHeader('Content-Type', isAnswered ? 'text/html' : 'application/json');
-      const message = `${bytes} bytes in one message are more than are taken`;
-      res.end(isAnswered ? 'ok' : JSON.stringify({ code: TOO_LARGE, message }));
-    });
+    if (isAnswered) res.cork(() => res.writeHeader('Content-Type', 'text/html').end('ok'));
+    else res.refuse('body_too_large');
   });
 }

@@ -12,6 +12,9 @@ export interface Rate {
 /** The state of somebody who has taken nothing yet. */
 export const NOTHING_TAKEN = 0;
 
+/** ms by which a sum of times may be off: without it, the last unit of a burst would be refused every other time. */
+const ROUNDING = 0.001;
+
 /**
  * Takes units.
  *
@@ -21,7 +24,7 @@ export const NOTHING_TAKEN = 0;
  */
 export function take({ perSecond, burst }: Rate, paidAt: number, units: number, now: number): number | undefined {
   const next = Math.max(paidAt, now) + (units * 1000) / perSecond;
-  return next - now <= (burst * 1000) / perSecond ? next : undefined;
+  return next - now <= (burst * 1000) / perSecond + ROUNDING ? next : undefined;
 }
 
 /** Keys looked at for each one that is added, so that those long quiet go and the table stays small. */

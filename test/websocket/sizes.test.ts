@@ -166,7 +166,7 @@ test('a POST that is too large and is neither of these is answered 413 with a co
   });
   expect(answer.status).toBe(413);
   expect(answer.headers['access-control-allow-origin']).toBe('https://app.example.com');
-  expect(JSON.parse(answer.body)).toMatchObject({ code: 'payload_too_large' });
+  expect(JSON.parse(answer.body)).toMatchObject({ code: 'body_too_large' });
   expect((await httpRequest(url)).status).toBe(400);
   expect(await pod.metric('gateway_floods_total', { kind: 'payload' })).toBe(1);
 });
