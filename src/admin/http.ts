@@ -191,10 +191,8 @@ export function serveRoutes(
           );
         }
         const max = route.maxBody ?? 0;
-        const length = request.header('content-length');
-        // A body that is announced too large is not read at all; and of one without bytes uWebSockets.js may never say that
-        // it has ended.
-        if (length === '' || Number(length) > 0) body = Number(length) > max ? undefined : await exchange.read(max);
+        // A body that is announced too large is not read at all.
+        body = Number(request.header('content-length')) > max ? undefined : await exchange.read(max);
         if (exchange.aborted) return;
         if (body === undefined) {
           // The rest of the body is still on its way; the connection can not be used for another request.

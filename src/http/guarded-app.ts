@@ -121,6 +121,7 @@ export class GuardedApp implements RoutedApp {
       query: request.getQuery(),
       origin,
       host: origin === '' ? '' : req.getHeader('host'),
+      isEmpty: /^0+$/.test(req.getHeader('content-length')),
     };
     this.#boundary.remember(facts.method, facts.path, facts.query);
     const response = new GuardedResponse(res, facts, this.#boundary, this.#policy);

@@ -59,7 +59,11 @@ export interface AnsweredRequest {
   readonly query: string;
   readonly origin: string;
   readonly host: string;
+  /** Whether a body of no bytes is announced. */
+  readonly isEmpty: boolean;
 }
+
+const NO_BYTES = new ArrayBuffer(0);
 
 const STATUS_TEXT: Readonly<Record<number, string>> = {
   400: 'Bad Request',
@@ -259,7 +263,10 @@ export class GuardedResponse implements HttpResponse {
   }
 
   onData(handler: (chunk: ArrayBuffer, isLast: boolean) => void): this {
-    if (!this.#isOver) this.#native.onData((chunk, isLast) => this.#run('body', () => handler(chunk, isLast)));
+    if (this.#isOver) return this;
+    // Of a body of no bytes uWebSockets.js never says that it has ended, where the head came in two packets.
+    if (this.#request.isEmpty) queueMicrotask(() => this.#isOver || this.#run('body', () => handler(NO_BYTES, true)));
+    else this.#native.onData((chunk, isLast) => this.#run('body', () => handler(chunk, isLast)));
     return this;
   }
 
@@ -272,19 +279,19 @@ export class GuardedResponse implements HttpResponse {
   }
 
   getRemoteAddress(): ArrayBuffer {
-    return this.#isOver ? new ArrayBuffer(0) : this.#native.getRemoteAddress();
+    return this.#isOver ? NO_BYTES : this.#native.getRemoteAddress();
   }
 
   getRemoteAddressAsText(): ArrayBuffer {
-    return this.#isOver ? new ArrayBuffer(0) : this.#native.getRemoteAddressAsText();
+    return this.#isOver ? NO_BYTES : this.#native.getRemoteAddressAsText();
   }
 
   getProxiedRemoteAddress(): ArrayBuffer {
-    return this.#isOver ? new ArrayBuffer(0) : this.#native.getProxiedRemoteAddress();
+    return this.#isOver ? NO_BYTES : this.#native.getProxiedRemoteAddress();
   }
 
   getProxiedRemoteAddressAsText(): ArrayBuffer {
-    return this.#isOver ? new ArrayBuffer(0) : this.#native.getProxiedRemoteAddressAsText();
+    return this.#isOver ? NO_BYTES : this.#native.getProxiedRemoteAddressAsText();
   }
 
   cork(work: () => void): this {
