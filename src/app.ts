@@ -4,6 +4,7 @@ import type { TemplatedApp } from 'uWebSockets.js';
 import { publishGuard } from './admin/access.js';
 import { controlRoutes } from './admin/control.js';
 import { Documents } from './admin/documents.js';
+import { entriesRoute } from './admin/entries.js';
 import type { PodInfo } from './admin/answers.js';
 import { type NotReadyReason, healthRoutes } from './admin/health.js';
 import { historyRoute } from './admin/history.js';
@@ -22,7 +23,7 @@ import { Fanout } from './fanout/fanout.js';
 import { encodeEntry } from './fanout/packet.js';
 import { listen } from './http-listener.js';
 import { Rejections } from './ingest/rejections.js';
-import type { Journal, JournalListener, OnceJournal } from './journal/journal.js';
+import type { DeletingJournal, Journal, JournalListener, OnceJournal } from './journal/journal.js';
 import { MemoryJournal } from './journal/memory-journal.js';
 import { PublicApp, answerNotFound } from './public-app.js';
 import { describeRedis } from './redis/url.js';
@@ -49,7 +50,7 @@ export class App {
   readonly #metrics = new Metrics({ version: version(), uws: uwsVersion() });
   readonly #fanout: Fanout;
   readonly #checkpoints: Checkpoints;
-  readonly #journal: Journal & OnceJournal;
+  readonly #journal: Journal & OnceJournal & DeletingJournal;
   readonly #pod: string;
   readonly #started = Date.now();
   readonly #documents = new Documents(version());
@@ -84,6 +85,7 @@ export class App {
     const listener: JournalListener = {
       onEntry: (entry, since) => this.#fanout.deliver(entry, since),
       onGap: (reason, requested, resumed) => this.#fanout.gap(reason, requested, resumed),
+      onDeleted: (entry) => this.#fanout.forget(entry),
     };
     if (config.redis === undefined) {
       this.#journal = new MemoryJournal(config.journalMaxlen, listener);
@@ -266,7 +268,7 @@ export class App {
         head: () => this.#journal.head(),
         resolve: (offset) => this.#journal.resolve(offset),
         read: (after, limit) => this.#journal.read(after, limit),
-        encode: encodeEntry,
+        encode: (entry) => encodeEntry(this.#journal.current(entry)),
         statuses: () => this.#fanout.statuses.packets(),
       },
       events: {
@@ -315,6 +317,7 @@ export class App {
     const { maxSignalBytes, apiKeys } = this.#config;
     const app = this.#uws.App();
     const guard = publishGuard(apiKeys);
+    const isAvailable = (): boolean => this.#redis?.linked !== false;
     serveRoutes(
       app,
       [
@@ -323,7 +326,15 @@ export class App {
         ...this.#documents.routes(),
         ...publishRoutes(publisher, guard, maxSignalBytes, onRejected),
         ...controlRoutes(this.#websocket.pods, guard),
-        historyRoute(this.#journal, () => this.#redis?.linked !== false, guard),
+        historyRoute(this.#journal, isAvailable, guard),
+        entriesRoute({
+          store: this.#journal,
+          isAvailable,
+          guard,
+          hasKeys: apiKeys.length > 0,
+          onDeleted: () => this.#metrics.deleted.inc(),
+          log: this.#log,
+        }),
       ],
       this.#log,
       true,

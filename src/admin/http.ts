@@ -28,7 +28,8 @@ export interface AdminResponse {
 
 /** Answers one route. */
 export interface Route {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** A path, or all paths one segment below it: `/v1/things/*`. */
   readonly path: string;
   /** Looks at the request before its body is read; throws a {@link Problem} to refuse it. */
   readonly guard?: (request: AdminRequest) => void;
@@ -149,7 +150,7 @@ export function serveRoutes(
   async function answer(exchange: Exchange, request: Omit<AdminRequest, 'body'>): Promise<void> {
     let close = false;
     try {
-      const onPath = byPath.get(request.path);
+      const onPath = byPath.get(request.path) ?? byPath.get(request.path.replace(/[^/]*$/, '*'));
       if (onPath === undefined) throw new Problem('not_found', `There is nothing at ${request.path}.`);
       const wanted = request.method === 'HEAD' ? 'GET' : request.method;
       const route = onPath.find(({ method }) => method === wanted);
@@ -161,7 +162,7 @@ export function serveRoutes(
       }
       route.guard?.({ ...request, body: Buffer.alloc(0) });
       let body: Buffer | undefined = Buffer.alloc(0);
-      if (route.method === 'POST') {
+      if (route.method !== 'GET') {
         const max = route.maxBody ?? 0;
         // A body that is announced too large is not read at all.
         body = Number(request.header('content-length')) > max ? undefined : await exchange.read(max);

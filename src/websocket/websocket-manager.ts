@@ -42,7 +42,7 @@ export interface Feed {
     after: Offset,
     limit: number,
   ): readonly JournalEntry[] | Promise<readonly JournalEntry[] | undefined> | undefined;
-  /** An entry as an encoded packet. */
+  /** An entry as an encoded packet; one that was deleted since it was read, as a packet that says so. */
   encode(entry: JournalEntry): string;
   /** The newest status of every service, as encoded packets without offsets. */
   statuses(): Iterable<string>;
@@ -345,7 +345,7 @@ export class WebSocketManager {
             if (hole !== '') packets.push(hole);
             if (isWanted) {
               packets.push(packet);
-              wanted++;
+              if (!entry.deleted) wanted++;
             }
           }
           taken++;
