@@ -43,12 +43,11 @@ export class RedisPages {
 
   /** As in `Journal.back`. */
   async back(count: number): Promise<Offset> {
-    const { ring } = this.#options;
+    const { ring, tombstones } = this.#options;
     const { head } = ring;
     if (!Number.isFinite(count)) {
       const oldest = await this.#oldest();
       if (oldest === undefined) return ring.base;
-      const { tombstones } = this.#options;
       const [first = oldest] = tombstones.between(tombstones.floor(oldest.seq) - 1, oldest.seq);
       return { epoch: first.epoch, seq: first.seq - 1 };
     }
@@ -56,7 +55,8 @@ export class RedisPages {
     const { commands, keys } = this.#options;
     const raw = (await commands.xrevrange(keys.journal, `${head.seq}-0`, '-', 'COUNT', count + 1)) as RawEntry[];
     const stored = raw.map(parseEntry).toReversed();
-    const entries = (await this.#filled(stored, (stored[0]?.seq ?? head.seq) - 1)).filter(({ seq }) => seq <= head.seq);
+    const begin = (): number => tombstones.floor(stored[0]?.seq ?? head.seq + 1) - 1;
+    const entries = (await this.#filled(stored, begin)).filter(({ seq }) => seq <= head.seq);
     const before = entries.at(-1 - count);
     const [first] = entries;
     if (first === undefined) return head;
@@ -65,9 +65,11 @@ export class RedisPages {
 
   /** As in `Journal.read`, for a place that the ring does not cover. */
   async read(after: Offset, limit: number): Promise<readonly JournalEntry[] | undefined> {
-    const { commands, keys, ring } = this.#options;
+    const { commands, keys, ring, tombstones } = this.#options;
     const raw = await commands.xrange(keys.journal, `${after.seq}-0`, '+', 'COUNT', limit + 1);
-    const entries = await this.#filled((raw as RawEntry[]).map(parseEntry), after.seq - 1, after);
+    // The place itself may be that of a deleted one.
+    const begin = (): number => (tombstones.follows(after.seq - 1) ? after.seq - 1 : after.seq);
+    const entries = await this.#filled((raw as RawEntry[]).map(parseEntry), begin, after);
     const [first] = entries;
     if (first === undefined || first.epoch !== after.epoch) return undefined;
     if (first.seq === after.seq) entries.shift();
@@ -86,7 +88,7 @@ export class RedisPages {
   /** The entry at a place, or what is left of it; `undefined` where there is none. */
   async get(offset: Offset): Promise<JournalEntry | undefined> {
     const { named } = this.#options;
-    const entries = await this.#filled(await this.#range(offset.seq, offset.seq), offset.seq - 1);
+    const entries = await this.#filled(await this.#range(offset.seq, offset.seq), () => offset.seq - 1);
     return entries.find(
       (entry) => entry.seq === offset.seq && (entry.epoch === offset.epoch || named(entry).epoch === offset.epoch),
     );
@@ -116,14 +118,19 @@ export class RedisPages {
     return oldest && parseEntry(oldest);
   }
 
-  /** @param from - the place that the page is read after; without it the page begins with its first entry */
-  async #filled(page: readonly JournalEntry[], after: number, from?: Offset): Promise<JournalEntry[]> {
+  /**
+   * A page with what was deleted in its places.
+   *
+   * @param begin - the position that it is read after, as far as is known of deletions
+   * @param from - the place that it is read after; without it the page begins with its first entry
+   */
+  async #filled(page: readonly JournalEntry[], begin: () => number, from?: Offset): Promise<JournalEntry[]> {
     const { commands, tombstones } = this.#options;
-    const filled = tombstones.fill(page, after);
+    const filled = tombstones.fill(page, begin());
     const [first] = filled;
     if (first !== undefined && isWhole(filled, from ?? first)) return filled;
     // The page may be newer than what this pod knows of deletions.
     await tombstones.refresh(commands);
-    return tombstones.fill(page, after);
+    return tombstones.fill(page, begin());
   }
 }

@@ -297,7 +297,7 @@ export class RedisReader {
     // After the entries, so that it has all that is missing among them.
     await this.#tombstones.refresh(redis);
     const stored = newest.map(parseEntry).toReversed();
-    const entries = this.#tombstones.fill(stored, (stored[0]?.seq ?? head.seq) - 1);
+    const entries = this.#tombstones.fill(stored, this.#tombstones.floor(stored[0]?.seq ?? head.seq + 1) - 1);
     const [first] = entries;
     const former = this.#ring.head;
     this.#ring.reset(first === undefined ? head : { epoch: first.epoch, seq: first.seq - 1 });
@@ -328,7 +328,8 @@ export class RedisReader {
     }
     const first = oldest === undefined ? undefined : parseEntry(oldest);
     if (same === undefined && first?.epoch === head.epoch && first.seq > head.seq) {
-      return { after: first.seq - 1, gap: { epoch: first.epoch, seq: first.seq - 1 } };
+      const seq = this.#tombstones.floor(first.seq) - 1;
+      return { after: seq, gap: { epoch: first.epoch, seq } };
     }
     const after = Math.max(await this.#lastCommon(redis, head), this.#tombstones.newestCommon());
     // What another history has under numbers of this one is read under a name of this pod's own: a name that others use
