@@ -8,7 +8,7 @@ import { newEpoch } from './memory-journal.js';
 import { type RawEntry, parseEntry, parseStatuses } from './redis-entry.js';
 import type { JournalKeys } from './redis-keys.js';
 import { FORK_SCRIPT, OPEN_SCRIPT } from './redis-scripts.js';
-import type { RedisTombstones } from './redis-tombstones.js';
+import { type RedisTombstones, wholeEnd } from './redis-tombstones.js';
 import type { Ring } from './ring.js';
 import { Script } from './script.js';
 import { READ_COUNT, type StreamAnswer, readStreams } from './stream-read.js';
@@ -297,7 +297,8 @@ export class RedisReader {
     // After the entries, so that it has all that is missing among them.
     await this.#tombstones.refresh(redis);
     const stored = newest.map(parseEntry).toReversed();
-    const entries = this.#tombstones.fill(stored, this.#tombstones.floor(stored[0]?.seq ?? head.seq + 1) - 1);
+    const begin = this.#tombstones.floor(stored[0]?.seq ?? head.seq + 1) - 1;
+    const entries = wholeEnd(this.#tombstones.fill(stored, begin));
     const [first] = entries;
     const former = this.#ring.head;
     this.#ring.reset(first === undefined ? head : { epoch: first.epoch, seq: first.seq - 1 });

@@ -229,3 +229,15 @@ export function isWhole(page: readonly JournalEntry[], after: Offset): boolean {
   if (first === undefined || first.seq > after.seq + 1) return false;
   return page.every(({ seq }, i) => seq === first.seq + i);
 }
+
+/**
+ * The end of a page from which on no number is left out within an epoch. One that is was deleted by somebody else's hand, or by
+ * a gateway of another version, and nothing is known of it.
+ */
+export function wholeEnd(page: readonly JournalEntry[]): readonly JournalEntry[] {
+  const hole = page.findLastIndex((entry, i) => {
+    const former = page[i - 1];
+    return former?.epoch === entry.epoch && entry.seq !== former.seq + 1;
+  });
+  return hole > 0 ? page.slice(hole) : page;
+}

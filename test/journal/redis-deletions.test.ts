@@ -318,3 +318,22 @@ test('the newest status of a service is forgotten in Redis with its entry, and a
   await remove(pod, [other]);
   expect(await services()).toEqual([]);
 });
+
+test('an entry that somebody took out of the stream by hand is a loss that readers are told of, and hides no other', async () => {
+  const redis = await RedisServer.start(cleanup);
+  const pod = await JournalPod.start(cleanup, { url: redis.url });
+  const start = placeOf(pod.journal.head());
+  await pod.journal.append(messages(10));
+  await delivered(pod, 10);
+  await redis.client(cleanup).xdel(JOURNAL, '5-0');
+  const fresh = await JournalPod.start(cleanup, { url: redis.url });
+  await fresh.journal.append(messages(2, 11));
+  await delivered(fresh, 2);
+  for (const seq of [...range(0, 3), ...range(5, 12)]) {
+    const read = await readAll(fresh.journal, { ...start, seq });
+    expect(read.map((entry) => entry.seq)).toEqual(range(seq + 1, 12).filter((one) => one !== 5));
+  }
+  expect(await fresh.journal.delete({ ...start, seq: 5 }, 'wrong')).toEqual({ outcome: 'missing' });
+  // The pod that has it can delete it for others that do.
+  expect(await pod.journal.delete({ ...start, seq: 5 }, 'wrong')).toMatchObject({ outcome: 'deleted' });
+});
