@@ -46,14 +46,16 @@ const PATH = '/v1/entries/';
 /** Longest reason, in characters. */
 export const MAX_REASON_LENGTH = 256;
 
-/** It is logged and kept in Redis, so what no terminal and no Redis takes as it is is refused. */
-const REASON_SHAPE = new RegExp(String.raw`^[^\p{Cc}\p{Cs}]*[^\p{Cc}\p{Cs}\s][^\p{Cc}\p{Cs}]*$`, 'u');
+/** It is logged and kept in Redis: no control characters, which would change what a terminal shows. */
+const REASON_SHAPE = new RegExp(String.raw`^(?=.*\S)[^\u0000-\u001f\u007f-\u009f]*$`);
 
 /** Why an entry is deleted. */
 export const reasonSchema = z
   .string()
   .max(MAX_REASON_LENGTH)
   .regex(REASON_SHAPE)
+  // Redis would keep another character in place of half of one.
+  .refine((text) => !/\p{Cs}/u.test(text))
   .describe('For whoever reads the log: not empty, and without control characters.');
 
 /** Body of `DELETE /v1/entries/{offset}`. */

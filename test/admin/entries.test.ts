@@ -167,6 +167,7 @@ describe.each(MODES)('deleting an entry, %s', (_, start) => {
     for (const text of [...texts, 'x'.repeat(300), 'a:99999999999999999999']) {
       await expectProblem(await remove(pod, `${text}?reason=x`), 'invalid_offset');
     }
+    expect(await pod.metric('gateway_entries_deleted_total')).toBe(0);
   });
 
   test('that is not there is told from one that is no longer kept', async () => {

@@ -136,13 +136,13 @@ async function history(check: ApiCheck, pod: Pod): Promise<void> {
 async function deletion(check: ApiCheck, pod: Pod): Promise<void> {
   const remove = (offset: string, query: string, body?: unknown, headers = {}): Promise<string> =>
     check.call(pod, `/v1/entries/${offset}${query}`, { method: 'DELETE', body, headers });
-  const publish = async (): Promise<string> =>
+  const append = async (): Promise<string> =>
     ((await (await pod.post('/v1/signals', signal(1))).json()) as { offsets: string[] }).offsets[0] ?? '';
-  const first = await publish();
+  const first = await append();
   expect([await remove(first, '?reason=wrong'), await remove(first, '?reason=wrong')]).toEqual(['200', '200']);
-  expect(await remove(await publish(), '', { reason: 'wrong' })).toBe('200');
+  expect(await remove(await append(), '', { reason: 'wrong' })).toBe('200');
   expect(await check.call(pod, '/v1/signals')).toBe('200');
-  const last = await publish();
+  const last = await append();
   expect(await remove(last, '')).toBe('422 invalid_reason');
   expect(await remove(last, '', '{')).toBe('400 invalid_json');
   expect(await remove(last, '', Buffer.from([0xff]))).toBe('400 invalid_encoding');
@@ -151,7 +151,7 @@ async function deletion(check: ApiCheck, pod: Pod): Promise<void> {
   expect(await remove(last, '?reason=x', undefined, { origin: 'http://page.example' })).toBe('403 forbidden');
   expect(await remove('nothing', '?reason=x')).toBe('400 invalid_offset');
   expect(await remove('another:1', '?reason=x')).toBe('404 entry_not_found');
-  for (let i = 0; i < 30; i++) await publish();
+  for (let i = 0; i < 30; i++) await append();
   expect(await remove(last, '?reason=x')).toBe('410 offset_expired');
 }
 

@@ -109,7 +109,7 @@ describe.each(['one Redis', 'a Redis Cluster'] as const)('three pods on %s:', (k
       await readUpTo(pod, before[9]?.replace(/\d+$/, '25'));
       const page = await historyOf(pod);
       expect(page.entries.map(({ data }) => data.price)).toEqual([
-        ...[1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 17, 18, 19, 21, 22, 23, 24, 25],
+        1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 17, 18, 19, 21, 22, 23, 24, 25,
       ]);
       expect(page.deleted).toEqual([before[9], ...gone]);
       const client = returning(pod, before[8]);

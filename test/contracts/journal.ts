@@ -79,6 +79,17 @@ async function appendInStep(open: OpenJournal, all: readonly FeedMessage[]): Pro
   return places;
 }
 
+/** A journal with 30 entries, some of which are deleted. */
+async function without(opened: OpenJournal, ...gone: number[]): Promise<OpenJournal & { places: readonly Offset[] }> {
+  const places = [placeOf(opened.journal.head()), ...(await opened.journal.append(messages(30)))];
+  await delivered(opened, 30);
+  for (const seq of gone) {
+    const answer = await opened.journal.delete(places[seq] ?? opened.journal.head(), 'wrong');
+    expect(answer).toMatchObject({ outcome: 'deleted', entry: { ...places[seq], event: 'new_signal' } });
+  }
+  return { ...opened, places };
+}
+
 /**
  * What every implementation of `Journal` holds to.
  *
@@ -301,21 +312,9 @@ export function journalContract(name: string, open: (cleanup: Cleanup, maxlen: n
     });
 
     describe('deletes an entry', () => {
-      /** A journal with 30 entries, some of which are deleted. */
-      async function without(...gone: number[]): Promise<OpenJournal & { places: readonly Offset[] }> {
-        const opened = await open(cleanup, 1000);
-        const places = [placeOf(opened.journal.head()), ...(await opened.journal.append(messages(30)))];
-        await delivered(opened, 30);
-        for (const seq of gone) {
-          const answer = await opened.journal.delete(places[seq] ?? opened.journal.head(), 'wrong');
-          expect(answer).toMatchObject({ outcome: 'deleted', entry: { ...places[seq], event: 'new_signal' } });
-        }
-        return { ...opened, places };
-      }
-
       test('whose payload nobody reads any more, while its place stays', async () => {
         const gone = [1, 2, 15, 29, 30];
-        const { journal, places, deleted } = await without(...gone);
+        const { journal, places, deleted } = await without(await open(cleanup, 1000), ...gone);
         expect(journal.head()).toEqual(expect.objectContaining(places[30] ?? {}));
         for (const [index, place] of places.entries()) {
           expect(await journal.resolve(place)).toEqual({ ok: true });
@@ -336,7 +335,7 @@ export function journalContract(name: string, open: (cleanup: Cleanup, maxlen: n
       });
 
       test('and all of them, and goes on with the next number', async () => {
-        const opened = await without(...range(1, 30));
+        const opened = await without(await open(cleanup, 1000), ...range(1, 30));
         const { journal, places } = opened;
         const [next] = await journal.append([message(31)]);
         await delivered(opened, 31);
@@ -346,7 +345,7 @@ export function journalContract(name: string, open: (cleanup: Cleanup, maxlen: n
       });
 
       test('once, however often and at once it is asked to', async () => {
-        const { journal, places, deleted } = await without();
+        const { journal, places, deleted } = await without(await open(cleanup, 1000));
         const place = places[7] ?? journal.head();
         const answers = await Promise.all(range(1, 10).map(() => journal.delete(place, 'wrong')));
         expect(answers.map(({ outcome }) => outcome).toSorted()).toEqual([
@@ -361,7 +360,7 @@ export function journalContract(name: string, open: (cleanup: Cleanup, maxlen: n
       });
 
       test('that somebody has read and not passed on yet', async () => {
-        const { journal, places } = await without();
+        const { journal, places } = await without(await open(cleanup, 1000));
         const read = (await journal.read(places[0] ?? journal.head(), 30)) ?? [];
         await journal.delete(places[9] ?? journal.head(), 'wrong');
         const now = read.map((entry) => journal.current(entry));
@@ -389,7 +388,7 @@ export function journalContract(name: string, open: (cleanup: Cleanup, maxlen: n
       });
 
       test('and says which is not there: ahead of the head, before the first, of another journal', async () => {
-        const { journal, places } = await without();
+        const { journal, places } = await without(await open(cleanup, 1000));
         const { epoch } = places[0] ?? journal.head();
         for (const place of [
           { epoch, seq: 0 },

@@ -33,6 +33,11 @@ function foreign(text: string): SeenEntry {
   return { id: newId(), event: 'new_signal', json: text };
 }
 
+/** What is left of the entry that another pod made of a message with this text. */
+function left(text: string): SeenEntry {
+  return { id: newId(), event: 'new_signal', json: '', name: nameOfMessage('new_signal', text) };
+}
+
 /** A pod as the queue knows it: how far it has heard and seen, and the batch that it waits for an answer to. */
 interface SimulatedPod {
   readonly queue: BridgeQueue;
@@ -260,11 +265,6 @@ describe('an entry', () => {
 });
 
 describe('an entry that was deleted before this pod read it', () => {
-  /** What is left of the entry that another pod made of a message with this text. */
-  function left(text: string): SeenEntry {
-    return { id: newId(), event: 'new_signal', json: '', name: nameOfMessage('new_signal', text) };
-  }
-
   test('takes its message away, and no other', () => {
     const queue = new BridgeQueue(newId);
     for (const text of ['a', 'b', 'b']) queue.heard(message(text), 0);

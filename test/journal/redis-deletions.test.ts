@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import type { FeedMessage } from '../../src/contract/decode.js';
 import type { Offset } from '../../src/contract/offset.js';
 import type { JournalEntry } from '../../src/journal/journal.js';
 import { appendAll, delivered, message, messages, placeOf, priceOf, range, readAll } from '../contracts/journal.js';
@@ -298,14 +299,13 @@ test('deletions of entries that are no longer kept are dropped from Redis by lat
   expect(await redis.client(cleanup).xlen(DELETIONS)).toBeLessThan(400);
 });
 
+function status(service: string): FeedMessage {
+  return { event: 'status_update', json: `{"service":"${service}"}`, service };
+}
+
 test('the newest status of a service is forgotten in Redis with its entry, and another one is not', async () => {
   const redis = await RedisServer.start(cleanup);
   const pod = await JournalPod.start(cleanup, { url: redis.url });
-  const status = (service: string): Parameters<typeof pod.journal.append>[0][number] => ({
-    event: 'status_update',
-    json: `{"service":"${service}"}`,
-    service,
-  });
   const [old, newest, other] = await pod.journal.append([status('a'), status('a'), status('b')]);
   await delivered(pod, 3);
   const services = async (): Promise<string[]> =>
