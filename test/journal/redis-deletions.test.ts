@@ -1,3 +1,4 @@
+import type { Redis } from 'ioredis';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { FeedMessage } from '../../src/contract/decode.js';
 import type { Offset } from '../../src/contract/offset.js';
@@ -210,7 +211,15 @@ describe('a reader that was away while entries were deleted', () => {
 });
 
 describe('a deletion that Redis loses', () => {
-  test('with a failover is carried out again, so that the payload does not come back', async () => {
+  /** Two pods on a primary with a replica, which can be cut off and promoted. */
+  async function beforeFailover(): Promise<{
+    readonly pods: readonly JournalPod[];
+    readonly onReplica: Redis;
+    readonly entrance: TcpForwarder;
+    /** From now on the replica gets nothing more. */
+    cutOff(): Promise<void>;
+    promote(): Promise<void>;
+  }> {
     const master = await RedisServer.start(cleanup, ['--repl-diskless-sync-delay', '0']);
     const toMaster = await TcpForwarder.open(cleanup, master.port);
     const replica = await RedisServer.start(cleanup, ['--replicaof', `${HOST} ${toMaster.port}`]);
@@ -219,24 +228,39 @@ describe('a deletion that Redis loses', () => {
     await until('the replica to follow', async () =>
       (await onReplica.info('replication')).includes('master_link_status:up'),
     );
-    const [pod, other] = await Promise.all([1, 2].map(() => JournalPod.start(cleanup, { url: entrance.url })));
+    const pods = await Promise.all([1, 2].map(() => JournalPod.start(cleanup, { url: entrance.url })));
+    return {
+      pods,
+      onReplica,
+      entrance,
+      cutOff: async () => {
+        toMaster.hold();
+        await replica.kill('SIGSTOP');
+      },
+      promote: async () => {
+        await master.kill();
+        toMaster.cut();
+        await replica.kill('SIGCONT');
+        await onReplica.replicaof('NO', 'ONE');
+        entrance.leadTo(replica.port);
+        await Promise.all(pods.map((pod) => pod.linked()));
+      },
+    };
+  }
+
+  test('with a failover is carried out again, so that the payload does not come back', async () => {
+    const { pods, onReplica, entrance, cutOff, promote } = await beforeFailover();
+    const [pod, other] = pods;
     if (pod === undefined || other === undefined) throw new Error('unreachable');
     const start = placeOf(pod.journal.head());
     const places = [start, ...(await pod.journal.append(messages(10)))];
     await Promise.all([delivered(pod, 10), delivered(other, 10)]);
     await remove(pod, [places[3]]);
     await until('the replica to have the deletion', async () => (await onReplica.xlen(DELETIONS)) === 1);
-    toMaster.hold();
-    await replica.kill('SIGSTOP');
+    await cutOff();
     await remove(pod, [places[5], places[10]]);
     await reads(other, start, expected(10, [3, 5, 10]));
-    await master.kill();
-    toMaster.cut();
-    await replica.kill('SIGCONT');
-    await onReplica.replicaof('NO', 'ONE');
-    expect(await onReplica.xlen(JOURNAL)).toBe(9);
-    entrance.leadTo(replica.port);
-    await Promise.all([pod.linked(), other.linked()]);
+    await promote();
     await until('the deletions to be carried out again', async () => (await onReplica.xlen(JOURNAL)) === 7);
     const fresh = await JournalPod.start(cleanup, { url: entrance.url });
     for (const one of [pod, other, fresh]) await reads(one, start, expected(10, [3, 5, 10]));
@@ -244,6 +268,27 @@ describe('a deletion that Redis loses', () => {
     await Promise.all([delivered(pod, 11), delivered(other, 11)]);
     expect(pod.entries.map(priceOf)).toEqual(range(1, 11));
     expect([...pod.gaps, ...other.gaps]).toEqual([]);
+  });
+
+  test('not, while the entries after it are lost: nobody is told of it a second time', async () => {
+    const { pods, onReplica, entrance, cutOff, promote } = await beforeFailover();
+    const [pod, other] = pods;
+    if (pod === undefined || other === undefined) throw new Error('unreachable');
+    const places = await pod.journal.append(messages(10));
+    await Promise.all([delivered(pod, 10), delivered(other, 10)]);
+    await remove(pod, [places[8], places[9]]);
+    await until('the replica to have the deletions', async () => (await onReplica.xlen(DELETIONS)) === 2);
+    await cutOff();
+    await pod.journal.append(messages(5, 11));
+    await Promise.all([delivered(pod, 15), delivered(other, 15)]);
+    await promote();
+    const fresh = await JournalPod.start(cleanup, { url: entrance.url });
+    await fresh.journal.append(messages(3, 16));
+    await Promise.all([delivered(pod, 18), delivered(other, 18)]);
+    for (const one of [pod, other]) {
+      expect(one.entries.map(priceOf)).toEqual(range(1, 18));
+      expect(one.gaps).toEqual([]);
+    }
   });
 
   test('with all its data holds in the memory of the pods, and an entry that only they have can be deleted', async () => {
