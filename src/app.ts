@@ -4,11 +4,10 @@ import type { TemplatedApp } from 'uWebSockets.js';
 import { publishGuard } from './admin/access.js';
 import { controlRoutes } from './admin/control.js';
 import { Documents } from './admin/documents.js';
-import { entriesRoute } from './admin/entries.js';
 import type { PodInfo } from './admin/answers.js';
 import { type NotReadyReason, healthRoutes } from './admin/health.js';
-import { historyRoute } from './admin/history.js';
 import { serveRoutes } from './admin/http.js';
+import { journalRoutes } from './admin/journal-routes.js';
 import { Metrics } from './admin/metrics.js';
 import { type OnRejected, type Publisher, publishRoutes } from './admin/publish.js';
 import { serveDashboard } from './app-dashboard.js';
@@ -317,7 +316,6 @@ export class App {
     const { maxSignalBytes, apiKeys } = this.#config;
     const app = this.#uws.App();
     const guard = publishGuard(apiKeys);
-    const isAvailable = (): boolean => this.#redis?.linked !== false;
     serveRoutes(
       app,
       [
@@ -326,10 +324,8 @@ export class App {
         ...this.#documents.routes(),
         ...publishRoutes(publisher, guard, maxSignalBytes, onRejected),
         ...controlRoutes(this.#websocket.pods, guard),
-        historyRoute(this.#journal, isAvailable, guard),
-        entriesRoute({
-          store: this.#journal,
-          isAvailable,
+        ...journalRoutes(this.#journal, {
+          isAvailable: () => this.#redis?.linked !== false,
           guard,
           hasKeys: apiKeys.length > 0,
           onDeleted: () => this.#metrics.deleted.inc(),

@@ -210,44 +210,44 @@ describe('a reader that was away while entries were deleted', () => {
   });
 });
 
-describe('a deletion that Redis loses', () => {
-  /** Two pods on a primary with a replica, which can be cut off and promoted. */
-  async function beforeFailover(): Promise<{
-    readonly pods: readonly JournalPod[];
-    readonly onReplica: Redis;
-    readonly entrance: TcpForwarder;
-    /** From now on the replica gets nothing more. */
-    cutOff(): Promise<void>;
-    promote(): Promise<void>;
-  }> {
-    const master = await RedisServer.start(cleanup, ['--repl-diskless-sync-delay', '0']);
-    const toMaster = await TcpForwarder.open(cleanup, master.port);
-    const replica = await RedisServer.start(cleanup, ['--replicaof', `${HOST} ${toMaster.port}`]);
-    const entrance = await TcpForwarder.open(cleanup, master.port);
-    const onReplica = replica.client(cleanup);
-    await until('the replica to follow', async () =>
-      (await onReplica.info('replication')).includes('master_link_status:up'),
-    );
-    const pods = await Promise.all([1, 2].map(() => JournalPod.start(cleanup, { url: entrance.url })));
-    return {
-      pods,
-      onReplica,
-      entrance,
-      cutOff: async () => {
-        toMaster.hold();
-        await replica.kill('SIGSTOP');
-      },
-      promote: async () => {
-        await master.kill();
-        toMaster.cut();
-        await replica.kill('SIGCONT');
-        await onReplica.replicaof('NO', 'ONE');
-        entrance.leadTo(replica.port);
-        await Promise.all(pods.map((pod) => pod.linked()));
-      },
-    };
-  }
+/** Two pods on a primary with a replica, which can be cut off and promoted. */
+async function beforeFailover(): Promise<{
+  readonly pods: readonly JournalPod[];
+  readonly onReplica: Redis;
+  readonly entrance: TcpForwarder;
+  /** From now on the replica gets nothing more. */
+  readonly cutOff: () => Promise<void>;
+  readonly promote: () => Promise<void>;
+}> {
+  const master = await RedisServer.start(cleanup, ['--repl-diskless-sync-delay', '0']);
+  const toMaster = await TcpForwarder.open(cleanup, master.port);
+  const replica = await RedisServer.start(cleanup, ['--replicaof', `${HOST} ${toMaster.port}`]);
+  const entrance = await TcpForwarder.open(cleanup, master.port);
+  const onReplica = replica.client(cleanup);
+  await until('the replica to follow', async () =>
+    (await onReplica.info('replication')).includes('master_link_status:up'),
+  );
+  const pods = await Promise.all([1, 2].map(() => JournalPod.start(cleanup, { url: entrance.url })));
+  return {
+    pods,
+    onReplica,
+    entrance,
+    cutOff: async () => {
+      toMaster.hold();
+      await replica.kill('SIGSTOP');
+    },
+    promote: async () => {
+      await master.kill();
+      toMaster.cut();
+      await replica.kill('SIGCONT');
+      await onReplica.replicaof('NO', 'ONE');
+      entrance.leadTo(replica.port);
+      await Promise.all(pods.map((pod) => pod.linked()));
+    },
+  };
+}
 
+describe('a deletion that Redis loses', () => {
   test('with a failover is carried out again, so that the payload does not come back', async () => {
     const { pods, onReplica, entrance, cutOff, promote } = await beforeFailover();
     const [pod, other] = pods;
