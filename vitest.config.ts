@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 /** Tests that wait more than they compute, and say nothing of time, memory or load: two files of them at a time. */
 const TOGETHER = [
   'test/*.test.ts',
-  'test/{admin,cli,client,contract,demo,docs,examples,fanout,image,ingest,journal,k8s,operations}/**/*.test.ts',
+  'test/{admin,cli,client,contract,demo,docs,examples,fanout,http,image,ingest,journal,k8s,operations}/**/*.test.ts',
   'test/cluster/{adapter,redis-sentinel}.test.ts',
   'test/websocket/{authentication,compatibility,engine-protocol,subscribe}.test.ts',
 ];

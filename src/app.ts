@@ -11,9 +11,17 @@ import { journalRoutes } from './admin/journal-routes.js';
 import { Metrics } from './admin/metrics.js';
 import { type OnRejected, type Publisher, publishRoutes } from './admin/publish.js';
 import { serveDashboard } from './app-dashboard.js';
+import {
+  ADMIN_ANSWERS,
+  connectionEvents,
+  dropObserver,
+  faultObserver,
+  linkAnnouncer,
+  publicAnswers,
+} from './app-observers.js';
 import { publisherInto } from './app-publisher.js';
 import { RedisParts } from './app-redis.js';
-import type { BannerFacts } from './banner.js';
+import { type BannerFacts, dashboardLink } from './banner.js';
 import { CertificateWatch } from './certificate.js';
 import type { Config } from './config.js';
 import { formatOffset } from './contract/offset.js';
@@ -21,16 +29,21 @@ import { Checkpoints } from './fanout/checkpoints.js';
 import { Fanout } from './fanout/fanout.js';
 import { encodeEntry } from './fanout/packet.js';
 import { listen } from './http-listener.js';
+import { ErrorBoundary, type FaultStage } from './http/error-boundary.js';
+import { GuardedApp } from './http/guarded-app.js';
+import { preflight } from './http/preflight.js';
 import { Rejections } from './ingest/rejections.js';
 import type { DeletingJournal, Journal, JournalListener, OnceJournal } from './journal/journal.js';
 import { MemoryJournal } from './journal/memory-journal.js';
-import { PublicApp, answerNotFound } from './public-app.js';
+import { PublicApp } from './public-app.js';
 import { describeRedis } from './redis/url.js';
 import { type StopStep, takeSteps } from './stop.js';
 import { type Uws, compressor, uwsVersion } from './uws.js';
 import { version } from './version.js';
 import type { FeedServer } from './websocket/feed-socket.js';
 import { MemoryPressure } from './websocket/memory-pressure.js';
+import { OriginPolicy } from './websocket/origin.js';
+import { RefusalLog } from './websocket/refusal-log.js';
 import { MemoryTopicStore } from './websocket/topic-store.js';
 import { WebSocketManager } from './websocket/websocket-manager.js';
 
@@ -47,6 +60,9 @@ export class App {
   readonly #uws: Uws;
   readonly #log: Logger;
   readonly #metrics = new Metrics({ version: version(), uws: uwsVersion() });
+  readonly #boundary: ErrorBoundary;
+  readonly #refusals: RefusalLog;
+  readonly #origins: OriginPolicy;
   readonly #fanout: Fanout;
   readonly #checkpoints: Checkpoints;
   readonly #journal: Journal & OnceJournal & DeletingJournal;
@@ -60,9 +76,9 @@ export class App {
   readonly #publicApp: PublicApp;
   readonly #certificate: CertificateWatch | undefined;
   readonly #adminApp: TemplatedApp;
+  /** What the dashboard publishes with; `undefined` where there is no dashboard, or a key in its place. */
+  #publishToken: string | undefined;
   #state: 'starting' | 'serving' | 'stopping' = 'starting';
-  /** What clients were last told of the link to Redis; `undefined` while there was nothing to tell. */
-  #announced: boolean | undefined;
   #stopping: Promise<void> | undefined;
   readonly #hurry = new AbortController();
 
@@ -72,6 +88,9 @@ export class App {
     this.#uws = uws;
     this.#log = log;
     this.#pod = pod;
+    this.#boundary = new ErrorBoundary(faultObserver(log, this.#metrics));
+    this.#refusals = new RefusalLog(log);
+    this.#origins = new OriginPolicy(config.corsOrigins);
 
     this.#fanout = new Fanout(
       { publish: (rooms, packet) => this.#websocket.publish(rooms, packet) },
@@ -102,9 +121,9 @@ export class App {
         {
           ...listener,
           onStatuses: (statuses) => this.#fanout.remember(statuses),
-          onLink: (up) => this.#onLink(up),
+          onLink: linkAnnouncer(this.#fanout, () => this.#websocket.renewKept()),
           onBridged: (event) => this.#metrics.accepted.inc({ source: 'pubsub', event }),
-          onDropped: (count, why) => this.#onDropped(count, why),
+          onDropped: dropObserver(log, this.#metrics),
           onReject: (source, event, reason) => this.#metrics.rejected.inc({ source, event, reason }),
         },
         log,
@@ -114,7 +133,12 @@ export class App {
     }
     this.#checkpoints = new Checkpoints(this.#fanout, () => this.#journal.head());
     this.#memory = new MemoryPressure(config.limits.maxMemoryPercent, config.limits.memoryLimit);
-    this.#publicApp = new PublicApp(uws, config.tls);
+    this.#publicApp = new PublicApp(uws, config.tls, {
+      boundary: this.#boundary,
+      policy: publicAnswers(this.#origins, this.#metrics, this.#refusals),
+      basePath: config.basePath,
+      maxHeaderBytes: config.maxHeaderBytes,
+    });
     if (config.tls !== undefined) this.#certificate = this.#watchCertificate(config.tls);
     this.#websocket = this.#buildWebSocket(this.#publicApp);
     const publisher = publisherInto(this.#journal, (event) => this.#metrics.accepted.inc({ source: 'http', event }));
@@ -163,6 +187,8 @@ export class App {
       signalChannel,
       needsKey: apiKeys.length > 0,
       dashboard: this.#config.dashboard,
+      publishToken: this.#publishToken,
+      basePath: this.#config.basePath,
     };
     this.#log.info(
       {
@@ -175,6 +201,8 @@ export class App {
       },
       'serving',
     );
+    if (facts.publishToken !== undefined)
+      this.#log.info({ dashboard: dashboardLink(facts) }, 'whoever opens this link may publish from the dashboard');
     return facts;
   }
 
@@ -183,9 +211,14 @@ export class App {
     return this.#websocket.sio;
   }
 
-  /** Counts an error that nobody handled. */
-  noteFault(): void {
-    this.#metrics.faults.inc();
+  /** Counts and logs an error that nobody handled. */
+  noteFault(stage: FaultStage, error: unknown): void {
+    this.#boundary.fault(stage, 'the process', error);
+  }
+
+  /** The newest requests, for the last words of a process. */
+  recentRequests(): readonly string[] {
+    return this.#boundary.recent();
   }
 
   /**
@@ -202,6 +235,7 @@ export class App {
     this.#state = 'stopping';
     this.#memory.close();
     this.#certificate?.stop();
+    this.#refusals.close();
     const { drainDelay, drainDuration } = this.#config;
     const steps: StopStep[] = [
       // Load balancers need a moment to see that this pod is not ready; whom they still send is taken.
@@ -251,7 +285,9 @@ export class App {
       compression: compressor(this.#uws, config.compression),
       maxBackpressure: config.maxBackpressure,
       welcomeMessage: config.welcomeMessage,
-      corsOrigins: config.corsOrigins,
+      origins: this.#origins,
+      boundary: this.#boundary,
+      refusals: this.#refusals,
       limits: config.limits,
       trustProxy: config.trustProxy,
       jwt: config.jwt,
@@ -270,19 +306,7 @@ export class App {
         encode: (entry) => encodeEntry(this.#journal.current(entry)),
         statuses: () => this.#fanout.statuses.packets(),
       },
-      events: {
-        connected: () => this.#metrics.connects.inc(),
-        disconnected: (reason) => this.#metrics.disconnects.inc({ reason }),
-        slow: () => this.#metrics.slow.inc(),
-        refused: (reason) => this.#metrics.refusals.inc({ reason }),
-        subscribed: (result) => this.#metrics.subscribes.inc({ result }),
-        flooded: (kind) => this.#metrics.floods.inc({ kind }),
-        recovery: (result) => this.#metrics.recoveries.inc({ result }),
-        replayed: (entries) => {
-          this.#metrics.replayed.inc(entries);
-          this.#metrics.deliveries.inc(entries);
-        },
-      },
+      events: connectionEvents(this.#metrics),
       log: this.#log,
     });
     return manager;
@@ -290,18 +314,18 @@ export class App {
 
   /** What the public port has beside Socket.IO. */
   #addPages(publisher: Publisher, onRejected: OnRejected): void {
-    const { dashboard, apiKeys, trustProxy, tls, maxSignalBytes } = this.#config;
+    const { dashboard, apiKeys, maxSignalBytes } = this.#config;
     if (dashboard) {
-      serveDashboard(this.#publicApp, {
+      this.#publishToken = serveDashboard(this.#publicApp, {
+        basePath: this.#config.basePath,
         describe: () => ({
           pod: this.#pod,
           version: version(),
           connections: this.#websocket.connections,
           head: formatOffset(this.#journal.head()),
         }),
-        needsKey: apiKeys.length > 0,
-        behindProxy: trustProxy !== undefined,
-        tls: tls !== undefined,
+        pod: this.#pod,
+        apiKeys,
         publisher,
         maxSignalBytes,
         onRejected,
@@ -309,30 +333,32 @@ export class App {
       });
     }
     this.#publicApp.any('/asyncapi.json', (res, req) => this.#documents.answer(res, req));
-    this.#publicApp.any('/*', answerNotFound);
+    this.#publicApp.options(
+      '/*',
+      preflight({ allows: (origin, host) => this.#origins.allows(origin, host), ownPages: '/dashboard/' }),
+    );
+    this.#publicApp.any('/*', (res) => res.refuse('not_found'));
   }
 
   #buildAdmin(publisher: Publisher, onRejected: OnRejected): TemplatedApp {
-    const { maxSignalBytes, apiKeys } = this.#config;
+    const { maxSignalBytes, apiKeys, maxHeaderBytes } = this.#config;
     const app = this.#uws.App();
     const guard = publishGuard(apiKeys);
     serveRoutes(
-      app,
+      new GuardedApp(app, { boundary: this.#boundary, policy: ADMIN_ANSWERS, maxHeaderBytes }),
       [
         ...healthRoutes({ reasons: () => this.#notReady() }),
         this.#metrics.route(),
         ...this.#documents.routes(),
         ...publishRoutes(publisher, guard, maxSignalBytes, onRejected),
         ...controlRoutes(this.#websocket.pods, guard),
-        ...journalRoutes(this.#journal, {
-          isAvailable: () => this.#redis?.linked !== false,
+        ...journalRoutes(this.#journal, () => this.#redis?.linked !== false, {
           guard,
           hasKeys: apiKeys.length > 0,
           onDeleted: () => this.#metrics.deleted.inc(),
           log: this.#log,
         }),
       ],
-      this.#log,
       true,
     );
     return app;
@@ -361,24 +387,6 @@ export class App {
       lag: this.#redis?.journal.lag() ?? 0,
       bridge: this.#redis?.bridge.holding ?? false,
     };
-  }
-
-  #onLink(up: boolean): void {
-    const first = this.#announced === undefined;
-    if (this.#announced === up || (first && up)) return;
-    this.#announced = up;
-    if (up) {
-      this.#fanout.announce('active', 'The link to Redis is back; signals flow again.');
-      this.#websocket.renewKept();
-    } else this.#fanout.announce('degraded', 'The link to Redis is lost; signals are late until it is back.');
-  }
-
-  #onDropped(count: number, why: 'full' | 'expired'): void {
-    this.#metrics.dropped.inc({ reason: why }, count);
-    this.#log.error(
-      { count, reason: why },
-      'messages from Pub/Sub were given up: nobody could put them into the journal',
-    );
   }
 
   #notReady(): NotReadyReason[] {

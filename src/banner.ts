@@ -12,12 +12,26 @@ export interface BannerFacts {
   readonly signalChannel: string;
   readonly needsKey: boolean;
   readonly dashboard: boolean;
+  /** What the dashboard publishes with; `undefined` where it publishes nothing, or with a key of `API_KEY`. */
+  readonly publishToken: string | undefined;
+  /** What stands before every path of the public port, such as `/feed`. @default '' */
+  readonly basePath?: string;
 }
 
 /** An address that can be opened: a wildcard address is not one. */
 function reachable(host: string): string {
   if (host === '0.0.0.0' || host === '::') return 'localhost';
   return host.includes(':') ? `[${host}]` : host;
+}
+
+/**
+ * Where the dashboard is. The token goes behind the `#`, which browsers send to nobody: no server, proxy or log of
+ * others gets to see it.
+ */
+export function dashboardLink(facts: Pick<BannerFacts, 'tls' | 'host' | 'port' | 'publishToken' | 'basePath'>): string {
+  const { tls, host, port, publishToken, basePath = '' } = facts;
+  const page = `${tls ? 'https' : 'http'}://${reachable(host)}:${port}${basePath}/`;
+  return publishToken === undefined ? page : `${page}#publish=${publishToken}`;
 }
 
 /** A signal for the line that a newcomer pastes. */
@@ -53,15 +67,16 @@ export function publishLine(facts: BannerFacts): string {
 /** What is printed when the gateway serves. */
 export function banner(facts: BannerFacts): string {
   const http = facts.tls ? 'https' : 'http';
+  const path = facts.basePath ? `   (path: '${facts.basePath}/socket.io/')` : '';
   const mode =
     facts.redis === undefined ? 'embedded (one pod, journal in memory, no Redis)' : describeRedis(facts.redis);
   return [
     '',
     `  signal-gateway ${facts.version}`,
     '',
-    `  Socket.IO   ${http}://${reachable(facts.host)}:${facts.port}`,
+    `  Socket.IO   ${http}://${reachable(facts.host)}:${facts.port}${path}`,
     `  Admin       http://${reachable(facts.adminHost)}:${facts.adminPort}   (/healthz /readyz /metrics)`,
-    ...(facts.dashboard ? [`  Dashboard   ${http}://${reachable(facts.host)}:${facts.port}/`] : []),
+    ...(facts.dashboard ? [`  Dashboard   ${dashboardLink(facts)}`] : []),
     `  Mode        ${mode}`,
     '',
     '  Publish a signal:',

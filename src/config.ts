@@ -1,6 +1,7 @@
 import { compile as compileNetworks } from 'proxy-addr';
 import { z } from 'zod';
 import { EXIT, StartError } from './errors.js';
+import { CORS_ORIGIN } from './origin-list.js';
 import { REDIS_URL_TAKES, type RedisTarget, describeRedis, parseRedisUrl } from './redis/url.js';
 import { type Variable, commaList, file, oneOf, text, wholeNumber } from './variable.js';
 
@@ -57,7 +58,9 @@ export interface Config {
   readonly welcomeMessage: string;
   /** Whether the public port serves the dashboard at `/`. */
   readonly dashboard: boolean;
-  /** Origins that browsers may come from; `*` alone allows every one. */
+  /** What every path of the public port begins with, such as `/feed`; empty for none. */
+  readonly basePath: string;
+  /** Origins that browsers may come from, in the form in which they send them; `*` alone allows every one. */
   readonly corsOrigins: readonly string[];
   readonly transports: readonly TransportName[];
   /** How WebSocket messages are compressed (permessage-deflate): not, with one compressor for all, or one for each client. */
@@ -80,6 +83,8 @@ export interface Config {
   readonly pingInterval: number;
   readonly pingTimeout: number;
   readonly connectTimeout: number;
+  /** Longest head of a request, its request line and all headers together, in bytes. */
+  readonly maxHeaderBytes: number;
   /** Bytes one client may send in one message. */
   readonly maxPayload: number;
   /** SIGTERM: how long clients are still taken while load balancers notice that this pod is going. */
@@ -89,7 +94,8 @@ export interface Config {
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
 }
 
-const origin = /^(\*|https?:\/\/(\*\.)?[^\s/,*]+)$/;
+/** A path whose parts need no escapes, and are no `.` or `..`, which clients resolve before they ask. */
+const BASE_PATH = /^\/(?:(?!\.{1,2}(?:\/|$))[\w.~-]+\/)*(?:(?!\.{1,2}$)[\w.~-]+)?$/;
 const ONE_MEBIBYTE = 1024 * 1024;
 /** RFC 7518, section 3.2: a key of HS256 has at least as many bits as its hash. */
 const MIN_SECRET_BYTES = 32;
@@ -130,17 +136,15 @@ const VARIABLES = {
   STATUS_CHANNEL: text('status_update', 'the name of a Pub/Sub channel'),
   WELCOME_MESSAGE: text('Successfully connected to Quantum Trader Pro real-time feed.', 'a text'),
   DASHBOARD: oneOf(['on', 'off'], 'on'),
-  CORS_ORIGIN: {
+  BASE_PATH: {
     schema: z
       .string()
-      .transform(commaList)
-      .refine(
-        (list) =>
-          list.length > 0 && list.every((item) => origin.test(item)) && (list.length === 1 || !list.includes('*')),
-      ),
-    fallback: '*',
-    takes: '* or a comma-separated list of origins such as https://app.example.com or https://*.example.com',
-  } as Variable<string[]>,
+      .refine((value) => BASE_PATH.test(value))
+      .transform((value) => value.replace(/\/$/, '')),
+    fallback: '/',
+    takes: 'a path such as /feed, of letters, digits, "-", "_", "." and "~" between slashes',
+  } as Variable<string>,
+  CORS_ORIGIN,
   TRANSPORTS: {
     schema: z
       .string()
@@ -204,7 +208,10 @@ const VARIABLES = {
   PING_INTERVAL: wholeNumber(100, 3_600_000, 25_000, 'milliseconds'),
   PING_TIMEOUT: wholeNumber(100, 3_600_000, 20_000, 'milliseconds'),
   CONNECT_TIMEOUT: wholeNumber(100, 3_600_000, 45_000, 'milliseconds'),
-  MAX_PAYLOAD: wholeNumber(256, 64 * ONE_MEBIBYTE, 16_384, 'bytes'),
+  // All topics that one client may have fit, with the longest token, also where the client escapes every character.
+  MAX_PAYLOAD: wholeNumber(256, 64 * ONE_MEBIBYTE, ONE_MEBIBYTE, 'bytes'),
+  // A token of 8,192 characters, a cookie of 8 KB and the 4 KB of everything else that comes with them.
+  MAX_HEADER_BYTES: wholeNumber(4096, 131_072, 20_480, 'bytes'),
   DRAIN_DELAY_SECONDS: wholeNumber(0, 3600, 5, 'seconds'),
   DRAIN_SECONDS: wholeNumber(0, 3600, 20, 'seconds'),
   LOG_LEVEL: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info'),
@@ -306,8 +313,10 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     if (raw === undefined) continue;
     const result = variable.schema.safeParse(raw);
     if (result.success) values[name] = result.data;
-    else
-      problems.push({ variable: name, got: variable.secret ? '(hidden)' : JSON.stringify(raw), takes: variable.takes });
+    else {
+      const takes = variable.explain?.(raw) ?? variable.takes;
+      problems.push({ variable: name, got: variable.secret ? '(hidden)' : JSON.stringify(raw), takes });
+    }
   }
   // The variables without a fallback may be missing.
   const v = values as Omit<Values, OptionalName> & Partial<Pick<Values, OptionalName>>;
@@ -325,6 +334,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     statusChannel: v.STATUS_CHANNEL,
     welcomeMessage: v.WELCOME_MESSAGE,
     dashboard: v.DASHBOARD === 'on',
+    basePath: v.BASE_PATH,
     corsOrigins: v.CORS_ORIGIN,
     transports: v.TRANSPORTS,
     compression: v.COMPRESSION,
@@ -352,6 +362,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     pingTimeout: v.PING_TIMEOUT,
     connectTimeout: v.CONNECT_TIMEOUT,
     maxPayload: v.MAX_PAYLOAD,
+    maxHeaderBytes: v.MAX_HEADER_BYTES,
     drainDelay: v.DRAIN_DELAY_SECONDS * 1000,
     drainDuration: v.DRAIN_SECONDS * 1000,
     logLevel: v.LOG_LEVEL,

@@ -6,9 +6,13 @@ export const PROBLEMS = {
   method_not_allowed: { status: 405, title: 'This path does not take this method' },
   unauthorized: { status: 401, title: 'A valid API key is needed' },
   forbidden: { status: 403, title: 'This caller may not use the publish API' },
-  not_same_machine: { status: 403, title: "Only the dashboard opened on the gateway's own machine may publish here" },
+  publish_token_required: { status: 401, title: 'Publishing from the dashboard needs its link' },
+  publish_token_wrong: { status: 401, title: 'The token is not the one of this gateway' },
+  request_timeout: { status: 408, title: 'The request body came too slowly' },
+  headers_too_large: { status: 431, title: 'Request headers too large' },
   body_too_large: { status: 413, title: 'The request body is too large' },
   unsupported_media_type: { status: 415, title: 'The body must be application/json' },
+  unsupported_encoding: { status: 415, title: 'The body must not be compressed' },
   invalid_encoding: { status: 400, title: 'The body is not valid UTF-8' },
   invalid_json: { status: 400, title: 'The body is not JSON' },
   empty_batch: { status: 422, title: 'The batch is empty' },
@@ -16,6 +20,9 @@ export const PROBLEMS = {
   message_too_large: { status: 413, title: 'A message is too large' },
   invalid_signal: { status: 422, title: 'A signal does not have the shape of a signal' },
   invalid_status: { status: 422, title: 'A status does not have the shape of a status' },
+  duplicate_field: { status: 422, title: 'A field that may stand once stands twice' },
+  lone_surrogate: { status: 422, title: 'A name has half of a surrogate pair' },
+  too_deep: { status: 422, title: 'A message nests too deep' },
   invalid_idempotency_key: { status: 400, title: 'The Idempotency-Key is not one' },
   idempotency_key_reused: { status: 422, title: 'The Idempotency-Key was used for another request' },
   invalid_disconnect: { status: 422, title: 'The request does not say whom to disconnect' },
@@ -39,6 +46,7 @@ export type ProblemCode = keyof typeof PROBLEMS;
  * takes for a `connect_error` and comes again after.
  */
 export const REFUSALS = {
+  headers_too_large: { status: 431, message: 'The headers are too large; send a smaller token or fewer cookies.' },
   origin: { status: 403, message: 'This origin is not allowed.' },
   stopping: { status: 503, retryAfter: 1, message: 'This pod is stopping; connect again.' },
   memory: { status: 503, retryAfter: 10, message: 'This pod is short of memory; try again.' },
@@ -50,6 +58,37 @@ export const REFUSALS = {
 
 /** A stable code of {@link REFUSALS}. */
 export type RefusalCode = keyof typeof REFUSALS;
+
+/**
+ * Why a request to the public port is refused for what it is. The answer is JSON with `code` and `message`; to send the
+ * same again helps nobody but after `internal`. Where it belongs to a session of long-polling, all but
+ * `method_not_allowed` end that, of which a part is lost then; the client connects again.
+ */
+export const HTTP_ERRORS = {
+  bad_request: { status: 400, message: 'The request is malformed.' },
+  binary_body: {
+    status: 400,
+    message: 'Send packets as text, binary ones as base64 with a "b" before it (Engine.IO v4), not as octets.',
+  },
+  empty_body: { status: 400, message: 'The body is empty. Send at least one packet.' },
+  overlapping_request: {
+    status: 400,
+    message: 'The session has a request of this method open. Wait for its answer before you send the next one.',
+  },
+  not_found: { status: 404, message: 'There is nothing here.' },
+  method_not_allowed: { status: 405, message: 'This path does not take this method.' },
+  length_required: {
+    status: 411,
+    message: 'The request announces no body. Send Content-Length, or Transfer-Encoding: chunked.',
+  },
+  body_too_large: { status: 413, message: 'The body is longer than MAX_PAYLOAD. Send less at once.' },
+  unsupported_encoding: { status: 415, message: 'Content-Encoding is not supported. Send the body as it is.' },
+  upgrade_required: { status: 426, message: 'Send Sec-WebSocket-Version: 13; no other version is spoken here.' },
+  internal: { status: 500, message: 'Something went wrong in the gateway; its log has the details. Try again.' },
+} as const satisfies Record<string, { status: number; message: string }>;
+
+/** A stable code of {@link HTTP_ERRORS}. */
+export type HttpErrorCode = keyof typeof HTTP_ERRORS;
 
 /**
  * Why a token is not taken. The client gets a `connect_error` with `data.code` and does not come again by itself, since the
@@ -66,7 +105,7 @@ export const TOKEN_ERRORS = {
   token_wrong_algorithm: 'signed with an algorithm that is not taken, or not at all',
   token_bad_signature: 'the signature is wrong',
   token_unknown_key: 'signed with a key that the issuer does not publish',
-  token_bad_claims: '`exp` is missing, or `sub` or `topics` has a wrong shape',
+  token_bad_claims: '`exp` is missing, `sub` or `topics` has a wrong shape, or a claim stands twice',
   keys_unavailable: "the issuer's keys can not be had right now",
 } as const satisfies Record<string, string>;
 

@@ -25,13 +25,15 @@ export async function runGateway({ demoRate }: GatewayProcessOptions = {}): Prom
   if (demoRate !== undefined) await checkDemoAccess(config.adminHost, config.apiKeys[0]);
   const pod = podName();
   const log = createLogger(config.logLevel, pod);
-  const app = new App(config, loadUws(), log, pod);
+  const app = new App(config, loadUws(config.maxHeaderBytes), log, pod);
   let demo: DemoFeed | undefined;
 
-  process.on('unhandledRejection', (error) => {
-    // One stray promise of a dependency is no reason to drop every client.
-    app.noteFault();
-    log.error({ err: error }, 'a promise was rejected and nobody handled it');
+  // One stray promise of a dependency is no reason to drop every client.
+  process.on('unhandledRejection', (error) => app.noteFault('promise', error));
+  process.on('uncaughtException', (error) => {
+    // Whatever threw may have left its state half changed: clients are better off on another pod.
+    log.fatal({ err: error, recentRequests: app.recentRequests() }, 'uncaught exception; the process ends');
+    process.exit(EXIT.failed);
   });
   let stopping = false;
   let hurried = false;

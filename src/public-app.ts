@@ -1,10 +1,14 @@
-import type { HttpRequest, HttpResponse, TemplatedApp, WebSocketBehavior } from 'uWebSockets.js';
+import type { TemplatedApp } from 'uWebSockets.js';
 import { EXIT, StartError } from './errors.js';
 import { type Listener, listen } from './http-listener.js';
-import { sendBody } from './send-body.js';
+import {
+  type GuardOptions,
+  GuardedApp,
+  type Handler,
+  type RoutedApp,
+  type SocketBehavior,
+} from './http/guarded-app.js';
 import type { Uws } from './uws.js';
-
-type Handler = (res: HttpResponse, req: HttpRequest) => void;
 
 /** Where the public port's certificate and key are. */
 interface TlsFiles {
@@ -20,12 +24,10 @@ interface SharingApp extends TemplatedApp {
   removeChildAppDescriptor(descriptor: unknown): void;
 }
 
-/** Answers a request for what is not there. */
-export function answerNotFound(res: HttpResponse): void {
-  res.cork(() => {
-    res.writeStatus('404 Not Found').writeHeader('Content-Type', 'text/plain');
-    sendBody(res, 'There is nothing here.\n');
-  });
+/** An app with its guard. */
+interface Served {
+  readonly native: SharingApp;
+  readonly guarded: GuardedApp;
 }
 
 /**
@@ -33,30 +35,32 @@ export function answerNotFound(res: HttpResponse): void {
  * made with, so one app listens and gives every connection to the newest of the others, which has the routes. Clients of
  * an older one stay where they are and get everything that is published.
  */
-export class PublicApp {
+export class PublicApp implements RoutedApp {
   readonly #uws: Uws;
   readonly #tls: TlsFiles | undefined;
-  readonly #routes: ((app: TemplatedApp) => void)[] = [];
+  readonly #guard: GuardOptions;
+  readonly #routes: ((app: RoutedApp) => void)[] = [];
   /** Listens. */
   readonly #door: SharingApp;
   /**
    * The newest is the last. Old ones stay for good: a client on long-polling may come with its WebSocket over a kept
    * connection at any time, and one that nobody uses costs an empty publish.
    */
-  readonly #apps: SharingApp[];
+  readonly #apps: Served[];
   #listener: Listener | undefined;
 
   /** @throws {@link StartError} when the files are no certificate and its key */
-  constructor(uws: Uws, tls: TlsFiles | undefined) {
+  constructor(uws: Uws, tls: TlsFiles | undefined, guard: GuardOptions) {
     this.#uws = uws;
     this.#tls = tls;
+    this.#guard = guard;
     this.#door = this.#make();
     if (tls === undefined) {
-      this.#apps = [this.#door];
+      this.#apps = [this.#guarded(this.#door)];
     } else {
       const first = this.#make();
       this.#door.addChildAppDescriptor(first.getDescriptor());
-      this.#apps = [first];
+      this.#apps = [this.#guarded(first)];
     }
   }
 
@@ -68,18 +72,18 @@ export class PublicApp {
     return this.#add((app) => app.options(pattern, handler));
   }
 
-  ws<UserData>(pattern: string, behavior: WebSocketBehavior<UserData>): this {
+  ws<UserData>(pattern: string, behavior: SocketBehavior<UserData>): this {
     return this.#add((app) => app.ws(pattern, behavior));
   }
 
   /** Sends a message to all that are subscribed, whichever app they came through. */
   publish(topic: string, message: string | Uint8Array, isBinary: boolean, compress = false): void {
-    for (const app of this.#apps) app.publish(topic, message, isBinary, compress);
+    for (const { native } of this.#apps) native.publish(topic, message, isBinary, compress);
   }
 
   /** Clients that are subscribed, whichever app they came through. */
   numSubscribers(topic: string): number {
-    return this.#apps.reduce((sum, app) => sum + app.numSubscribers(topic), 0);
+    return this.#apps.reduce((sum, { native }) => sum + native.numSubscribers(topic), 0);
   }
 
   /**
@@ -99,10 +103,11 @@ export class PublicApp {
   renew(): void {
     const former = this.#newest();
     const app = this.#make();
-    for (const route of this.#routes) route(app);
-    this.#apps.push(app);
+    const served = this.#guarded(app);
+    for (const route of this.#routes) route(served.guarded);
+    this.#apps.push(served);
     this.#door.addChildAppDescriptor(app.getDescriptor());
-    this.#door.removeChildAppDescriptor(former.getDescriptor());
+    this.#door.removeChildAppDescriptor(former.native.getDescriptor());
   }
 
   /** Takes no new connections. May be called twice. */
@@ -113,7 +118,7 @@ export class PublicApp {
 
   /** Closes every connection. */
   close(): void {
-    for (const app of new Set([this.#door, ...this.#apps])) app.close();
+    for (const app of new Set([this.#door, ...this.#apps.map(({ native }) => native)])) app.close();
   }
 
   #make(): SharingApp {
@@ -130,15 +135,19 @@ export class PublicApp {
     }
   }
 
-  #newest(): SharingApp {
+  #guarded(native: SharingApp): Served {
+    return { native, guarded: new GuardedApp(native, this.#guard) };
+  }
+
+  #newest(): Served {
     const app = this.#apps.at(-1);
     if (app === undefined) throw new Error('there is always an app');
     return app;
   }
 
-  #add(route: (app: TemplatedApp) => void): this {
+  #add(route: (app: RoutedApp) => void): this {
     this.#routes.push(route);
-    route(this.#newest());
+    route(this.#newest().guarded);
     return this;
   }
 }

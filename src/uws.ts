@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type * as uWebSockets from 'uWebSockets.js';
 import { EXIT, StartError, messageOf } from './errors.js';
+import { allowHeaders } from './http/request-head.js';
 
 /** The uWebSockets.js module. */
 export type Uws = typeof uWebSockets;
@@ -13,15 +14,6 @@ export function uwsVersion(): string {
   const path = join(dirname(createRequire(import.meta.url).resolve('uWebSockets.js')), 'package.json');
   const { version } = JSON.parse(readFileSync(path, 'utf8')) as { version: string };
   return version;
-}
-
-/** What the parts that serve clients need of an app. */
-export interface RoutedApp {
-  any(pattern: string, handler: (res: uWebSockets.HttpResponse, req: uWebSockets.HttpRequest) => void): unknown;
-  options(pattern: string, handler: (res: uWebSockets.HttpResponse, req: uWebSockets.HttpRequest) => void): unknown;
-  ws<UserData>(pattern: string, behavior: uWebSockets.WebSocketBehavior<UserData>): unknown;
-  publish(topic: string, message: string | Uint8Array, isBinary: boolean, compress?: boolean): unknown;
-  numSubscribers(topic: string): number;
 }
 
 /**
@@ -38,9 +30,11 @@ export function compressor(uws: Uws, way: 'off' | 'shared' | 'dedicated'): uWebS
  * It is loaded here and nowhere else, and handed to the parts that need it, so that a binary that can not load ends the
  * start with a reason instead of a stack trace.
  *
+ * @param maxHeaderBytes - longest head of a request that is to be served; unset leaves uWebSockets.js at its 4 KB
  * @throws {@link StartError} with what to do
  */
-export function loadUws(): Uws {
+export function loadUws(maxHeaderBytes?: number): Uws {
+  if (maxHeaderBytes !== undefined) allowHeaders(maxHeaderBytes, process.env);
   try {
     return createRequire(import.meta.url)('uWebSockets.js') as Uws;
   } catch (error) {

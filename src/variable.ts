@@ -8,6 +8,8 @@ export interface Variable<T> {
   readonly fallback: string | undefined;
   /** What it takes, for the error. */
   readonly takes: string;
+  /** What to write instead of a value that is not taken, where more can be said than {@link takes}. */
+  readonly explain?: (raw: string) => string;
   /** A secret's value is never printed. */
   readonly secret?: true;
 }

@@ -68,7 +68,7 @@ function targetPart({ file, target }: Import): string | undefined {
 }
 
 /** Parts that everybody may import: they know nothing of what the gateway does. */
-const LEAVES = ['deadline.ts', 'errors.ts', 'loopback.ts', 'random-name.ts', 'send-body.ts'];
+const LEAVES = ['deadline.ts', 'errors.ts', 'http/', 'loopback.ts', 'random-name.ts'];
 
 /**
  * Who may import whom: main, cli → cli/ → gateway-process → app → {ingest, fanout, websocket, admin, dashboard, journal, redis} → contract. A part's own files and the
@@ -82,7 +82,7 @@ const MAY_IMPORT: Readonly<Record<string, { code: readonly string[]; types?: rea
   // A producer like any other: it publishes over HTTP and knows nothing of what is behind it.
   'demo/': { code: [], types: ['contract/'] },
   'app.ts': {
-    code: 'admin/ contract/ fanout/ ingest/ journal/ redis/ websocket/ app-dashboard.ts app-publisher.ts app-redis.ts banner.ts config.ts certificate.ts http-listener.ts log.ts public-app.ts stop.ts uws.ts version.ts'.split(
+    code: 'admin/ contract/ fanout/ ingest/ journal/ redis/ websocket/ app-dashboard.ts app-observers.ts app-publisher.ts app-redis.ts banner.ts config.ts certificate.ts http-listener.ts log.ts public-app.ts stop.ts uws.ts version.ts'.split(
       ' ',
     ),
   },
@@ -90,9 +90,12 @@ const MAY_IMPORT: Readonly<Record<string, { code: readonly string[]; types?: rea
   'app-redis.ts': { code: ['contract/', 'ingest/', 'journal/', 'redis/', 'websocket/'], types: ['config.ts'] },
   // The part of the composition root that only exists when the dashboard is on.
   'app-dashboard.ts': { code: ['admin/', 'dashboard/'] },
+  // What happens, counted and logged.
+  'app-observers.ts': { code: ['admin/'], types: ['fanout/', 'websocket/'] },
   'app-publisher.ts': { code: ['contract/', 'journal/'], types: ['admin/'] },
   'banner.ts': { code: ['redis/'] },
-  'config.ts': { code: ['redis/', 'variable.ts'] },
+  'config.ts': { code: ['origin-list.ts', 'redis/', 'variable.ts'] },
+  'origin-list.ts': { code: ['variable.ts'] },
   'variable.ts': { code: [] },
   'log.ts': { code: [], types: ['config.ts'] },
   'uws.ts': { code: [] },
@@ -105,7 +108,8 @@ const MAY_IMPORT: Readonly<Record<string, { code: readonly string[]; types?: rea
   'errors.ts': { code: [] },
   'loopback.ts': { code: [] },
   'random-name.ts': { code: [] },
-  'send-body.ts': { code: [] },
+  // What everybody serves HTTP with; it knows codes of errors and nothing else.
+  'http/': { code: [] },
   'contract/': { code: [] },
   'journal/': { code: ['contract/'] },
   // Fan-out and replay take journal entries, so they know what an entry is, and nothing of how a journal works.
@@ -127,10 +131,10 @@ const PACKAGES: Readonly<Record<string, { code: RegExp; types?: RegExp }>> = {
   '@socket.io/': { code: /^websocket\/adapter\.ts$/ },
   'uWebSockets.js': {
     code: /^uws\.ts$/,
-    types: /^(?:uws|http-listener|public-app|send-body|app|app-dashboard)\.ts$|^(?:websocket|admin|dashboard)\//,
+    types: /^(?:uws|http-listener|public-app|app)\.ts$|^(?:http|websocket)\//,
   },
   react: { code: /^client\/use-signals\.ts$/ },
-  jose: { code: /^websocket\/authentication\.ts$/ },
+  jose: { code: /^websocket\/(?:authentication|published-keys)\.ts$/ },
   'proxy-addr': { code: /^websocket\/client-address\.ts$|^config\.ts$/ },
   ioredis: { code: /^(?:journal|ingest|redis)\/|^websocket\/adapter\.ts$|^app(?:-redis)?\.ts$/ },
   'socket.io-client': { code: /^cli\/tail\.ts$|^client\/|^dashboard\/page\// },
@@ -174,6 +178,14 @@ test('no file hands on what others export, but the entries of the package', () =
   expect(FILES.filter((file) => basename(file) === 'index.ts')).toEqual([]);
   const handedOn = FILES.filter((file) => /^\s*export\s+(?:type\s+)?(?:\*|\{[^}]*\})[^;]*from\s*'/m.test(read(file)));
   expect(handedOn.filter((file) => !ENTRIES.includes(file))).toEqual([]);
+});
+
+test('requests and responses of uWebSockets.js are known to src/http/ alone: no handler goes past the error boundary', () => {
+  const outside = FILES.filter((file) => !file.startsWith('http/'));
+  expect(outside.filter((file) => /\bHttpRe(?:quest|sponse)\b/.test(withoutComments(read(file))))).toEqual([]);
+  const apps = FILES.filter((file) => /\.(?:SSL)?App\(/.test(read(file)));
+  expect(apps).toEqual(['app.ts', 'public-app.ts']);
+  for (const file of apps) expect(read(file)).toContain('new GuardedApp(');
 });
 
 test('no source file is named after nothing', () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type BannerFacts, banner, publishLine } from '../src/banner.js';
+import { type BannerFacts, banner, dashboardLink, publishLine } from '../src/banner.js';
 import { parseRedisUrl } from '../src/redis/url.js';
 
 const FACTS: BannerFacts = {
@@ -13,6 +13,7 @@ const FACTS: BannerFacts = {
   signalChannel: 'new_signal',
   needsKey: false,
   dashboard: true,
+  publishToken: undefined,
 };
 
 test('a wildcard address is shown as one that can be opened, an IPv6 address in brackets', () => {
@@ -26,6 +27,20 @@ test('the dashboard is shown with its address, and not when it is off', () => {
   expect(banner(FACTS)).toContain('  Dashboard   http://localhost:3000/\n');
   expect(banner({ ...FACTS, tls: true })).toContain('  Dashboard   https://localhost:3000/\n');
   expect(banner({ ...FACTS, dashboard: false })).not.toContain('Dashboard');
+});
+
+test('the link of the dashboard has the token behind the #, on the address and below the path that it is served at', () => {
+  const publishToken = 'a-token_1';
+  const link = (more: Partial<BannerFacts>): string => dashboardLink({ ...FACTS, publishToken, ...more });
+  expect(link({})).toBe('http://localhost:3000/#publish=a-token_1');
+  expect(link({ tls: true })).toBe('https://localhost:3000/#publish=a-token_1');
+  expect(link({ host: '::' })).toBe('http://localhost:3000/#publish=a-token_1');
+  expect(link({ host: '::1', port: 81 })).toBe('http://[::1]:81/#publish=a-token_1');
+  expect(link({ host: '10.1.2.3' })).toBe('http://10.1.2.3:3000/#publish=a-token_1');
+  expect(link({ basePath: '/feed' })).toBe('http://localhost:3000/feed/#publish=a-token_1');
+  expect(link({ publishToken: undefined, basePath: '/feed' })).toBe('http://localhost:3000/feed/');
+  expect(banner({ ...FACTS, publishToken })).toContain('  Dashboard   http://localhost:3000/#publish=a-token_1\n');
+  expect(banner({ ...FACTS, publishToken, dashboard: false })).not.toContain(publishToken);
 });
 
 test.each([

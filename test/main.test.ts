@@ -239,3 +239,21 @@ describe('a uWebSockets.js that can not load', () => {
     expect(line).toContain('npm ci');
   });
 });
+
+test('an exception that nobody catches ends the process with what it was and what was asked last, and without its secrets', async () => {
+  const breaks = "process.once('SIGUSR2', () => { throw new Error('broken on purpose'); })";
+  const pod = await Pod.start(cleanup, {}, { nodeArgs: ['--import', `data:text/javascript,${breaks}`] });
+  await fetch(`${pod.url}/socket.io/?EIO=4&transport=polling&sid=a-secret`);
+  pod.child.process.kill('SIGUSR2');
+  expect(await pod.child.exit).toBe(1);
+  const last = pod.logs().at(-1);
+  expect(last).toMatchObject({
+    level: 60,
+    msg: 'uncaught exception; the process ends',
+    err: { message: 'broken on purpose', stack: expect.stringContaining('at ') as string },
+    recentRequests: expect.arrayContaining([
+      expect.stringMatching(/^GET \/socket\.io\/\?EIO=4&transport=polling&sid=… \(\d+ ms ago\)$/),
+    ]) as string[],
+  });
+  expect(pod.output()).not.toContain('a-secret');
+});

@@ -67,3 +67,11 @@ test('keys of the publish API are compared as digests, each of them, in constant
   expect(source).toContain('for (const one of known) match = timingSafeEqual(one, given) || match;');
   expect(source).not.toMatch(/apiKeys\.(?:includes|some|find|indexOf)|key\s*===|===\s*key/);
 });
+
+test('the token of the dashboard is compared as the keys of the publish API are, and nowhere else', () => {
+  const source = read('src/app-dashboard.ts') + read('src/dashboard/publish-access.ts');
+  expect(source).toContain('keyCheck(token === undefined ? apiKeys : [token])');
+  expect(source).not.toMatch(
+    /(?:token|apiKeys)\.(?:includes|some|find|indexOf)|token\s*===(?!\s*undefined)|===\s*token/,
+  );
+});

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { WELL_FORMED } from '../contract/events.js';
+import { scanObject } from '../contract/json-scan.js';
 import { Problem, messageOf } from '../errors.js';
 import type { AdminRequest, AdminResponse, Route } from './http.js';
 import { readJson } from './json-body.js';
@@ -28,7 +30,8 @@ export interface Pods {
 }
 
 const MAX_NAME_LENGTH = 256;
-const name = z.string().min(1).max(MAX_NAME_LENGTH);
+// Between pods half of a surrogate pair becomes U+FFFD, and so another name.
+const name = z.string().min(1).max(MAX_NAME_LENGTH).regex(WELL_FORMED);
 /** Body of `POST /v1/disconnect`. */
 export const orderSchema = z
   .strictObject({
@@ -43,17 +46,38 @@ export const orderSchema = z
   })
   .refine(({ user, sid }) => (user === undefined) !== (sid === undefined))
   // The same for the published contract.
-  .meta({ oneOf: [{ required: ['user'] }, { required: ['sid'] }] });
+  .meta({ oneOf: [{ required: ['user'] }, { required: ['sid'] }] })
+  .describe('Each field may stand once only.');
 
-async function disconnect(pods: Pods, request: AdminRequest): Promise<AdminResponse> {
-  const order = orderSchema.safeParse(readJson(request).value);
+/** All that an order may have; the schema lets nothing in it nest. */
+const RULES = { once: ['user', 'sid', 'reconnect'], maxDepth: 1 };
+
+/** @throws Problem when it does not say whom to disconnect, or says it to another reader otherwise */
+function readOrder(request: AdminRequest): DisconnectOrder {
+  const { text, value } = readJson(request);
+  const order = orderSchema.safeParse(value);
   if (!order.success) {
+    const [issue] = order.error.issues;
+    if (issue?.code === 'invalid_format') {
+      const detail = `The field "${issue.path.join('.')}" has half of a surrogate pair. Send whole characters.`;
+      throw new Problem('lone_surrogate', `${detail} Nobody was disconnected.`);
+    }
     throw new Problem(
       'invalid_disconnect',
       'Send {"user": "..."} or {"sid": "..."}, and "reconnect": true if they are to come again by themselves.',
     );
   }
-  return { status: 200, body: JSON.stringify({ disconnected: await asked(pods.disconnect(order.data)) }) };
+  const fault = scanObject(text, value as object, RULES);
+  if (fault !== undefined) {
+    const detail = `The field "${fault.field}" stands twice, and readers differ in which one they take. Send it once.`;
+    throw new Problem('duplicate_field', `${detail} Nobody was disconnected.`);
+  }
+  return order.data;
+}
+
+async function disconnect(pods: Pods, request: AdminRequest): Promise<AdminResponse> {
+  const disconnected = await asked(pods.disconnect(readOrder(request)));
+  return { status: 200, body: JSON.stringify({ disconnected }) };
 }
 
 async function asked<T>(answers: Promise<T>): Promise<T> {

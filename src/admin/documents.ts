@@ -1,7 +1,7 @@
-import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import { asyncapiDocument } from '../contract/asyncapi.js';
 import { type Json, documentText } from '../contract/json-schema.js';
-import { sendBody } from '../send-body.js';
+import type { GuardedRequest } from '../http/guarded-request.js';
+import type { GuardedResponse } from '../http/guarded-response.js';
 import type { Route } from './http.js';
 import { openapiDocument } from './openapi.js';
 
@@ -31,20 +31,16 @@ export class Documents {
   }
 
   /** Answers `/asyncapi.json` on the public port, to pages of any origin: nothing in it is secret. */
-  answer(res: HttpResponse, req: HttpRequest): void {
+  answer(res: GuardedResponse, req: GuardedRequest): void {
     const method = req.getMethod();
+    res.openToAll();
+    if (method !== 'get' && method !== 'head') {
+      res.refuse('method_not_allowed', [['Allow', 'GET, HEAD']]);
+      return;
+    }
     res.cork(() => {
-      if (method !== 'get' && method !== 'head') {
-        res.writeStatus('405 Method Not Allowed').writeHeader('Allow', 'GET, HEAD').end();
-        return;
-      }
-      const body = this.#asyncapi();
-      res.writeHeader('Content-Type', 'application/json');
-      res.writeHeader('Access-Control-Allow-Origin', '*');
-      res.writeHeader('Cache-Control', 'no-cache');
-      if (method === 'get') sendBody(res, body);
-      // With the length as an argument it would wait for a body, and close the connection at the next request.
-      else res.writeHeader('Content-Length', String(body.byteLength)).endWithoutBody();
+      res.writeHeader('Content-Type', 'application/json').writeHeader('Cache-Control', 'no-cache');
+      res.end(this.#asyncapi());
     });
   }
 }

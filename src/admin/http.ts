@@ -1,7 +1,8 @@
-import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
-import type { Logger } from 'pino';
-import { PROBLEMS, Problem, messageOf } from '../errors.js';
-import { sendBody } from '../send-body.js';
+import { HTTP_ERRORS, PROBLEMS, Problem, type ProblemCode } from '../errors.js';
+import type { Handler } from '../http/guarded-app.js';
+import type { GuardedRequest } from '../http/guarded-request.js';
+import type { GuardedResponse } from '../http/guarded-response.js';
+import { BodyPace } from './body-pace.js';
 
 /** A request as handlers see it: everything is copied, since uWebSockets.js takes its own objects back. */
 export interface AdminRequest {
@@ -10,8 +11,6 @@ export interface AdminRequest {
   /** What follows the `?`, decoded. */
   readonly query: URLSearchParams;
   header(name: string): string;
-  /** Names of all headers, in lower case. */
-  readonly headerNames: readonly string[];
   /** The caller's address as bytes, 4 or 16 of them. */
   readonly remoteAddress: Uint8Array;
   readonly body: Buffer;
@@ -39,7 +38,15 @@ export interface Route {
 }
 
 /** Headers that handlers may read; uWebSockets.js takes the request back when its handler returns. */
-const HEADERS = ['authorization', 'content-type', 'content-length', 'host', 'origin', 'idempotency-key'] as const;
+const HEADERS = [
+  'authorization',
+  'content-type',
+  'content-length',
+  'host',
+  'origin',
+  'idempotency-key',
+  'content-encoding',
+] as const;
 
 const STATUS_TEXT: Readonly<Record<number, string>> = {
   200: 'OK',
@@ -49,60 +56,72 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
+  408: 'Request Timeout',
   410: 'Gone',
   413: 'Content Too Large',
   415: 'Unsupported Media Type',
   422: 'Unprocessable Content',
+  431: 'Request Header Fields Too Large',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
 };
 
-function problemResponse(problem: Problem): AdminResponse {
-  const { status, title } = PROBLEMS[problem.code];
+/** A problem document (RFC 9457), as text. @param members - what it says beside the usual */
+export function problemText(
+  { code, status, title, detail }: { code: string; status: number; title: string; detail: string },
+  members: Readonly<Record<string, unknown>> = {},
+): string {
+  return JSON.stringify({ type: `urn:signal-gateway:problem:${code}`, title, status, code, detail, ...members });
+}
+
+function problemResponse({ code, message: detail, headers, members }: Problem): AdminResponse {
+  const { status, title } = PROBLEMS[code];
   return {
     status,
     contentType: 'application/problem+json',
-    headers: problem.headers,
-    // Media type and members: RFC 9457.
-    body: JSON.stringify({
-      type: `urn:signal-gateway:problem:${problem.code}`,
-      title,
-      status,
-      code: problem.code,
-      detail: problem.message,
-      ...problem.members,
-    }),
+    headers,
+    body: problemText({ code, status, title, detail }, members),
   };
 }
+
+/** Longest part of a path that is sent back, in characters. */
+const MAX_SHOWN_PATH = 200;
 
 /** How many times the limit of a body without a length is read, and thrown away, before its sender is cut. */
 const DISCARD_FACTOR = 4;
 
-/** One request under way: knows whether the client is still there, which uWebSockets.js demands before every write. */
+/** One request under way. */
 class Exchange {
-  aborted = false;
-  readonly #res: HttpResponse;
-  readonly #headOnly: boolean;
+  readonly #res: GuardedResponse;
 
-  constructor(res: HttpResponse, headOnly: boolean) {
+  constructor(res: GuardedResponse) {
     this.#res = res;
-    this.#headOnly = headOnly;
-    res.onAborted(() => {
-      this.aborted = true;
-    });
   }
 
-  /** Resolves with the body, or `undefined` when it is longer than `max` or the client went away. */
+  /** Whether the client is gone. */
+  get aborted(): boolean {
+    return this.#res.isOver;
+  }
+
+  /**
+   * Resolves with the body, or `undefined` when it is longer than `max` or the client went away.
+   *
+   * @throws {@link Problem} `request_timeout` when it comes too slowly
+   */
   read(max: number): Promise<Buffer | undefined> {
-    return new Promise((resolve) => {
+    let pace: BodyPace | undefined;
+    return new Promise<Buffer | undefined>((resolve, reject) => {
+      pace = new BodyPace(this.#res, reject);
       let chunks: Buffer[] = [];
       let size = 0;
       this.#res.onAborted(() => {
-        this.aborted = true;
+        pace?.stop();
         resolve(undefined);
       });
       this.#res.onData((chunk, isLast) => {
         size += chunk.byteLength;
+        pace?.note(chunk.byteLength);
+        if (isLast) pace?.stop();
         if (size > max) {
           chunks = [];
           // Read to its end, within reason: a client that is still writing would not get to see the answer.
@@ -113,22 +132,24 @@ class Exchange {
         chunks.push(Buffer.from(chunk.slice(0)));
         if (isLast) resolve(Buffer.concat(chunks, size));
       });
-    });
+    }).finally(() => pace?.stop());
   }
 
-  send(response: AdminResponse, close: boolean): void {
-    if (this.aborted) return;
+  /** Notes an error that no handler should have thrown. */
+  report(error: unknown): void {
+    this.#res.report('request', error);
+  }
+
+  /** @param code - of the problem, where it is one */
+  send(response: AdminResponse, close: boolean, code?: ProblemCode): void {
     const res = this.#res;
+    res.code = code;
     res.cork(() => {
       res.writeStatus(`${response.status} ${STATUS_TEXT[response.status] ?? 'Status'}`);
       res.writeHeader('Content-Type', response.contentType ?? 'application/json');
       res.writeHeader('Cache-Control', 'no-store');
       for (const [name, value] of Object.entries(response.headers ?? {})) res.writeHeader(name, value);
-      if (this.#headOnly) {
-        // Told the length of a body that does not come, uWebSockets.js would wait for it.
-        res.writeHeader('Content-Length', String(Buffer.byteLength(response.body))).endWithoutBody();
-      } else if (close) res.end(response.body, true);
-      else sendBody(res, response.body);
+      res.end(response.body, close);
     });
   }
 }
@@ -139,9 +160,8 @@ class Exchange {
  * @param rest - whether paths without a route are answered too, with a problem; otherwise they are somebody else's
  */
 export function serveRoutes(
-  app: { any(pattern: string, handler: (res: HttpResponse, req: HttpRequest) => void): unknown },
+  app: { any(pattern: string, handler: Handler): unknown },
   routes: readonly Route[],
-  log: Logger,
   rest = false,
 ): void {
   const byPath = new Map<string, Route[]>();
@@ -151,7 +171,8 @@ export function serveRoutes(
     let close = false;
     try {
       const onPath = byPath.get(request.path) ?? byPath.get(request.path.replace(/[^/]*$/, '*'));
-      if (onPath === undefined) throw new Problem('not_found', `There is nothing at ${request.path}.`);
+      if (onPath === undefined)
+        throw new Problem('not_found', `There is nothing at ${request.path.slice(0, MAX_SHOWN_PATH)}.`);
       const wanted = request.method === 'HEAD' ? 'GET' : request.method;
       const route = onPath.find(({ method }) => method === wanted);
       if (route === undefined) {
@@ -163,9 +184,18 @@ export function serveRoutes(
       route.guard?.({ ...request, body: Buffer.alloc(0) });
       let body: Buffer | undefined = Buffer.alloc(0);
       if (route.method !== 'GET') {
+        const encoding = request.header('content-encoding').trim();
+        if (encoding !== '' && encoding.toLowerCase() !== 'identity') {
+          throw new Problem(
+            'unsupported_encoding',
+            `Send the body as it is; "${encoding.slice(0, 64)}" is not decoded.`,
+          );
+        }
         const max = route.maxBody ?? 0;
-        // A body that is announced too large is not read at all.
-        body = Number(request.header('content-length')) > max ? undefined : await exchange.read(max);
+        const length = request.header('content-length');
+        // A body that is announced too large is not read at all; and of one without bytes uWebSockets.js may never say that
+        // it has ended.
+        if (length === '' || Number(length) > 0) body = Number(length) > max ? undefined : await exchange.read(max);
         if (exchange.aborted) return;
         if (body === undefined) {
           // The rest of the body is still on its way; the connection can not be used for another request.
@@ -175,30 +205,24 @@ export function serveRoutes(
       }
       exchange.send(await route.handle({ ...request, body }), close);
     } catch (error) {
-      if (!(error instanceof Problem)) log.error({ err: error, path: request.path }, 'an admin request failed');
-      const problem =
-        error instanceof Problem
-          ? error
-          : new Problem('internal', 'Something went wrong in the gateway; its log has the details. Try again.');
-      exchange.send(problemResponse(problem), close);
+      if (!(error instanceof Problem)) exchange.report(error);
+      const problem = error instanceof Problem ? error : new Problem('internal', HTTP_ERRORS.internal.message);
+      // The rest of that body may still come.
+      if (problem.code === 'request_timeout') close = true;
+      exchange.send(problemResponse(problem), close, problem.code);
     }
   }
 
-  const serve = (res: HttpResponse, req: HttpRequest): void => {
+  const serve = (res: GuardedResponse, req: GuardedRequest): Promise<void> => {
     const headers = new Map(HEADERS.map((name) => [name as string, req.getHeader(name)]));
-    const headerNames: string[] = [];
-    req.forEach((name) => headerNames.push(name));
     const request = {
       method: req.getMethod().toUpperCase(),
       path: req.getUrl(),
       query: new URLSearchParams(req.getQuery()),
       header: (name: string): string => headers.get(name) ?? '',
-      headerNames,
       remoteAddress: new Uint8Array(res.getRemoteAddress().slice(0)),
     };
-    answer(new Exchange(res, request.method === 'HEAD'), request).catch((error: unknown) =>
-      log.error({ reason: messageOf(error) }, 'an admin response could not be sent'),
-    );
+    return answer(new Exchange(res), request);
   };
   for (const path of rest ? ['/*'] : byPath.keys()) app.any(path, serve);
 }

@@ -2,10 +2,15 @@ import { type EntriesRouteOptions, type EntryStore, entriesRoute } from './entri
 import { type HistorySource, historyRoute } from './history.js';
 import type { Route } from './http.js';
 
-/** `GET /v1/signals` and `DELETE /v1/entries/<offset>`: what is in the journal, and one entry out of it. */
+/**
+ * `GET /v1/signals` and `DELETE /v1/entries/<offset>`: what is in the journal, and one entry out of it.
+ *
+ * @param isAvailable - whether the journal is in reach
+ */
 export function journalRoutes(
   journal: HistorySource & EntryStore,
-  options: Omit<EntriesRouteOptions, 'store'>,
+  isAvailable: () => boolean,
+  options: Omit<EntriesRouteOptions, 'store' | 'isAvailable'>,
 ): Route[] {
-  return [historyRoute(journal, options.isAvailable, options.guard), entriesRoute({ ...options, store: journal })];
+  return [historyRoute(journal, isAvailable, options.guard), entriesRoute({ ...options, isAvailable, store: journal })];
 }

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { FAULT_STAGES } from '../http/error-boundary.js';
 import type { Route } from './http.js';
 import { type Build, addProcessMetrics } from './process-metrics.js';
 
@@ -61,7 +62,7 @@ export class Metrics {
       'checkpoints, and what the gateway says of itself, do not count',
   );
   readonly replayed = this.#counter('gateway_replayed_entries_total', 'Entries sent to clients that had missed them');
-  readonly refusals = this.#counter('gateway_refusals_total', 'Clients that were refused', ['reason']);
+  readonly refusals = this.#counter('gateway_refusals_total', 'Requests and clients that were refused', ['reason']);
   readonly floods = this.#counter('gateway_floods_total', 'Clients that were cut for what they sent', ['kind']);
   readonly subscribes = this.#counter('gateway_subscribes_total', 'Answers to clients that changed their topics', [
     'result',
@@ -73,7 +74,9 @@ export class Metrics {
   readonly dropped = this.#counter('gateway_messages_dropped_total', 'Good messages from Pub/Sub that were given up', [
     'reason',
   ]);
-  readonly faults = this.#counter('gateway_unhandled_faults_total', 'Errors that no part of the gateway handled');
+  readonly faults = this.#counter('gateway_unhandled_faults_total', 'Errors that no part of the gateway handled', [
+    'stage',
+  ]);
   readonly fanout = new Histogram({
     name: 'gateway_fanout_seconds',
     help: 'How long it took to hand one entry to all clients of this pod',
@@ -93,6 +96,7 @@ export class Metrics {
     addProcessMetrics(this.#registry, build);
     // An alert on any increase needs a value before the first one.
     for (const reason of ['full', 'expired']) this.dropped.inc({ reason }, 0);
+    for (const stage of FAULT_STAGES) this.faults.inc({ stage }, 0);
   }
 
   /** Adds what is read on demand. */

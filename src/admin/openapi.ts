@@ -54,10 +54,10 @@ function problem(http: number, codes: readonly ProblemCode[]): Json {
   };
 }
 
-/** The answers with these codes, and with the one that everything can end in. */
+/** The answers with these codes, and with those that everything can end in. */
 function problems(...codes: readonly ProblemCode[]): Json {
   const byStatus = new Map<number, ProblemCode[]>();
-  for (const code of [...codes, 'internal'] as const) {
+  for (const code of [...codes, 'headers_too_large', 'internal'] as const) {
     const { status: http } = PROBLEMS[code];
     byStatus.set(http, [...(byStatus.get(http) ?? []), code]);
   }
@@ -71,7 +71,14 @@ function answer(description: string, schema: Json, example: unknown, headers?: J
 /** A caller needs no key when it is on the same machine and none is set. */
 const OPTIONAL_KEY = [{ apiKey: [] }, {}];
 const GUARD = ['unauthorized', 'forbidden'] as const satisfies ProblemCode[];
-const BODY = ['invalid_encoding', 'invalid_json', 'body_too_large', 'unsupported_media_type'] as const;
+const BODY = [
+  'invalid_encoding',
+  'invalid_json',
+  'request_timeout',
+  'body_too_large',
+  'unsupported_media_type',
+  'unsupported_encoding',
+] as const;
 
 function publish(what: string, schemaName: string, example: unknown, shape: ProblemCode): Json {
   const one = schemaRef(schemaName);
@@ -121,6 +128,9 @@ function publish(what: string, schemaName: string, example: unknown, shape: Prob
         'batch_too_long',
         'message_too_large',
         shape,
+        'duplicate_field',
+        'lone_surrogate',
+        'too_deep',
         'idempotency_key_reused',
         'publish_unavailable',
       ),
@@ -203,7 +213,7 @@ const DISCONNECT: Json = {
   },
   responses: {
     200: answer('Carried out.', schemaRef('Disconnected'), { disconnected: 2 }),
-    ...problems(...GUARD, ...BODY, 'invalid_disconnect', 'pods_unreachable'),
+    ...problems(...GUARD, ...BODY, 'invalid_disconnect', 'duplicate_field', 'lone_surrogate', 'pods_unreachable'),
   },
 };
 

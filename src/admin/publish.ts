@@ -30,6 +30,23 @@ export const MAX_BATCH = 1000;
 
 const SHAPE_PROBLEM: Record<FeedEvent, ProblemCode> = { new_signal: 'invalid_signal', status_update: 'invalid_status' };
 
+/** What the caller is told of an item that was refused. */
+function problemOf(event: FeedEvent, reason: RejectReason): ProblemCode {
+  switch (reason) {
+    case 'too_large':
+      return 'message_too_large';
+    case 'duplicate_field':
+    case 'lone_surrogate':
+    case 'too_deep':
+      return reason;
+    case 'shape':
+    case 'encoding':
+    case 'not_json':
+      // The last two are said of the whole body.
+      return SHAPE_PROBLEM[event];
+  }
+}
+
 /** Longest `Idempotency-Key`, in characters. */
 export const MAX_KEY_LENGTH = 255;
 
@@ -102,10 +119,9 @@ export function publishRoute(options: PublishRouteOptions): Route {
         const decoded = decodeItem(event, item, maxSignalBytes);
         if (decoded.ok) return decoded.message;
         onRejected(event, decoded.reason, decoded.detail, Buffer.from(item));
-        const code = decoded.reason === 'too_large' ? 'message_too_large' : SHAPE_PROBLEM[event];
         const where = body.isBatch ? `Item ${index}: ` : '';
         throw new Problem(
-          code,
+          problemOf(event, decoded.reason),
           `${where}${decoded.detail}. Nothing was published.`,
           body.isBatch ? { members: { index } } : {},
         );

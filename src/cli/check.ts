@@ -10,7 +10,7 @@ import { RedisConnections } from '../redis/connections.js';
 import { type RedisTarget, describeRedis } from '../redis/url.js';
 import { loadUws, uwsVersion } from '../uws.js';
 import { holderOf, tryListen } from './port-check.js';
-import { endWithReader, harmless, stylist } from './terminal.js';
+import { harmless, stylist } from './terminal.js';
 
 /** Options of `check`, as commander reads them. */
 export interface CheckOptions {
@@ -142,7 +142,6 @@ function write(settings: readonly Setting[], findings: readonly Finding[]): void
  * @throws StartError with every problem of the configuration at once
  */
 export async function check({ json = false }: CheckOptions): Promise<void> {
-  endWithReader();
   const { env } = process;
   let config: Config;
   try {

@@ -25,6 +25,7 @@ const REQUEST_LIMIT_MS = 30_000;
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 2000;
 const ACCEPTED = 202;
+const REQUEST_TIMEOUT = 408;
 const CONTENT_TOO_LARGE = 413;
 const TOO_MANY_REQUESTS = 429;
 const SERVER_ERROR = 500;
@@ -173,6 +174,7 @@ export class HttpTarget implements PublishTarget {
 
   async #try(path: string, key: string, body: string): Promise<Try> {
     const { apiKey, url } = this.#options;
+    const begin = performance.now();
     try {
       const response = await fetch(new URL(path, this.#base), {
         method: 'POST',
@@ -190,7 +192,8 @@ export class HttpTarget implements PublishTarget {
       const fault = (answer.detail ?? `it answered ${status}`).replace(/\.$/, '');
       return { answer, fault, isLost: status >= SERVER_ERROR };
     } catch (error) {
-      const { reason, advice, isSent } = networkFault((error as Error).cause ?? error, url);
+      const upload = { bytes: Buffer.byteLength(body), after: performance.now() - begin };
+      const { reason, advice, isSent } = networkFault((error as Error).cause ?? error, url, upload);
       return { fault: reason, advice, isLost: isSent };
     }
   }
@@ -200,11 +203,13 @@ export class HttpTarget implements PublishTarget {
     const { status, code, detail } = answer ?? {};
     const said = code === undefined ? undefined : detail;
     const hint =
-      status === 401
-        ? ' The variable API_KEY or --api-key gives it.'
-        : said === undefined
-          ? ' Is this the admin port of a gateway (ADMIN_PORT, 3001 by default)?'
-          : '';
+      status === REQUEST_TIMEOUT
+        ? ' Send fewer lines at once with --batch.'
+        : status === 401
+          ? ' The variable API_KEY or --api-key gives it.'
+          : said === undefined
+            ? ' Is this the admin port of a gateway (ADMIN_PORT, 3001 by default)?'
+            : '';
     return `${url.origin} answered ${status}: ${said ?? 'nothing that a gateway says.'}${hint}`;
   }
 }

@@ -1,6 +1,9 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { EXIT, StartError } from '../errors.js';
 
+/** Most messages that the publish API takes in one request. */
+export const MAX_BATCH = 1000;
+
 /** Reads an option that takes a whole number. */
 export function wholeNumber(low: number, high: number): (text: string) => number {
   return (text) => {

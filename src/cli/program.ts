@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { version } from '../version.js';
 import type { CheckOptions } from './check.js';
-import { filled, idempotencyKey, positiveNumber, urlOption, wholeNumber } from './options.js';
+import { MAX_BATCH, filled, idempotencyKey, positiveNumber, urlOption, wholeNumber } from './options.js';
 import type { PublishOptions } from './publish.js';
 import { EXIT_CODES_HELP } from './run.js';
 import { asStart } from './start.js';
@@ -38,6 +38,11 @@ function addPublish(parent: Command): void {
       ).argParser(wholeNumber(0, MAX_RETRY_SECONDS)),
     )
     .addOption(
+      new Option('--batch <n>', `most lines in one request (default: ${MAX_BATCH}); fewer for a slow line`).argParser(
+        wholeNumber(1, MAX_BATCH),
+      ),
+    )
+    .addOption(
       new Option(
         '--idempotency-key <key>',
         'run again with the same key and messages within 5 minutes, it publishes nothing twice',
@@ -58,7 +63,8 @@ A line with "service" is a status_update, every other one a signal. Good lines a
 published in order; each bad one is named on standard error and makes the exit code 1.
 A request that is sent again publishes nothing twice (Idempotency-Key). PUBLISH has
 no such thing, so with --redis nothing is sent again; SIGNAL_CHANNEL and STATUS_CHANNEL
-name its channels. The offset of a single message goes to standard output.
+name its channels. The offset of a single message goes to standard output. Everything
+is published, also when nobody reads what is told.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (file: string | undefined, options: PublishOptions) => {

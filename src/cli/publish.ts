@@ -7,7 +7,7 @@ import { EXIT, StartError, messageOf } from '../errors.js';
 import { HttpTarget } from './http-target.js';
 import { type Line, linesOf } from './lines.js';
 import { type MessageOptions, messageFrom } from './message.js';
-import { filled } from './options.js';
+import { MAX_BATCH, filled } from './options.js';
 import { PublishProgress, number } from './publish-progress.js';
 import { type Item, type Outcome, PublishFailure, type PublishTarget } from './publish-target.js';
 import { goOnWithoutReader, harmless } from './terminal.js';
@@ -19,12 +19,13 @@ export interface PublishOptions extends MessageOptions {
   readonly redis?: string | true;
   readonly retryFor?: number;
   readonly idempotencyKey?: string;
+  /** Most lines in one request. */
+  readonly batch?: number;
 }
 
 /** The gateway's own limit is its to tell: this one is the highest that it can be set to. */
 const MAX_LINE_BYTES = 1024 * 1024;
-/** What the publish API takes in one request, and so much text that nothing grows with the file. */
-const MAX_BATCH = 1000;
+/** Of the text in one request, so that nothing grows with the file. */
 const MAX_BATCH_BYTES = 1024 * 1024;
 const SEPARATOR_BYTES = 1;
 /** Lines are published together unless the next ones take longer than this. */
@@ -134,8 +135,8 @@ function openInput(file: string | undefined): { stream: Readable; bytes: number 
 
 /** The event that a line is for: a status names a service, and is neither BUY nor SELL. */
 function eventOf(text: string): FeedEvent {
-  // Few lines have the word at all; only those are worth reading twice.
-  if (!text.includes('"service"')) return 'new_signal';
+  // Few lines have the word at all, or escapes that it may be spelled with; only those are worth reading twice.
+  if (!/"service"|\\u/.test(text)) return 'new_signal';
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null && 'service' in value && !('signal' in value)
@@ -150,6 +151,7 @@ function eventOf(text: string): FeedEvent {
 class Lines {
   readonly #target: PublishTarget;
   readonly #progress: PublishProgress;
+  readonly #batch: number;
   #event: FeedEvent = 'new_signal';
   #items: Item[] = [];
   #bytes = 0;
@@ -160,9 +162,11 @@ class Lines {
   /** Lines after that one that may have been published. */
   unsure: readonly Item[] = [];
 
-  constructor(target: PublishTarget, progress: PublishProgress) {
+  /** @param batch - most lines that are published together */
+  constructor(target: PublishTarget, progress: PublishProgress, batch: number) {
     this.#target = target;
     this.#progress = progress;
+    this.#batch = batch;
   }
 
   get published(): number {
@@ -190,7 +194,7 @@ class Lines {
     this.#event = event;
     this.#items.push({ line: line.number, text: line.text });
     this.#bytes += bytes;
-    if (this.#items.length >= MAX_BATCH) await this.flush(line.end);
+    if (this.#items.length >= this.#batch) await this.flush(line.end);
   }
 
   /** Publishes what is collected. */
@@ -269,7 +273,7 @@ async function publishLines(file: string | undefined, options: PublishOptions): 
   const input = openInput(file);
   const progress = new PublishProgress(process.stderr, input.bytes);
   const target = await targetOf(options, 'many', (text) => progress.say(text));
-  const lines = new Lines(target, progress);
+  const lines = new Lines(target, progress, options.batch ?? MAX_BATCH);
   let interrupted = false;
   process.once('SIGINT', () => {
     interrupted = true;

@@ -1,5 +1,6 @@
 import { type Command, CommanderError } from 'commander';
 import { EXIT, StartError, messageOf } from '../errors.js';
+import { endWithReader } from './terminal.js';
 
 /** What every `--help` says of exit codes. */
 export const EXIT_CODES_HELP = `
@@ -10,10 +11,12 @@ Exit codes:
 
 /**
  * Runs a program on a command line. Errors go to standard error, one message each without a stack trace, and set the exit code.
+ * It ends in silence when nobody reads its output any more, unless the command says otherwise.
  *
  * @param argv - as in `process.argv`
  */
 export async function run(program: Command, argv: readonly string[]): Promise<void> {
+  endWithReader();
   try {
     await program.parseAsync([...argv]);
   } catch (error) {

@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { positiveNumber } from './options.js';
 import { EXIT_CODES_HELP } from './run.js';
+import { goOnWithoutReader } from './terminal.js';
 
 /** Signals a second of the demo feed. */
 const DEFAULT_RATE = 3;
@@ -24,10 +25,13 @@ Examples:
   ${example} --demo
   PORT=4000 REDIS_URL=redis://localhost:6379 ${example}
 
-The gateway runs until SIGINT (Ctrl-C) or SIGTERM, and then ends with 0.
+The gateway runs until SIGINT (Ctrl-C) or SIGTERM, and then ends with 0. It goes on
+serving when nobody reads its log any more.
 ${EXIT_CODES_HELP}`,
     )
     .action(async ({ demo, demoRate }: { demo?: true; demoRate?: number }) => {
+      // A log that nobody takes any more is no reason to drop every client.
+      goOnWithoutReader();
       const { runGateway } = await import('../gateway-process.js');
       await runGateway({ demoRate: demo && (demoRate ?? DEFAULT_RATE) });
     });

@@ -2,7 +2,7 @@ import { type Socket, io } from 'socket.io-client';
 import type { FeedEvent, ServerToClientEvents, Signal, StatusUpdate } from '../contract/events.js';
 import { EXIT, StartError } from '../errors.js';
 import { networkFault } from './network-fault.js';
-import { endWithReader, harmless, stylist } from './terminal.js';
+import { harmless, stylist } from './terminal.js';
 
 /** Options of `tail`, as commander reads them. */
 export interface TailOptions {
@@ -117,7 +117,6 @@ function topicsOf(list: string | undefined): string[] | undefined {
  */
 export async function tail(options: TailOptions): Promise<void> {
   const { url, token, connectFor, json = false } = options;
-  endWithReader();
   const topics = topicsOf(options.topics);
   if (topics?.length === 0) throw new StartError('--topics takes a list such as BTC/USDT,ETH/USDT@1m.', EXIT.config);
   const socket: Socket<ServerToClientEvents> = io(url.href, {

@@ -16,18 +16,36 @@ export function harmless(text: string): string {
   return text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd');
 }
 
-function onWriteError(error: NodeJS.ErrnoException): void {
-  if (error.code === 'EPIPE') process.exit(EXIT.ok);
-  process.stderr.write(`Can not write: ${messageOf(error)}\n`);
+/** How the loss of a reader is told: of a pipe, of a socket, of a terminal. */
+const READER_LEFT: ReadonlySet<string | undefined> = new Set(['EPIPE', 'ECONNRESET', 'EIO']);
+
+function onOutputLost(error: NodeJS.ErrnoException): void {
+  if (READER_LEFT.has(error.code)) process.exit();
+  tellWriteError(error);
   process.exit(EXIT.failed);
 }
 
-/** Ends the process in silence when nobody reads its output any more, as `head` does when it has its lines. */
+function onReceiptLost(error: NodeJS.ErrnoException): void {
+  if (READER_LEFT.has(error.code)) return;
+  tellWriteError(error);
+  process.exitCode = EXIT.failed;
+}
+
+function tellWriteError(error: Error): void {
+  process.stderr.write(`Cannot write: ${messageOf(error)}\n`);
+}
+
+/**
+ * Ends the process in silence, with the exit code that it has so far, when nobody reads its output any more, as `head`
+ * does when it has its lines. A command whose work is not for the reader calls {@link goOnWithoutReader}.
+ */
 export function endWithReader(): void {
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', onWriteError);
+  process.stdout.on('error', onOutputLost);
+  // What is told there is not the output, and whoever does not want it may close it.
+  process.stderr.on('error', () => {});
 }
 
 /** Goes on when nobody reads what is told: the work is not for the reader. */
 export function goOnWithoutReader(): void {
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+  process.stdout.off('error', onOutputLost).on('error', onReceiptLost);
 }

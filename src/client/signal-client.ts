@@ -7,6 +7,7 @@ import type {
   StatusUpdate,
   SubscribeAnswer,
 } from '../contract/events.js';
+import { connectReason } from './connect-reason.js';
 import { KeptOffset, type OffsetStorageSource } from './kept-offset.js';
 import { Listeners } from './listeners.js';
 import { SignalError, type SignalErrorCode } from './signal-error.js';
@@ -115,8 +116,9 @@ export class SignalClient {
       else this.#fail(new SignalError('disconnected', `the gateway ended the connection: ${reason}`));
     });
     socket.on('connect_error', (error: Error & { data?: { code?: SignalErrorCode } }) => {
-      if (socket.active) this.#setState({ name: 'reconnecting', reason: error.message });
-      else this.#onRefused(new SignalError(error.data?.code ?? 'disconnected', error.message));
+      if (socket.active) {
+        this.#setState({ name: 'reconnecting', reason: connectReason(error, options.socket?.withCredentials) });
+      } else this.#onRefused(new SignalError(error.data?.code ?? 'disconnected', error.message));
     });
     socket.io.on('reconnect_failed', () => this.#fail(new SignalError('unreachable', 'no try to connect succeeded')));
     socket.on('welcome', (_welcome, offset) => this.#advance(offset));

@@ -24,7 +24,13 @@ export const connectSchema = z
   .describe('The option `auth` of the client.');
 
 /** Why a client is refused by `connect_error`, besides faults of its token. */
-const CONNECT_ERRORS = ['invalid_topics', 'too_many_topics', 'topics_not_allowed', 'already_connected'] as const;
+const CONNECT_ERRORS = [
+  'invalid_topics',
+  'too_many_topics',
+  'topics_not_allowed',
+  'already_connected',
+  'payload_too_large',
+] as const;
 
 /** Codes of `connect_error`; after the one that is left out the connection is closed instead, without a word. */
 export type ConnectErrorCode = Exclude<TokenErrorCode, 'keys_unavailable'> | (typeof CONNECT_ERRORS)[number];

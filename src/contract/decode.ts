@@ -1,9 +1,28 @@
 import { isUtf8 } from 'node:buffer';
 import type { z } from 'zod';
-import { type FeedEvent, signalSchema, statusSchema } from './events.js';
+import {
+  type FeedEvent,
+  MAX_MESSAGE_DEPTH,
+  MAX_PACKET_DEPTH,
+  WELL_FORMED,
+  signalSchema,
+  statusSchema,
+} from './events.js';
+import { type ScanRules, scanObject } from './json-scan.js';
 
 /** Why a message was refused; also the value of the label `reason` in metrics and logs. */
-export type RejectReason = 'too_large' | 'encoding' | 'not_json' | 'shape';
+export const REJECT_REASONS = [
+  'too_large',
+  'encoding',
+  'not_json',
+  'shape',
+  'lone_surrogate',
+  'duplicate_field',
+  'too_deep',
+] as const;
+
+/** One of {@link REJECT_REASONS}. */
+export type RejectReason = (typeof REJECT_REASONS)[number];
 
 /** A message that was found good: its JSON text as it came, and the fields that routing needs. */
 export interface FeedMessage {
@@ -54,14 +73,45 @@ function wanted(issue: z.core.$ZodIssue): string {
 }
 
 /** The first thing wrong with a value, in one sentence that names the field, what it takes and what it got. */
-function firstIssue(error: z.core.$ZodError, value: unknown): string {
+function firstIssue(error: z.core.$ZodError, value: unknown): Decoded {
   const issue = error.issues[0];
-  if (issue === undefined) return 'does not have the expected shape';
+  if (issue === undefined) return refuse('shape', 'does not have the expected shape');
   const [name] = issue.path;
-  if (name === undefined) return `the message must be ${wanted(issue)}; got ${shown(value)}`;
+  if (name === undefined) return refuse('shape', `the message must be ${wanted(issue)}; got ${shown(value)}`);
   const field = `field "${String(name)}"`;
   const got = (value as Readonly<Record<PropertyKey, unknown>>)[name];
-  return got === undefined ? `${field} is missing` : `${field} must be ${wanted(issue)}; got ${shown(got)}`;
+  if (got === undefined) return refuse('shape', `${field} is missing`);
+  if (
+    issue.code === 'invalid_format' &&
+    issue.format === 'regex' &&
+    typeof got === 'string' &&
+    !WELL_FORMED.test(got)
+  ) {
+    const detail = `${field} has half of a surrogate pair; got ${shown(got)}. Send whole characters`;
+    return refuse('lone_surrogate', detail);
+  }
+  return refuse('shape', `${field} must be ${wanted(issue)}; got ${shown(got)}`);
+}
+
+/** A field that is checked stands once, so that every reader finds the value that was checked. */
+const RULES: Readonly<Record<FeedEvent, ScanRules>> = {
+  new_signal: { once: Object.keys(signalSchema.shape), maxDepth: MAX_MESSAGE_DEPTH },
+  status_update: { once: Object.keys(statusSchema.shape), maxDepth: MAX_MESSAGE_DEPTH },
+};
+
+/** What is wrong with a message of the right shape: another reader would find other values in it, or could not read it. */
+function ambiguity(event: FeedEvent, json: string, value: object): Decoded | undefined {
+  const fault = scanObject(json, value, RULES[event]);
+  if (fault === undefined) return undefined;
+  const field = `field ${shown(fault.field)}`;
+  if (fault.kind === 'duplicate') {
+    return refuse('duplicate_field', `${field} stands twice, and readers differ in which one they take. Send it once`);
+  }
+  return refuse(
+    'too_deep',
+    `${field} nests too deep: a message may have ${MAX_MESSAGE_DEPTH} levels of objects and arrays, itself included ` +
+      `(clients get it inside an array, and many can read ${MAX_PACKET_DEPTH}). Flatten it`,
+  );
 }
 
 /**
@@ -99,17 +149,20 @@ function decodeText(event: FeedEvent, json: string): Decoded {
   } catch (error) {
     return refuse('not_json', `the message is not JSON: ${(error as SyntaxError).message}`);
   }
+  // The scan comes after the shape: it is for objects.
   switch (event) {
     case 'new_signal': {
       const result = signalSchema.safeParse(value);
-      if (!result.success) return refuse('shape', firstIssue(result.error, value));
+      if (!result.success) return firstIssue(result.error, value);
       const { symbol, timeframe } = result.data;
-      return { ok: true, message: { event, json, symbol, timeframe } };
+      return ambiguity(event, json, value as object) ?? { ok: true, message: { event, json, symbol, timeframe } };
     }
     case 'status_update': {
       const result = statusSchema.safeParse(value);
-      if (!result.success) return refuse('shape', firstIssue(result.error, value));
-      return { ok: true, message: { event, json, service: result.data.service } };
+      if (!result.success) return firstIssue(result.error, value);
+      return (
+        ambiguity(event, json, value as object) ?? { ok: true, message: { event, json, service: result.data.service } }
+      );
     }
   }
 }

@@ -16,13 +16,28 @@ export const MAX_TIMEFRAME_LENGTH = 16;
 /** Longest part of a text from a client that is sent back to it, in characters. */
 export const MAX_ECHO_LENGTH = 64;
 
-/** `@` separates symbol and timeframe in a topic. Control characters are refused because names are logged. */
-const NAME_CHARACTER = String.raw`[^@\u0000-\u001f\u007f]`;
+/**
+ * Most levels of objects and arrays in what a client gets: many JSON parsers stop at 64, and a client that cannot read a
+ * signal would ask for it again for ever.
+ */
+export const MAX_PACKET_DEPTH = 64;
+
+/** The same for a message alone, itself the first level: a client gets it as an argument of an event, inside an array. */
+export const MAX_MESSAGE_DEPTH = MAX_PACKET_DEPTH - 1;
+
+/**
+ * `@` separates symbol and timeframe in a topic. Control characters are refused because names are logged. Half of a
+ * surrogate pair cannot be written in UTF-8: Redis would keep all of them as U+FFFD, so that different names became one.
+ */
+const NAME_CHARACTER = String.raw`[^@\u0000-\u001f\u007f\ud800-\udfff]`;
 
 /** A name that may stand in a topic. `*` alone means everything, so a symbol of that name would be everybody's topic. */
-const topicPart = new RegExp(String.raw`^(?!\*$)${NAME_CHARACTER}+$`);
+const topicPart = new RegExp(String.raw`^(?!\*$)${NAME_CHARACTER}+$`, 'u');
 /** {@link topicPart} in words. */
 const NAME_TAKES = 'a text without "@" and control characters, and not "*"';
+
+/** A name that is in no topic. With the flag `u` a pair is one character, and no surrogate. */
+export const WELL_FORMED = /^[^\ud800-\udfff]*$/u;
 const TIMESTAMP_TAKES = 'an ISO 8601 instant in UTC, such as 2023-10-27T10:00:00Z';
 
 /** What a client may subscribe to: `*`, a symbol, or a symbol in one timeframe. Characters are code points, as zod and JSON Schema count. */
@@ -33,6 +48,11 @@ export const TOPIC_SHAPE = new RegExp(
 
 /** A topic of {@link TOPIC_SHAPE}. */
 export const topicSchema = z.string().regex(TOPIC_SHAPE).describe('`*` (every signal), `BTC/USDT`, or `BTC/USDT@1m`.');
+
+/** For the published contract: what JSON Schema cannot say of a payload. */
+const PASSES =
+  `Fields that are not named here pass through untouched. A field that is named here may stand once only, and objects ` +
+  `and arrays nest at most ${MAX_MESSAGE_DEPTH} deep, the payload itself among them.`;
 
 /** For the published contract: what {@link signalSchema} takes as a timestamp, in one expression. */
 const UTC_INSTANT = String.raw`^(?=.*(?:Z|\+00:00)$)${z.core.regexes.datetime({ offset: true }).source.slice(1)}`;
@@ -59,16 +79,20 @@ export const signalSchema = z
       .refine((value) => value.endsWith('Z') || value.endsWith('+00:00'), { error: TIMESTAMP_TAKES })
       .meta({ pattern: UTC_INSTANT, description: 'ISO 8601 instant in UTC: ends in `Z` or `+00:00`.' }),
   })
-  .describe('A trading signal. Fields that are not named here pass through untouched.');
+  .describe(`A trading signal. ${PASSES}`);
 
 /** The state of a service, as shown to every client. Fields that are not named here pass through untouched. */
 export const statusSchema = z
   .looseObject({
-    service: z.string().min(1).describe('For example `SignalMonitorWorker`; `gateway` is the gateway itself.'),
+    service: z
+      .string()
+      .min(1)
+      .regex(WELL_FORMED)
+      .describe('For example `SignalMonitorWorker`; `gateway` is the gateway itself.'),
     status: z.enum(['active', 'degraded', 'offline']),
     message: z.string().describe('For a person.'),
   })
-  .describe('The state of a service. Fields that are not named here pass through untouched.');
+  .describe(`The state of a service. ${PASSES}`);
 
 /** First argument of `welcome`. */
 export const welcomeSchema = z.object({ message: z.string().describe('`WELCOME_MESSAGE` of the configuration.') });
@@ -95,6 +119,7 @@ export const SUBSCRIBE_ERRORS = {
   invalid_topics: 'not an array of topics',
   too_many_topics: 'more than a client may have',
   topics_not_allowed: "the client's token does not allow one of them",
+  payload_too_large: 'the request is longer than `MAX_PAYLOAD`',
   busy: 'earlier requests of this client are still under way',
   unavailable: 'they can not be kept for a reconnect right now; to be asked for again',
 } as const satisfies Record<string, string>;

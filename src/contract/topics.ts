@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { TOPIC_SHAPE, topicSchema } from './events.js';
+import { TOPIC_SHAPE, WELL_FORMED, topicSchema } from './events.js';
 
 /** The topic that covers every signal. */
 export const ALL_SIGNALS = '*';
@@ -26,8 +26,16 @@ export type ParsedTopics =
   | { readonly ok: true; readonly topics: ReadonlySet<string> }
   | { readonly ok: false; readonly code: 'invalid_topics' | 'too_many_topics'; readonly message: string };
 
-function isTopic(value: unknown): value is string {
+/** Whether a value is a topic. */
+export function isTopic(value: unknown): value is string {
   return typeof value === 'string' && TOPIC_SHAPE.test(value);
+}
+
+/** What is wrong with a value that is no topic. */
+function faultOf(value: unknown): string {
+  return typeof value === 'string' && !WELL_FORMED.test(value)
+    ? 'has half of a surrogate pair; send whole characters'
+    : 'is none of "*", "BTC/USDT" and "BTC/USDT@1m"';
 }
 
 /** Leaves out every topic that another one of the set covers: `*` covers all, `BTC/USDT` covers `BTC/USDT@1m`. */
@@ -56,8 +64,7 @@ export function parseTopics(value: unknown): ParsedTopics {
   const topics = new Set<string>();
   for (const [index, item] of value.entries()) {
     if (!isTopic(item)) {
-      const message = `topic ${index} is none of "*", "BTC/USDT" and "BTC/USDT@1m"`;
-      return { ok: false, code: 'invalid_topics', message };
+      return { ok: false, code: 'invalid_topics', message: `topic ${index} ${faultOf(item)}` };
     }
     topics.add(item);
   }

@@ -1,4 +1,5 @@
 import type { AdminRequest, Route } from '../admin/http.js';
+import type { PublishWith } from './publish-access.js';
 
 /** What the page is told of the pod that serves it. */
 export interface DashboardInfo {
@@ -10,15 +11,23 @@ export interface DashboardInfo {
   readonly head: string;
 }
 
-/** `GET /dashboard/info`: what the page shows of its pod, and whether it may publish. */
-export function infoRoute(describe: () => DashboardInfo, mayPublish: (request: AdminRequest) => boolean): Route {
+/**
+ * `GET /dashboard/info`: what the page shows of its pod, and whether what it presents lets it publish.
+ *
+ * @param publishWith - what it has to present
+ */
+export function infoRoute(
+  describe: () => DashboardInfo,
+  publishWith: PublishWith,
+  mayPublish: (request: AdminRequest) => boolean,
+): Route {
   return {
     method: 'GET',
     path: '/dashboard/info',
     handle: (request) => ({
       status: 200,
       headers: { 'X-Content-Type-Options': 'nosniff' },
-      body: JSON.stringify({ ...describe(), mayPublish: mayPublish(request) }),
+      body: JSON.stringify({ ...describe(), publishWith, mayPublish: mayPublish(request) }),
     }),
   };
 }

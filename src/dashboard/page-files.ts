@@ -23,8 +23,13 @@ const TYPES: Readonly<Record<string, string>> = {
 /** Where Vite puts the page: beside this file, once it is built. */
 const BUILT = fileURLToPath(new URL('./page/', import.meta.url));
 
-function load(path: string): PageFile {
-  const body = readFileSync(path);
+/** Where the built page looks for its files. */
+const BUILT_BASE = '"/dashboard/';
+
+function load(path: string, basePath: string): PageFile {
+  const read = readFileSync(path);
+  const isPage = extname(path) === '.html' && basePath !== '';
+  const body = isPage ? Buffer.from(read.toString().replaceAll(BUILT_BASE, `"${basePath}/dashboard/`)) : read;
   return {
     body,
     gzipped: gzipSync(body, { level: 9 }),
@@ -36,15 +41,16 @@ function load(path: string): PageFile {
 /**
  * Reads the built page.
  *
+ * @param basePath - what comes before the paths of the page, such as `/feed`
  * @returns its files by the path below the folder, `index.html` among them; `undefined` when it is not built
  */
-export function loadPage(folder = BUILT): ReadonlyMap<string, PageFile> | undefined {
+export function loadPage(basePath = '', folder = BUILT): ReadonlyMap<string, PageFile> | undefined {
   try {
     const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
     const page = new Map(
       files.map((entry) => {
         const path = join(entry.parentPath, entry.name);
-        return [relative(folder, path).split(sep).join('/'), load(path)];
+        return [relative(folder, path).split(sep).join('/'), load(path, basePath)];
       }),
     );
     return page.has('index.html') ? page : undefined;

@@ -1,10 +1,11 @@
-import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
-import { sendBody } from '../send-body.js';
+import type { Handler } from '../http/guarded-app.js';
+import type { GuardedRequest } from '../http/guarded-request.js';
+import type { GuardedResponse } from '../http/guarded-response.js';
 import type { PageFile } from './page-files.js';
 
 /** The app that the page is served on. */
 interface PageApp {
-  any(pattern: string, handler: (res: HttpResponse, req: HttpRequest) => void): unknown;
+  any(pattern: string, handler: Handler): unknown;
 }
 
 /** Where the page's scripts and styles are; its other files are found through it. */
@@ -34,9 +35,8 @@ function takesGzip(header: string): boolean {
   return header.split(',').some((part) => /^\s*gzip\s*(;\s*q=(?!0(\.0*)?\s*$).*)?$/i.test(part));
 }
 
-function send(res: HttpResponse, req: HttpRequest, file: PageFile, cacheControl: string): void {
+function send(res: GuardedResponse, req: GuardedRequest, file: PageFile, cacheControl: string): void {
   // Everything is read before the first write: uWebSockets.js lends the request only until then.
-  const headOnly = req.getMethod() === 'head';
   const gzip = takesGzip(req.getHeader('accept-encoding'));
   const etag = gzip ? file.etag.replace(/"$/, '-gzip"') : file.etag;
   const isKnown = req
@@ -54,9 +54,7 @@ function send(res: HttpResponse, req: HttpRequest, file: PageFile, cacheControl:
     res.writeHeader('Content-Type', file.contentType);
     const body = gzip ? file.gzipped : file.body;
     if (gzip) res.writeHeader('Content-Encoding', 'gzip');
-    // Told the length of a body that does not come, uWebSockets.js would wait for it.
-    if (headOnly) res.writeHeader('Content-Length', String(body.byteLength)).endWithoutBody();
-    else sendBody(res, body);
+    res.end(body);
   });
 }
 
@@ -65,12 +63,13 @@ function send(res: HttpResponse, req: HttpRequest, file: PageFile, cacheControl:
  * HEAD, is left to whoever takes the rest.
  */
 export function servePage(app: PageApp, page: ReadonlyMap<string, PageFile>): void {
-  const serve = (name: (url: string) => string, cacheControl: string) => (res: HttpResponse, req: HttpRequest) => {
-    const method = req.getMethod();
-    const file = method === 'get' || method === 'head' ? page.get(name(req.getUrl())) : undefined;
-    if (file === undefined) req.setYield(true);
-    else send(res, req, file, cacheControl);
-  };
+  const serve =
+    (name: (url: string) => string, cacheControl: string) => (res: GuardedResponse, req: GuardedRequest) => {
+      const method = req.getMethod();
+      const file = method === 'get' || method === 'head' ? page.get(name(req.getUrl())) : undefined;
+      if (file === undefined) req.setYield(true);
+      else send(res, req, file, cacheControl);
+    };
   app.any(
     '/',
     serve(() => 'index.html', 'no-cache'),

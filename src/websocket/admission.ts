@@ -1,18 +1,18 @@
-import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
-import { REFUSALS, type RefusalCode } from '../errors.js';
-import { sendBody } from '../send-body.js';
+import type { RefusalCode } from '../errors.js';
+import type { GuardedRequest } from '../http/guarded-request.js';
+import type { GuardedResponse } from '../http/guarded-response.js';
 import type { ConnectionLimits } from './limits.js';
 import { forwardedFor } from './handshake.js';
 import type { OriginPolicy } from './origin.js';
 
-const STATUS_TEXT = { 403: 'Forbidden', 429: 'Too Many Requests', 503: 'Service Unavailable' } as const;
-
-/** What admission looks at and whom it tells. */
+/** What admission looks at. */
 export interface AdmissionOptions {
   readonly origins: OriginPolicy;
   readonly limits: ConnectionLimits;
-  readonly onRefused: (refusal: RefusalCode) => void;
 }
+
+/** What clients do: they ask, and they send. */
+const METHODS = new Set(['get', 'post']);
 
 /** As Engine.IO decides it: the last `sid` counts, and an empty one is none. */
 function namesSession(query: string): boolean {
@@ -34,25 +34,22 @@ export class Admission {
    *
    * @returns whether the request may go on; if not it has been answered and MUST NOT be touched again
    */
-  admit(res: HttpResponse, req: HttpRequest): boolean {
+  admit(res: GuardedResponse, req: GuardedRequest): boolean {
+    if (!METHODS.has(req.getMethod())) {
+      res.refuse('method_not_allowed', [['Allow', 'GET, POST, OPTIONS']]);
+      return false;
+    }
     const origin = req.getHeader('origin');
-    const refusal = this.#refusal(origin, res, req);
+    const host = origin === '' ? '' : req.getHeader('host');
+    const refusal = this.#refusal(origin, host, res, req);
     if (refusal === undefined) return true;
-    const answer: { status: keyof typeof STATUS_TEXT; retryAfter?: number; message: string } = REFUSALS[refusal];
-    const { status, retryAfter, message } = answer;
-    res.cork(() => {
-      res.writeStatus(`${status} ${STATUS_TEXT[status]}`).writeHeader('Content-Type', 'application/json');
-      for (const [name, value] of this.#options.origins.headers(origin)) res.writeHeader(name, value);
-      if (retryAfter !== undefined) res.writeHeader('Retry-After', String(retryAfter));
-      sendBody(res, JSON.stringify({ code: refusal, message }));
-    });
-    this.#options.onRefused(refusal);
+    res.refuse(refusal);
     return false;
   }
 
-  #refusal(origin: string, res: HttpResponse, req: HttpRequest): RefusalCode | undefined {
+  #refusal(origin: string, host: string, res: GuardedResponse, req: GuardedRequest): RefusalCode | undefined {
     const { origins, limits } = this.#options;
-    if (!origins.allows(origin)) return 'origin';
+    if (!origins.allows(origin, host)) return 'origin';
     if (namesSession(req.getQuery())) return undefined;
     if (this.stopping) return 'stopping';
     return limits.refusal(

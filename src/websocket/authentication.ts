@@ -1,6 +1,10 @@
-import { type JWTPayload, type JWTVerifyGetKey, createRemoteJWKSet, errors, jwtVerify } from 'jose';
-import type { TokenErrorCode } from '../errors.js';
+import { type JWTPayload, type JWTVerifyOptions, errors, jwtVerify } from 'jose';
+import { WELL_FORMED } from '../contract/events.js';
+import { scanObject } from '../contract/json-scan.js';
 import { parseTopics } from '../contract/topics.js';
+import type { TokenErrorCode } from '../errors.js';
+import { KeySet, type KeySetOptions } from './key-set.js';
+import { PUBLIC_ALGORITHMS, type PublishedKeys } from './published-keys.js';
 
 /** What a token says of its bearer. */
 export interface Identity {
@@ -37,21 +41,6 @@ const CLOCK_TOLERANCE = 5;
 /** A secret signs with this alone. */
 const SECRET_ALGORITHMS = ['HS256'];
 
-/** Public keys check these alone: with an HS algorithm among them, anybody could sign with the public key. */
-const PUBLIC_ALGORITHMS = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-];
-
 /** RFC 7515, section 7.1: three parts of base64url, the last of which `alg: none` leaves empty. */
 const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]*$/;
 
@@ -79,7 +68,7 @@ function explain(error: unknown): Verdict {
   if (error instanceof errors.JWSSignatureVerificationFailed) {
     return refuse('token_bad_signature', 'the signature of the token is wrong');
   }
-  if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys) {
+  if (error instanceof errors.JWKSNoMatchingKey) {
     return refuse('token_unknown_key', 'the token is signed with a key that is not among those of the issuer');
   }
   if (
@@ -92,10 +81,23 @@ function explain(error: unknown): Verdict {
   return refuse('keys_unavailable', error instanceof Error ? error.message : String(error));
 }
 
+/** Claims that are checked, here or by jose. RFC 7519, section 4, wants each once; of two jose takes the last. */
+const CLAIMS = { once: ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'topics'], maxDepth: Infinity };
+
+/** Refuses claims that another reader of the same token may take for others. @param token - one that was verified */
+function refuseTwice(token: string, payload: JWTPayload): Verdict | undefined {
+  const json = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8');
+  const fault = scanObject(json, payload, CLAIMS);
+  return fault && refuse('token_bad_claims', `the claim "${fault.field}" stands twice`);
+}
+
 /** The claims that this gateway reads, which are the issuer's word but may still be of a wrong shape. */
 function identify({ sub, exp, topics }: JWTPayload): Verdict {
   if (sub !== undefined && (typeof sub !== 'string' || sub === '' || sub.length > MAX_USER_LENGTH)) {
     return refuse('token_bad_claims', `the claim "sub" is not a text of up to ${MAX_USER_LENGTH} characters`);
+  }
+  if (sub !== undefined && !WELL_FORMED.test(sub)) {
+    return refuse('token_bad_claims', 'the claim "sub" has half of a surrogate pair');
   }
   const parsed = topics === undefined ? undefined : parseTopics(topics);
   if (parsed?.ok === false) return refuse('token_bad_claims', `the claim "topics": ${parsed.message}`);
@@ -110,13 +112,13 @@ function identify({ sub, exp, topics }: JWTPayload): Verdict {
 export class TokenVerifier {
   readonly #options: TokenOptions;
   readonly #secret: Uint8Array | undefined;
-  readonly #keys: JWTVerifyGetKey | undefined;
+  readonly #keys: KeySet | undefined;
 
-  constructor(options: TokenOptions) {
+  /** @param keys - for the keys of an issuer */
+  constructor(options: TokenOptions, keys: KeySetOptions = {}) {
     this.#options = options;
     if ('secret' in options.key) this.#secret = Buffer.from(options.key.secret);
-    // Fetched when first needed, kept for ten minutes; an unknown key id asks again, at most every 30 s.
-    else this.#keys = createRemoteJWKSet(options.key.jwksUrl);
+    else this.#keys = new KeySet(options.key.jwksUrl, keys);
   }
 
   /** @param token - what the client sent; anything, it is the client's word */
@@ -140,13 +142,51 @@ export class TokenVerifier {
       requiredClaims: ['exp'],
     };
     try {
-      const { payload } =
+      const payload =
         this.#keys === undefined
-          ? await jwtVerify(token, this.#secret ?? new Uint8Array(), { ...checks, algorithms: SECRET_ALGORITHMS })
-          : await jwtVerify(token, this.#keys, { ...checks, algorithms: PUBLIC_ALGORITHMS });
-      return identify(payload);
+          ? (await jwtVerify(token, this.#secret ?? new Uint8Array(), { ...checks, algorithms: SECRET_ALGORITHMS }))
+              .payload
+          : await verifyWith(this.#keys, token, { ...checks, algorithms: [...PUBLIC_ALGORITHMS] });
+      return refuseTwice(token, payload) ?? identify(payload);
     } catch (error) {
       return explain(error);
+    }
+  }
+}
+
+/** Checks a token with the keys that are known, and then, if none was right, with those that the issuer has by now. */
+async function verifyWith(keys: KeySet, token: string, checks: JWTVerifyOptions): Promise<JWTPayload> {
+  const arrived = performance.now();
+  const known = await keys.current();
+  try {
+    return await tryEach(known, token, checks);
+  } catch (error) {
+    const isTold = known.askedAt >= arrived;
+    // An issuer that gives its keys no ids, or the same ones again, has changed them without the token showing it.
+    const mayBeNew =
+      error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWSSignatureVerificationFailed;
+    if (isTold || !mayBeNew) throw error;
+    return tryEach(await keys.since(arrived), token, checks);
+  }
+}
+
+/** Checks a token with every key that may be meant. @throws what jose throws, for the last of them */
+async function tryEach(keys: PublishedKeys, token: string, checks: JWTVerifyOptions): Promise<JWTPayload> {
+  let failure: Error = new errors.JWKSNoMatchingKey();
+  let fitting: Awaited<ReturnType<PublishedKeys['for']>> | undefined;
+  for (let i = 0; ; i++) {
+    // jose asks for the key when the header is one that it takes.
+    const keyAt = async (header: Parameters<PublishedKeys['for']>[0]) => {
+      fitting ??= await keys.for(header);
+      const key = fitting[i];
+      if (key === undefined) throw failure;
+      return key;
+    };
+    try {
+      return (await jwtVerify(token, keyAt, checks)).payload;
+    } catch (error) {
+      if (error === failure || !(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
+      failure = error;
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { Socket as Connection } from 'engine.io';
+import { waitingCharacters } from './polling-transport.js';
 
 /** An Engine.IO packet that is about to wait for its client. */
 interface Packet {
@@ -26,6 +27,7 @@ export function limitBacklog(connection: Connection, limit: number, onSlow: () =
     });
   });
   connection.on('drain', () => {
-    waiting = 0;
+    // An answer to a poll takes only so many.
+    waiting = waitingCharacters(connection);
   });
 }

@@ -28,6 +28,31 @@ function isAddress(text: string): boolean {
   return isIPv4(text) || (isIPv6(text) && !text.includes('%'));
 }
 
+/** Stands for a member that names no address, as proxies write it themselves when they do not know one. */
+const UNKNOWN = 'unknown';
+
+/** A member of `X-Forwarded-For` with brackets, as around an IPv6 address, or with a port, or both. */
+const BRACKETED = /^\[([^\]]*)\](?::\d{1,5})?$/;
+const WITH_PORT = /^(.+):\d{1,5}$/;
+
+/** The address that one member of `X-Forwarded-For` names, without the port, brackets and quotes that some proxies write. */
+function addressIn(member: string): string {
+  const trimmed = member.trim();
+  const text = /^"(.*)"$/.exec(trimmed)?.[1]?.trim() ?? trimmed;
+  // As a whole first: in `2001:db8::1:443` the last group is no port, or nobody could tell.
+  const candidates = [text, BRACKETED.exec(text)?.[1], WITH_PORT.exec(text)?.[1]];
+  return candidates.find((candidate) => candidate !== undefined && isAddress(candidate)) ?? UNKNOWN;
+}
+
+/** Members looked at, from the end of the header: more than `TRUST_PROXY` can name hops. The rest is a stranger's word. */
+const MAX_MEMBERS = 100;
+
+/** The header with bare addresses alone, as `proxy-addr` takes it; empty members are none (RFC 9110, 5.6.1.2). */
+function cleaned(forwarded: string): string {
+  const members = forwarded.split(',').filter((member) => member.trim() !== '');
+  return members.slice(-MAX_MEMBERS).map(addressIn).join(',');
+}
+
 /** Finds out where a client is, through the proxies that may be believed (`TRUST_PROXY`) and through no other. */
 export class ClientAddress {
   readonly #trusts: ((address: string, hop: number) => boolean) | undefined;
@@ -40,12 +65,12 @@ export class ClientAddress {
 
   /**
    * @param remote - address of the connection
-   * @param forwarded - header `X-Forwarded-For`, empty if there is none
+   * @param forwarded - header `X-Forwarded-For`, empty if there is none; its members may have ports, brackets and quotes
    * @returns what the client is counted by
    */
   of(remote: string, forwarded: string): string {
     if (this.#trusts === undefined || forwarded === '') return countedAs(remote);
-    const request = { headers: { 'x-forwarded-for': forwarded }, socket: { remoteAddress: remote } };
+    const request = { headers: { 'x-forwarded-for': cleaned(forwarded) }, socket: { remoteAddress: remote } };
     const address = proxyAddress(request as unknown as IncomingMessage, this.#trusts);
     // What a proxy wrote that is no address would give its sender a name of its own for every request.
     return countedAs(isAddress(address) ? address : remote);

@@ -1,14 +1,18 @@
 import { type Socket as Connection, uServer } from 'engine.io';
-import type { CompressOptions, HttpRequest, HttpResponse, WebSocket, WebSocketBehavior } from 'uWebSockets.js';
-import { sendBody } from '../send-body.js';
-import type { RoutedApp } from '../uws.js';
+import type { CompressOptions, WebSocket } from 'uWebSockets.js';
+import type { Handler, RoutedApp, SocketBehavior } from '../http/guarded-app.js';
+import type { GuardedRequest } from '../http/guarded-request.js';
+import type { GuardedResponse } from '../http/guarded-response.js';
 import type { Admission } from './admission.js';
 import { limitBacklog } from './backlog.js';
-import { SOCKET_PATH, forwardedFor } from './handshake.js';
+import { chooseOffer } from './compression-offer.js';
+import { SOCKET_PATHS, SOCKET_PATH, forwardedFor } from './handshake.js';
 import { MAX_CONNECTS } from './lean-client.js';
 import { LeanConnection } from './lean-connection.js';
-import { type LeanHandlers, LeanServer } from './lean-server.js';
-import type { OriginPolicy } from './origin.js';
+import { type LeanHandlers, LeanServer, type OversizedHandlers } from './lean-server.js';
+import { CLOSE_TOO_LARGE, HEAD_BYTES, TOO_LARGE, takenAtMost } from './oversized.js';
+import { oversizedBytes, passBy } from './oversized-body.js';
+import { type PollingRequest, PollingTransport, waitingCharacters } from './polling-transport.js';
 
 /** How the Engine.IO server is set up. */
 export interface EngineOptions {
@@ -59,11 +63,7 @@ export function sendAll(connection: Connection, packets: readonly string[], comp
 export function bufferedBytes(connection: Connection): number {
   const native = nativeSocket(connection);
   if (native !== undefined) return native.getBufferedAmount();
-  let size = 0;
-  for (const { data } of (connection as unknown as { writeBuffer: readonly { data?: string }[] }).writeBuffer) {
-    size += data?.length ?? 0;
-  }
-  return size;
+  return waitingCharacters(connection);
 }
 
 /** Cuts a client that asks for more and more sockets on one connection: each would cost a greeting and a session. */
@@ -78,14 +78,14 @@ function limitConnects(connection: Connection): void {
  * Whether a request for a WebSocket says that it is long-polling. engine.io believes it, and then takes the WebSocket for
  * a polling request, which ends the process.
  */
-function asksForPolling(req: HttpRequest): boolean {
+function asksForPolling(req: GuardedRequest): boolean {
   return new URLSearchParams(req.getQuery()).getAll('transport').at(-1) === 'polling';
 }
 
 /** Has engine.io keep all lines of `X-Forwarded-For` as one; of a header that comes more than once it keeps the last. */
 function joinForwarded(server: uServer): void {
   const inside = server as unknown as {
-    prepare(req: HttpRequest & { headers: Record<string, string> }, res: HttpResponse): void;
+    prepare(req: GuardedRequest & { headers: Record<string, string> }, res: GuardedResponse): void;
   };
   const prepare = inside.prepare.bind(server);
   inside.prepare = (req, res) => {
@@ -96,24 +96,30 @@ function joinForwarded(server: uServer): void {
 }
 
 /** As engine.io answers what it does not understand. */
-function answerBadRequest(res: HttpResponse): void {
+function answerBadRequest(res: GuardedResponse): void {
+  res.code = 'bad_request';
   res.cork(() => {
     res.writeStatus('400 Bad Request').writeHeader('Content-Type', 'application/json');
-    sendBody(res, '{"code":3,"message":"Bad request"}');
+    res.end('{"code":3,"message":"Bad request"}');
   });
 }
 
-/** A response that engine.io ends with {@link sendBody}. */
-function unhurried(res: HttpResponse): HttpResponse {
-  const end = res.end.bind(res);
-  return Object.assign(res, {
-    end(body?: string | Uint8Array): HttpResponse {
-      if (body === undefined) return end();
-      sendBody(res, body);
-      return res;
-    },
-  });
+/** The codes under which refusals of engine.io's are counted, by its own numbers, which are in the answer. */
+const ENGINE_REFUSALS = [
+  'transport_unknown',
+  'session_unknown',
+  'bad_handshake_method',
+  'bad_request',
+  'forbidden',
+  'protocol_unsupported',
+] as const;
+
+/** Tells the response under which code it is to be counted, before engine.io answers. */
+function nameRefusal({ req, code }: { req: { res?: GuardedResponse }; code: number }): void {
+  if (req.res !== undefined) req.res.code = ENGINE_REFUSALS[code];
 }
+
+const WEBSOCKET_VERSION = '13';
 
 /** uWebSockets.js takes 8 to 960 seconds, or 0 for never. */
 function idleTimeout({ pingInterval, pingTimeout }: EngineOptions): number {
@@ -124,17 +130,30 @@ function idleTimeout({ pingInterval, pingTimeout }: EngineOptions): number {
 /** A WebSocket's user data: as engine.io sets it, or a connection of ours. */
 type UserData = { readonly transport: object } | { readonly connection: LeanConnection };
 
+/** How uWebSockets.js tells that it has closed a WebSocket for a message that is longer than it takes. */
+const ABNORMAL = 1006;
+const UWS_TOO_LARGE = 'Received too big message';
+
 /** engine.io's server, which closes our connections too. */
 class EngineServer extends uServer {
   lean: LeanServer | undefined = undefined;
 
-  // The base class lets a request that is no WebSocket pass for a session that is on one, and nobody answers it then.
+  // Two that the base class lets pass, and nobody answers then: a request that is no WebSocket, for a session that is on
+  // one, and a WebSocket for a session that has one, or is about to.
   protected override verify(...[req, upgrade, done]: Parameters<uServer['verify']>): void | boolean {
     return super.verify(req, upgrade, (code, context) => {
-      const isAstray = code === undefined && !upgrade && req._query['transport'] === 'websocket';
-      if (isAstray) done(uServer.errors.BAD_REQUEST, { name: 'TRANSPORT_MISMATCH' });
+      const { sid = '', transport } = req._query as Record<string, string>;
+      const session = this.clients[sid] as { upgrading: boolean; upgraded: boolean } | undefined;
+      const isTaken = upgrade && session !== undefined && (session.upgrading || session.upgraded);
+      if (code === undefined && (isTaken || (!upgrade && transport === 'websocket')))
+        done(uServer.errors.BAD_REQUEST, { name: 'TRANSPORT_MISMATCH' });
       else done(code, context);
     });
+  }
+
+  protected override createTransport(...[name, req]: Parameters<uServer['createTransport']>): unknown {
+    if (name !== 'polling') return super.createTransport(name, req);
+    return new PollingTransport(req as unknown as PollingRequest);
   }
 
   override close(): this {
@@ -154,13 +173,24 @@ class EngineServer extends uServer {
  */
 export class FeedEngine {
   readonly server: EngineServer;
+  readonly #oversized: OversizedHandlers;
+  readonly #handlers: LeanHandlers;
   /** Transports whose client was cut because it did not read. */
   readonly #slow = new WeakSet<object>();
+  /** engine.io's connections by the WebSocket transport that they are on or about to be on. */
+  readonly #byTransport = new WeakMap<object, Connection>();
   /** Sockets to be closed before anything else is sent. */
   readonly #toCut = new Set<WebSocket<UserData>>();
 
   /** @param lean - for connections whose session began on a WebSocket; others are events of `server` */
-  constructor(app: RoutedApp, options: EngineOptions, admission: Admission, origins: OriginPolicy, lean: LeanHandlers) {
+  constructor(
+    app: RoutedApp,
+    options: EngineOptions,
+    admission: Admission,
+    lean: LeanHandlers,
+    oversized: OversizedHandlers,
+  ) {
+    this.#oversized = oversized;
     const engineOptions = {
       transports: [...options.transports],
       pingInterval: options.pingInterval,
@@ -171,6 +201,7 @@ export class FeedEngine {
       httpCompression: false,
     };
     this.server = new EngineServer(engineOptions);
+    this.#handlers = lean;
     joinForwarded(this.server);
     if (options.transports.includes('websocket')) {
       const count = (change: number): unknown => (this.server.clientsCount += change);
@@ -178,28 +209,13 @@ export class FeedEngine {
     }
     // Registered before Socket.IO's own listener, so that a flood is cut before it is worked on.
     this.server.on('connection', (connection: Connection) => {
+      const { transport } = connection;
+      if (transport instanceof PollingTransport) transport.serve(connection);
       limitConnects(connection);
+      connection.on('upgrading', (transport: object) => this.#byTransport.set(transport, connection));
       limitBacklog(connection, options.maxBackpressure, () => this.markSlow(connection));
     });
-    // The browser reads these on polling responses; a WebSocket handshake has no use for them.
-    this.server.on(
-      'headers',
-      (headers: Record<string, string>, req: { headers: Record<string, string>; _query: Record<string, string> }) => {
-        if (req._query['transport'] !== 'polling') return;
-        for (const [name, value] of origins.headers(req.headers['origin'] ?? '')) headers[name] = value;
-      },
-    );
-    app.options(SOCKET_PATH, (res, req) => {
-      const origin = req.getHeader('origin');
-      res.cork(() => {
-        res.writeStatus('204 No Content');
-        for (const [name, value] of origins.headers(origin)) res.writeHeader(name, value);
-        res.writeHeader('Access-Control-Allow-Methods', 'GET, POST');
-        res.writeHeader('Access-Control-Allow-Headers', 'Content-Type, Authorization');
-        res.writeHeader('Access-Control-Max-Age', '600');
-        res.endWithoutBody();
-      });
-    });
+    this.server.on('connection_error', nameRefusal);
     this.server.attach(this.#guarded(app, options, admission), { path: SOCKET_PATH, ...engineOptions });
   }
 
@@ -239,13 +255,17 @@ export class FeedEngine {
   /** The app as engine.io sees it: every request passes admission, and every WebSocket has limits. */
   #guarded(app: RoutedApp, options: EngineOptions, admission: Admission): unknown {
     return {
-      any: (path: string, handler: (res: HttpResponse, req: HttpRequest) => void) => {
-        app.any(path, (res, req) => {
-          if (admission.admit(res, req)) handler(unhurried(res), req);
-        });
+      any: (_path: string, handler: Handler) => {
+        for (const path of SOCKET_PATHS) {
+          app.any(path, (res, req) => {
+            if (!admission.admit(res, req) || this.#passesBy(res, req, options.maxPayload)) return undefined;
+            return handler(res, req);
+          });
+        }
         return {
-          ws: (wsPath: string, behavior: WebSocketBehavior<UserData>) =>
-            this.#addWebSocket(app, wsPath, behavior, options, admission),
+          ws: (_wsPath: string, behavior: SocketBehavior<UserData>) => {
+            for (const path of SOCKET_PATHS) this.#addWebSocket(app, path, behavior, options, admission);
+          },
         };
       },
     };
@@ -254,7 +274,7 @@ export class FeedEngine {
   #addWebSocket(
     app: RoutedApp,
     path: string,
-    behavior: WebSocketBehavior<UserData>,
+    behavior: SocketBehavior<UserData>,
     options: EngineOptions,
     admission: Admission,
   ): void {
@@ -263,23 +283,29 @@ export class FeedEngine {
       ...behavior,
       compression: options.compression,
       idleTimeout: idleTimeout(options),
+      maxPayloadLength: takenAtMost(options.maxPayload),
       // Engine.IO has heartbeats of its own.
       sendPingsAutomatically: false,
       maxBackpressure: options.maxBackpressure,
       // Without this, messages of a slow reader are dropped in silence and it stays connected.
       closeOnBackpressureLimit: true,
       upgrade: (res, req, context) => {
-        if (!admission.admit(res, req)) return;
+        // RFC 6455, 4.4.
+        if (req.getHeader('sec-websocket-version') !== WEBSOCKET_VERSION) {
+          res.refuse('upgrade_required', [['Sec-WebSocket-Version', WEBSOCKET_VERSION]]);
+          return undefined;
+        }
+        if (!admission.admit(res, req)) return undefined;
+        res.chooseExtensions = (offers) => chooseOffer(offers, options.compression);
         const connection = lean?.accept(req);
         if (connection === undefined) {
-          if (asksForPolling(req)) answerBadRequest(res);
-          else void behavior.upgrade?.(unhurried(res), req, context);
-          return;
+          return asksForPolling(req) ? answerBadRequest(res) : behavior.upgrade?.(res, req, context);
         }
         const key = req.getHeader('sec-websocket-key');
         const protocol = req.getHeader('sec-websocket-protocol');
         const extensions = req.getHeader('sec-websocket-extensions');
-        res.upgrade<UserData>({ connection }, key, protocol, extensions, context);
+        res.upgrade({ connection }, key, protocol, extensions, context);
+        return undefined;
       },
       open: (ws) => {
         const data = ws.getUserData();
@@ -288,11 +314,18 @@ export class FeedEngine {
       },
       message: (ws, message, isBinary) => {
         const data = ws.getUserData();
-        if ('connection' in data) data.connection.take(message, isBinary);
+        if (message.byteLength > options.maxPayload) this.#refuse(ws, message, isBinary);
+        else if ('connection' in data) data.connection.take(message, isBinary);
         else void behavior.message?.(ws, message, isBinary);
       },
+      ping: (ws, message) => this.#countPing(ws, message.byteLength),
+      pong: (ws, message) => this.#countPing(ws, message.byteLength),
       close: (ws, code, message) => {
         const data = ws.getUserData();
+        const connection = this.#connectionOf(data);
+        if (connection !== undefined && code === ABNORMAL && Buffer.from(message).toString() === UWS_TOO_LARGE) {
+          this.#oversized.onClosed(connection);
+        }
         if ('connection' in data) data.connection.onNativeClosed();
         else behavior.close?.(ws, code, message);
       },
@@ -303,6 +336,50 @@ export class FeedEngine {
         setImmediate(() => this.cutSlow());
       },
     });
+  }
+
+  #connectionOf(data: UserData): Connection | undefined {
+    if ('connection' in data) return data.connection as unknown as Connection;
+    return this.#byTransport.get(data.transport);
+  }
+
+  /** Refuses a message that is too large; what does not wait for an answer is closed with one. */
+  #refuse(ws: WebSocket<UserData>, message: ArrayBuffer, isBinary: boolean): void {
+    const connection = this.#connectionOf(ws.getUserData());
+    const head = isBinary ? '' : Buffer.from(message.slice(0, HEAD_BYTES)).toString();
+    if (connection !== undefined && this.#oversized.refuse(connection, head, message.byteLength)) return;
+    const lean = connection === undefined ? undefined : leanOf(connection);
+    if (lean !== undefined) lean.closeWith(CLOSE_TOO_LARGE, TOO_LARGE);
+    else ws.end(CLOSE_TOO_LARGE, TOO_LARGE);
+  }
+
+  /** Whether a request is a message over long-polling that is too large; it is answered then. */
+  #passesBy(res: GuardedResponse, req: GuardedRequest, maxPayload: number): boolean {
+    const bytes = oversizedBytes(req, maxPayload);
+    if (bytes === 0) return false;
+    const { clients } = this.server as unknown as { clients: Readonly<Record<string, Connection>> };
+    const sid = new URLSearchParams(req.getQuery()).getAll('sid').at(-1) ?? '';
+    const connection = Object.hasOwn(clients, sid) ? clients[sid] : undefined;
+    if (connection?.transport.name !== 'polling') return false;
+    passBy(res, {
+      bytes,
+      refuse: (head) => {
+        const isAnswered = this.#oversized.refuse(connection, head, bytes);
+        if (!isAnswered) connection.close(true);
+        return isAnswered;
+      },
+    });
+    return true;
+  }
+
+  /** Counts a ping or pong of the WebSocket itself, of which nobody else learns; a client that floods is cut. */
+  #countPing(ws: WebSocket<UserData>, bytes: number): void {
+    const data = ws.getUserData();
+    if ('connection' in data) {
+      data.connection.takePing(bytes);
+      return;
+    }
+    if (!this.#handlers.admitsPing(data.transport, () => this.#connectionOf(data), bytes)) ws.close();
   }
 
   /** Notes that a message for this client was dropped. */

@@ -4,7 +4,9 @@ import type { ConnectError, ConnectErrorCode } from '../contract/connect.js';
 import { type ParsedTopics, covers, intersection, parseTopics } from '../contract/topics.js';
 import type { TokenErrorCode } from '../errors.js';
 import type { TokenVerifier, Verdict } from './authentication.js';
+import { tokenOf } from './bearer.js';
 import type { FeedSocket } from './feed-socket.js';
+import type { RefusalFields } from './refusal-log.js';
 
 /** Why a client that speaks Socket.IO already is not let in; after `memory` it is sent away to come again. */
 export type EntranceRefusal = TokenErrorCode | ConnectErrorCode | 'memory';
@@ -15,7 +17,8 @@ export interface EntranceOptions {
   readonly tokens: TokenVerifier | undefined;
   /** Whether there is no memory for another client: it may have connected long before it asks for its topics. */
   readonly isShort: () => boolean;
-  readonly onRefused: (code: EntranceRefusal) => void;
+  /** @param fields - for the log; not escaped yet */
+  readonly onRefused: (code: EntranceRefusal, fields: RefusalFields) => void;
   readonly log: Logger;
 }
 
@@ -40,14 +43,6 @@ export function chooseTopics(value: unknown, allowed: ReadonlySet<string> | unde
   return { ok: false, code: 'topics_not_allowed', message: `the token does not allow the topic "${more}"` };
 }
 
-/** The token of a client: `auth.token`, or the `Authorization` header of its handshake. */
-function tokenOf({ auth, headers }: FeedSocket['handshake']): unknown {
-  const { token } = auth;
-  if (token !== undefined) return token;
-  const [scheme = '', value] = (headers.authorization ?? '').split(' ');
-  return scheme.toLowerCase() === 'bearer' ? value : undefined;
-}
-
 /** The middleware that every socket passes, those that are recovered too: one socket a connection, a good token, good topics. */
 export class Entrance {
   readonly #options: EntranceOptions;
@@ -66,7 +61,7 @@ export class Entrance {
       return;
     }
     if (this.#options.isShort()) {
-      this.#options.onRefused('memory');
+      this.#options.onRefused('memory', {});
       this.#sendAway(socket, next);
       return;
     }
@@ -106,7 +101,7 @@ export class Entrance {
       this.#refuse(code, message, next);
       return;
     }
-    this.#options.onRefused(code);
+    this.#options.onRefused(code, { message });
     const now = Date.now();
     if (now >= this.#nextLog) {
       this.#nextLog = now + LOG_EVERY_MS;
@@ -137,7 +132,7 @@ export class Entrance {
   }
 
   #refuse(code: ConnectErrorCode, message: string, next: (error?: ExtendedError) => void): void {
-    this.#options.onRefused(code);
+    this.#options.onRefused(code, { message });
     const data: ConnectError['data'] = { code };
     next(Object.assign(new Error(message), { data }));
   }

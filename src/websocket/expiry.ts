@@ -38,9 +38,16 @@ export class Expiry<T> {
 
   #look(): void {
     const now = Math.floor(Date.now() / SECOND);
-    while (this.#looked < now) {
-      const members = this.#due.get(++this.#looked);
-      this.#due.delete(this.#looked);
+    // After a clock was set forward by years there are fewer members to look at than seconds.
+    const due =
+      now - this.#looked > this.#due.size
+        ? [...this.#due.keys()].filter((second) => second <= now).toSorted((one, other) => one - other)
+        : Array.from({ length: Math.max(0, now - this.#looked) }, (_, i) => this.#looked + 1 + i);
+    // Also backwards: else who comes after a clock was set back would be due when it has caught up.
+    this.#looked = now;
+    for (const second of due) {
+      const members = this.#due.get(second);
+      this.#due.delete(second);
       for (const member of members ?? []) this.#onDue(member);
     }
   }

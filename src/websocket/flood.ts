@@ -2,7 +2,10 @@ import type { Socket as Connection } from 'engine.io';
 import { NOTHING_TAKEN, type Rate, take } from './rate-limit.js';
 
 /** Why a client was cut for what it sent. */
-export type FloodKind = 'messages' | 'bytes' | 'probes';
+export type FloodKind = 'messages' | 'pings' | 'bytes' | 'probes' | 'payload';
+
+/** What a frame is counted as: a message, or a ping or pong of the WebSocket itself, which is no message to anybody. */
+export type FrameKind = 'messages' | 'pings';
 
 /** What is kept of one client: until when what it sent is paid for, as `rate-limit.ts` has it. */
 export interface Sender {
@@ -18,6 +21,10 @@ export interface FloodOptions {
   readonly maxPayload: number;
   /** Told just before a client is cut. */
   readonly onFlood: (connection: object, kind: FloodKind) => void;
+}
+
+function newSender(): Sender {
+  return { messagesPaidAt: NOTHING_TAKEN, bytesPaidAt: NOTHING_TAKEN };
 }
 
 /** Seconds' worth that a client may send at once after a quiet time. */
@@ -37,14 +44,16 @@ export class FloodGuard {
   readonly #messages: Rate | undefined;
   readonly #bytes: Rate | undefined;
   readonly #onFlood: FloodOptions['onFlood'];
+  /** Of WebSockets that keep no account of their own: what they have spent on pings and pongs. */
+  readonly #senders = new WeakMap<object, Sender>();
 
   constructor({ maxMessagesPerSecond, maxBytesPerSecond, maxPayload, onFlood }: FloodOptions) {
     if (maxMessagesPerSecond > 0) {
       this.#messages = { perSecond: maxMessagesPerSecond, burst: BURST_SECONDS * maxMessagesPerSecond };
     }
     if (maxBytesPerSecond > 0) {
-      // At least one message of the size that is taken, or nobody could send that.
-      const burst = Math.max(BURST_SECONDS * maxBytesPerSecond, BURST_SECONDS * maxPayload);
+      // At least one message of the size that is taken, or nobody could send that, and what comes right after it.
+      const burst = Math.max(BURST_SECONDS * maxBytesPerSecond, maxPayload + maxBytesPerSecond);
       this.#bytes = { perSecond: maxBytesPerSecond, burst };
     }
     this.#onFlood = onFlood;
@@ -52,14 +61,14 @@ export class FloodGuard {
 
   /** Watches what comes in on a connection of engine.io's. Call it before anybody else listens there. */
   watch(connection: Connection): void {
-    const sender: Sender = { messagesPaidAt: NOTHING_TAKEN, bytesPaidAt: NOTHING_TAKEN };
+    const sender = newSender();
     let probes = 0;
     const cut = (kind: FloodKind): void => {
       this.#onFlood(connection, kind);
       connection.close(true);
     };
     connection.on('packet', ({ data }: Packet) => {
-      const kind = this.#overspent(sender, (data?.length ?? 0) + 1);
+      const kind = this.#overspent(sender, (data?.length ?? 0) + 1, 'messages');
       if (kind !== undefined) cut(kind);
     });
     connection.on('upgrading', () => {
@@ -75,19 +84,34 @@ export class FloodGuard {
    *
    * @returns whether the frame may be worked on
    */
-  admits(connection: Sender & { close(): void }, bytes: number): boolean {
-    const kind = this.#overspent(connection, bytes);
+  admits(connection: Sender & { cut(): void }, bytes: number, frame: FrameKind): boolean {
+    const kind = this.#overspent(connection, bytes, frame);
     if (kind === undefined) return true;
     this.#onFlood(connection, kind);
-    connection.close();
+    connection.cut();
     return false;
   }
 
-  #overspent(sender: Sender, bytes: number): FloodKind | undefined {
+  /**
+   * Counts a ping or pong on a WebSocket of engine.io's, which keeps no account.
+   *
+   * @param transport - whose account it goes to
+   * @param connection - finds the connection that uses the transport, if there is one yet
+   * @returns whether the WebSocket may stay; if not it MUST be closed
+   */
+  admitsPing(transport: object, connection: () => object | undefined, bytes: number): boolean {
+    let sender = this.#senders.get(transport);
+    if (sender === undefined) this.#senders.set(transport, (sender = newSender()));
+    const kind = this.#overspent(sender, bytes, 'pings');
+    if (kind !== undefined) this.#onFlood(connection() ?? transport, kind);
+    return kind === undefined;
+  }
+
+  #overspent(sender: Sender, bytes: number, frame: FrameKind): FloodKind | undefined {
     const now = performance.now();
     if (this.#messages !== undefined) {
       const paidAt = take(this.#messages, sender.messagesPaidAt, 1, now);
-      if (paidAt === undefined) return 'messages';
+      if (paidAt === undefined) return frame;
       sender.messagesPaidAt = paidAt;
     }
     if (this.#bytes !== undefined) {

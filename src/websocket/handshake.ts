@@ -1,4 +1,4 @@
-import type { HttpRequest } from 'uWebSockets.js';
+import type { GuardedRequest } from '../http/guarded-request.js';
 import { randomName } from '../random-name.js';
 
 /** What is kept of the request that opened a connection, in the shape in which engine.io keeps it. */
@@ -13,15 +13,18 @@ export interface HandshakeRequest {
 /** Where clients ask for everything. */
 export const SOCKET_PATH = '/socket.io/';
 
+/** The same, with the path as some clients and proxies write it. */
+export const SOCKET_PATHS = [SOCKET_PATH, '/socket.io'] as const;
+
 /**
  * The header `X-Forwarded-For`, all lines of it as one (RFC 9110, 5.3): a proxy may add a line of its own to one that the
  * client has made up.
  */
-export function forwardedFor(req: HttpRequest): string {
-  if (req.getHeader('x-forwarded-for') === '') return '';
+export function forwardedFor(req: GuardedRequest): string {
+  // Not by asking for the header first: that gives the first line alone, which a client can send empty to hide the rest.
   const lines: string[] = [];
   req.forEach((name, value) => {
-    if (name === 'x-forwarded-for') lines.push(value);
+    if (name === 'x-forwarded-for' && value !== '') lines.push(value);
   });
   return lines.join(', ');
 }
@@ -44,7 +47,7 @@ const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
  *
  * @returns `undefined` for every other request; engine.io answers those: upgrades of a session, and what is refused
  */
-export function readHandshake(req: HttpRequest): HandshakeRequest | undefined {
+export function readHandshake(req: GuardedRequest): HandshakeRequest | undefined {
   const text = req.getQuery();
   let query: Record<string, string> = USUAL_QUERY;
   if (text !== USUAL) {

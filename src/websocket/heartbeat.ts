@@ -32,6 +32,7 @@ export class Heartbeat {
   /** Connections that were heard of after their ping, by the tick at which they are looked at again. */
   readonly #late = new Map<number, Beating[]>();
   readonly #timeoutTicks: number;
+  readonly #onFault: (connection: Beating, error: unknown) => void;
   readonly #tickMs: number;
   // 0 stands for "not pinged".
   #now = 1;
@@ -40,8 +41,16 @@ export class Heartbeat {
   /**
    * @param pingInterval - milliseconds between two pings of a connection; the first comes up to a 64th earlier
    * @param pingTimeout - milliseconds that an answer may take
+   * @param onFault - told of what a connection has thrown; the others get their turn
    */
-  constructor(pingInterval: number, pingTimeout: number) {
+  constructor(
+    pingInterval: number,
+    pingTimeout: number,
+    onFault: (connection: Beating, error: unknown) => void = (_, error) => {
+      throw error;
+    },
+  ) {
+    this.#onFault = onFault;
     const count = Math.min(BUCKETS, Math.max(1, Math.floor(pingInterval / MIN_TICK_MS)));
     this.#buckets = Array.from({ length: count }, () => []);
     this.#tickMs = pingInterval / count;
@@ -97,12 +106,21 @@ export class Heartbeat {
     const pingedThen = now - this.#timeoutTicks;
     // A copy: connections leave while it is gone through.
     for (const connection of this.#at(((pingedThen % count) + count) % count).slice()) this.#check(connection);
-    for (const connection of this.#at(now % count)) {
+    // A copy here too: a ping that fails ends its connection.
+    for (const connection of this.#at(now % count).slice()) {
       // Like Engine.IO, no second ping before the first is answered.
       if (connection.pingedAt !== 0) continue;
       connection.pingedAt = now;
       connection.heardAt = 0;
-      connection.ping();
+      this.#guard(connection, () => connection.ping());
+    }
+  }
+
+  #guard(connection: Beating, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#onFault(connection, error);
     }
   }
 
@@ -111,7 +129,7 @@ export class Heartbeat {
     // As in Engine.IO, another packet extends the wait once.
     const deadline = Math.max(connection.pingedAt, connection.heardAt) + this.#timeoutTicks;
     if (deadline <= this.#now) {
-      connection.timeOut();
+      this.#guard(connection, () => connection.timeOut());
     } else if (connection.heardAt !== 0) {
       const list = this.#late.get(deadline);
       if (list === undefined) this.#late.set(deadline, [connection]);

@@ -1,5 +1,6 @@
 import type { Server } from 'socket.io';
 import type { LeanConnection, Receiver } from './lean-connection.js';
+import { isCostly } from './message-shape.js';
 
 /** Socket.IO CONNECT packets taken on one connection; a client sends one for each namespace, and there is one. */
 export const MAX_CONNECTS = 4;
@@ -35,7 +36,7 @@ interface ClientNamespace {
 /** What Socket.IO's own client uses of the server, private parts included; they are the same in all of 4.x. */
 interface ServerInside {
   readonly encoder: { encode(packet: object): (string | Buffer)[] };
-  readonly _parser: { readonly Decoder: new () => Decoder };
+  _parser: { readonly Decoder: new () => Decoder };
   readonly _nsps: ReadonlyMap<string, unknown>;
   readonly _connectTimeout: number;
   _checkNamespace(name: string, auth: object, done: (namespace: unknown) => void): void;
@@ -55,17 +56,32 @@ const CONNECT_ERROR = 4;
 const BINARY_EVENT = '5';
 const BINARY_ACK = '6';
 
+/** A decoder that does not take what would hold up the loop. */
+function wary(Base: new () => Decoder): new () => Decoder {
+  return class extends Base {
+    override add(data: string | Buffer): void {
+      if (typeof data === 'string' && isCostly(data)) throw new Error('too many values in one message');
+      super.add(data);
+    }
+  };
+}
+
 /** What all clients of one server share. */
 export class LeanClients {
   readonly server: ServerInside;
+  readonly onFault: (connection: LeanConnection, error: unknown) => void;
   readonly #decoder: Decoder;
   #decoded: Packet | undefined;
   /** Clients that have joined no namespace yet, oldest first, with the time at which they are given up. */
   readonly #waiting = new Map<LeanClient, number>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(server: Server) {
+  /** @param onFault - told of what the work on a packet has thrown */
+  constructor(server: Server, onFault: (connection: LeanConnection, error: unknown) => void) {
     this.server = server as unknown as ServerInside;
+    this.onFault = onFault;
+    // Socket.IO's own clients, which are those of engine.io's connections, take it from there too.
+    this.server._parser = { ...this.server._parser, Decoder: wary(this.server._parser.Decoder) };
     this.#decoder = this.newDecoder((packet) => {
       this.#decoded = packet;
     });
@@ -108,7 +124,12 @@ export class LeanClients {
     const now = performance.now();
     for (const [client, deadline] of this.#waiting) {
       if (deadline > now) return;
-      client.conn.close();
+      try {
+        client.conn.close();
+      } catch (error) {
+        this.#waiting.delete(client);
+        this.onFault(client.conn, error);
+      }
     }
     clearInterval(this.#timer);
     this.#timer = undefined;
@@ -230,7 +251,13 @@ class LeanClient implements Receiver {
     if (socket === undefined && packet.type === CONNECT) {
       this.#connect(packet.nsp, (packet.data as object | undefined) ?? {});
     } else if (socket !== undefined && packet.type !== CONNECT && packet.type !== CONNECT_ERROR) {
-      process.nextTick(() => socket._onpacket(packet));
+      process.nextTick(() => {
+        try {
+          socket._onpacket(packet);
+        } catch (error) {
+          this.#shared.onFault(this.conn, error);
+        }
+      });
     } else {
       this.conn.close();
     }

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { WebSocket } from 'uWebSockets.js';
 import { type HandshakeRequest, sessionId, withoutHeaders } from './handshake.js';
 import type { Beating } from './heartbeat.js';
-import type { Sender } from './flood.js';
+import type { FrameKind, Sender } from './flood.js';
 import { NOTHING_TAKEN } from './rate-limit.js';
 
 /** What a connection tells the server that opened it. */
@@ -10,7 +10,7 @@ export interface ConnectionOwner {
   /** The heartbeat's clock, in ticks. */
   readonly now: number;
   /** Whether a frame of so many bytes may be worked on; if not the connection has been closed. */
-  admits(connection: LeanConnection, bytes: number): boolean;
+  admits(connection: LeanConnection, bytes: number, kind: FrameKind): boolean;
   /** It is closed: no more pings, not counted. */
   closed(connection: LeanConnection): void;
 }
@@ -147,9 +147,33 @@ export class LeanConnection implements Beating, Sender {
     this.#end('forced close');
   }
 
+  /** Closes the connection after what was written, with a close code and a text that the client sees. */
+  closeWith(code: number, text: string): void {
+    this.#end('forced close', undefined, code, text);
+  }
+
+  /** Closes the connection at once: what waits for the client is lost, and nothing that it has sent is read any more. */
+  cut(): void {
+    const native = this.#native;
+    if (native === undefined) return;
+    try {
+      this.#finish('forced close');
+    } finally {
+      closeNow(native);
+    }
+  }
+
   /** Sends a ping. */
   ping(): void {
     this.#native?.send('2');
+  }
+
+  /** Pings at once, unless an answer is waited for already. */
+  ask(): void {
+    if (this.pingedAt !== 0) return;
+    this.pingedAt = this.#owner.now;
+    this.heardAt = 0;
+    this.ping();
   }
 
   /** Closes the connection of a client that did not answer a ping. */
@@ -159,7 +183,7 @@ export class LeanConnection implements Beating, Sender {
 
   /** Takes a frame from the client. */
   take(frame: ArrayBuffer, isBinary: boolean): void {
-    if (this.#native === undefined || !this.#owner.admits(this, frame.byteLength)) return;
+    if (this.#native === undefined || !this.#owner.admits(this, frame.byteLength, 'messages')) return;
     if (!isBinary && frame.byteLength === 1 && new Uint8Array(frame)[0] === PONG) {
       this.pingedAt = 0;
       this.#events?.emit('packet', { type: 'pong' });
@@ -170,6 +194,11 @@ export class LeanConnection implements Beating, Sender {
     // uWebSockets.js takes the frame's memory back when this returns.
     if (isBinary) this.#deliver(Buffer.from(frame.slice(0)));
     else this.#takeText(Buffer.from(frame).toString());
+  }
+
+  /** Takes a ping or pong of the WebSocket, which uWebSockets.js has answered where it has to be. */
+  takePing(bytes: number): void {
+    if (this.#native !== undefined) this.#owner.admits(this, bytes, 'pings');
   }
 
   /** To be called when the WebSocket is gone, for whatever reason. */
@@ -235,7 +264,7 @@ export class LeanConnection implements Beating, Sender {
   }
 
   /** Closes from this side. */
-  #end(reason: string, description?: Error): void {
+  #end(reason: string, description?: Error, code?: number, text?: string): void {
     const native = this.#native;
     if (native === undefined) return;
     try {
@@ -243,7 +272,7 @@ export class LeanConnection implements Beating, Sender {
     } finally {
       // A client that reads byte by byte could keep what waits for it for as long as it likes.
       if (native.getBufferedAmount() > 0) setTimeout(() => closeNow(native), LINGER_MS).unref();
-      native.end();
+      native.end(code, text);
     }
   }
 

@@ -1,5 +1,8 @@
-import type { HttpRequest, WebSocket } from 'uWebSockets.js';
+import type { Socket as Connection } from 'engine.io';
+import type { WebSocket } from 'uWebSockets.js';
+import type { GuardedRequest } from '../http/guarded-request.js';
 import { readHandshake } from './handshake.js';
+import type { FrameKind } from './flood.js';
 import { Heartbeat } from './heartbeat.js';
 import { type ConnectionOwner, LeanConnection } from './lean-connection.js';
 
@@ -15,7 +18,19 @@ export interface LeanHandlers {
   /** Gives a connection that was just opened its receiver. */
   onConnection(connection: LeanConnection): void;
   /** As in {@link ConnectionOwner}. */
-  admits(connection: LeanConnection, bytes: number): boolean;
+  admits(connection: LeanConnection, bytes: number, kind: FrameKind): boolean;
+  /** As `FloodGuard.admitsPing`, for WebSockets that are not ours. */
+  admitsPing(transport: object, connection: () => object | undefined, bytes: number): boolean;
+  /** Told of what the service of a connection by a timer has thrown. */
+  onFault(connection: LeanConnection, error: unknown): void;
+}
+
+/** What is done with messages that are too large, of whatever connection. */
+export interface OversizedHandlers {
+  /** As in `OversizedMessages`. */
+  refuse(connection: Connection, head: string, bytes: number): boolean;
+  /** Told of a connection that uWebSockets.js has closed for a message that was larger still. */
+  onClosed(connection: Connection): void;
 }
 
 /** Opens, counts, pings and closes the connections whose session began on a WebSocket. */
@@ -29,7 +44,9 @@ export class LeanServer implements ConnectionOwner {
   constructor(options: LeanServerOptions, onCount: (change: 1 | -1) => void, handlers: LeanHandlers) {
     const { pingInterval, pingTimeout, maxPayload } = options;
     this.#openPacketEnd = `,"upgrades":[],"pingInterval":${pingInterval},"pingTimeout":${pingTimeout},"maxPayload":${maxPayload}}`;
-    this.#heartbeat = new Heartbeat(pingInterval, pingTimeout);
+    this.#heartbeat = new Heartbeat(pingInterval, pingTimeout, (connection, error) =>
+      handlers.onFault(connection as LeanConnection, error),
+    );
     this.#onCount = onCount;
     this.#handlers = handlers;
   }
@@ -43,7 +60,7 @@ export class LeanServer implements ConnectionOwner {
    *
    * @returns the connection, to be opened when the WebSocket is there; `undefined` if the request is engine.io's to answer
    */
-  accept(req: HttpRequest): LeanConnection | undefined {
+  accept(req: GuardedRequest): LeanConnection | undefined {
     const request = readHandshake(req);
     return request && new LeanConnection(this, request);
   }
@@ -56,8 +73,8 @@ export class LeanServer implements ConnectionOwner {
     this.#handlers.onConnection(connection);
   }
 
-  admits(connection: LeanConnection, bytes: number): boolean {
-    return this.#handlers.admits(connection, bytes);
+  admits(connection: LeanConnection, bytes: number, kind: FrameKind): boolean {
+    return this.#handlers.admits(connection, bytes, kind);
   }
 
   /** Told by a connection that it is closed. */

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import { type ExtendedError, type Namespace, Socket } from 'socket.io';
 import { sessionId } from './handshake.js';
 import { LeanConnection } from './lean-connection.js';
@@ -29,6 +30,10 @@ interface SocketInside {
   _cleanup(): void;
   _error(error: { message: string; data: unknown }): void;
   _onconnect(): void;
+  _onerror(error: unknown): void;
+  _onpacket(packet: unknown): void;
+  dispatch(event: readonly [name: string, ...args: unknown[]]): void;
+  run(event: readonly unknown[], done: (error?: unknown) => void): void;
 }
 
 interface Handshake {
@@ -111,9 +116,15 @@ class LeanHandshake implements Handshake {
   }
 }
 
-/** Socket.IO's socket, without the parts that most clients never use until they do. */
-class LeanSocket extends SocketBase {
+/**
+ * Socket.IO's socket, without the parts that most clients never use until they do. What a handler or a callback of it
+ * throws goes to {@link onFault}, and not to the process.
+ */
+abstract class LeanSocket extends SocketBase {
   declare private lazyAcks: Acks | undefined;
+
+  /** Told of what a handler of this socket has thrown. */
+  protected abstract onFault(error: unknown): void;
 
   constructor(namespace: unknown, client: object, auth: object, session?: Session) {
     // Ids made here cost a fraction of those that the base class makes where it is given none.
@@ -151,6 +162,32 @@ class LeanSocket extends SocketBase {
     conn.write(`0{"sid":"${sid}","pid":"${pid}"}`);
   }
 
+  override _onpacket(packet: unknown): void {
+    try {
+      super._onpacket(packet);
+    } catch (error) {
+      this.onFault(error);
+    }
+  }
+
+  // As in socket.io, but for the boundary around the handlers.
+  override dispatch(event: readonly [name: string, ...args: unknown[]]): void {
+    this.run(event, (refusal) => {
+      process.nextTick(() => {
+        if (refusal) {
+          this._onerror(refusal);
+          return;
+        }
+        if (!this.connected) return;
+        try {
+          EventEmitter.prototype.emit.apply(this as unknown as EventEmitter, [...event]);
+        } catch (error) {
+          this.onFault(error);
+        }
+      });
+    });
+  }
+
   /** Lets go of what only middlewares and connection handlers use. */
   forgetHandshake(): void {
     const { conn, handshake } = this;
@@ -165,8 +202,15 @@ class LeanSocket extends SocketBase {
  * Has a namespace make sockets that keep little: of a client whose session began on a WebSocket, `handshake.headers`,
  * `handshake.auth` and `request.headers` are there for middlewares and for connection handlers until those return, and
  * are empty afterwards. What is sent in the meantime leaves in one write.
+ *
+ * @param onFault - told of what a handler of a socket has thrown
  */
-export function useLeanSockets(namespace: Namespace): void {
+export function useLeanSockets(namespace: Namespace, onFault: (socket: Socket, error: unknown) => void): void {
+  class GuardedSocket extends LeanSocket {
+    protected override onFault(error: unknown): void {
+      onFault(this as unknown as Socket, error);
+    }
+  }
   const inside = namespace as unknown as NamespaceInside;
   const doConnect = inside._doConnect.bind(namespace);
   // As in socket.io, from where the socket is there.
@@ -189,7 +233,8 @@ export function useLeanSockets(namespace: Namespace): void {
     // As in socket.io, but for the class of the socket, and that a client with nothing to recover waits for nothing.
     _add(client, auth, done) {
       const { pid, offset } = auth;
-      const start = (session?: Session): void => admit(new LeanSocket(namespace, client, auth, session), client, done);
+      const start = (session?: Session): void =>
+        admit(new GuardedSocket(namespace, client, auth, session), client, done);
       if (typeof pid !== 'string' || typeof offset !== 'string') return start();
       const restored = inside.adapter.restoreSession(pid, offset).catch(() => null);
       return restored.then((session) => start(session ?? undefined));

@@ -18,6 +18,7 @@ export class MemoryPressure {
   readonly #limit: number;
   readonly #maxShare: number;
   readonly #timer: NodeJS.Timeout;
+  readonly #listeners: (() => void)[] = [];
   #share = 0;
   #rss = 0;
   #lookedAt = 0;
@@ -30,7 +31,7 @@ export class MemoryPressure {
     this.#maxShare = maxPercent / 100;
     this.#limit = limit ?? availableMemory();
     this.#look();
-    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
+    this.#timer = setInterval(() => this.#tell(), LOOK_EVERY_MS).unref();
   }
 
   /** Share of the memory in use, of the process or of its JavaScript heap, whichever is closer to its end. */
@@ -46,9 +47,19 @@ export class MemoryPressure {
     return this.#share > this.#maxShare;
   }
 
+  /** Calls back every second for as long as memory is short. */
+  onHigh(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
   /** Ends the timer. May be called twice. */
   close(): void {
     clearInterval(this.#timer);
+  }
+
+  #tell(): void {
+    this.#look();
+    if (this.isHigh) for (const listener of this.#listeners) listener();
   }
 
   #look(): void {

@@ -1,3 +1,4 @@
+import { isTopic } from '../contract/topics.js';
 import { GENERATIONS, type KeptTopics, NEWER_IS_KEPT, TOPICS_TTL_MS, type TopicStore } from './topic-store.js';
 
 /** Runs one Lua script. It fails at once while the link to Redis is down. */
@@ -52,6 +53,7 @@ export class RedisTopicStore implements TopicStore {
     const found = await this.#claim([this.#prefix + pid], [GENERATIONS, TOPICS_TTL_MS]);
     if (found === null) return undefined;
     const [generation, topics] = found as [string, string];
-    return { generation: Number(generation), topics: JSON.parse(topics) as string[] };
+    // What was kept before topics were checked as they are now has no signals.
+    return { generation: Number(generation), topics: (JSON.parse(topics) as unknown[]).filter(isTopic) };
   }
 }

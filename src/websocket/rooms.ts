@@ -1,7 +1,8 @@
 import type { Socket as Connection } from 'engine.io';
 import type { Adapter } from 'socket.io-adapter';
-import type { RoutedApp } from '../uws.js';
+import type { RoutedApp } from '../http/guarded-app.js';
 import { nativeSocket } from './engine.js';
+import { waitingCharacters } from './polling-transport.js';
 
 /** The part of a Socket.IO namespace that is looked at. */
 interface Sockets {
@@ -12,7 +13,7 @@ interface Sockets {
 interface PollingMember {
   readonly connection: Connection;
   readonly rooms: Set<string>;
-  /** Characters handed to Engine.IO since it last had nothing left to write. */
+  /** Characters handed to Engine.IO that it has not written yet, about. */
   buffered: number;
 }
 
@@ -106,7 +107,7 @@ export class Rooms {
     const added: PollingMember = { connection, rooms: new Set([room]), buffered: 0 };
     this.#polling.set(id, added);
     connection.on('drain', () => {
-      added.buffered = 0;
+      added.buffered = waitingCharacters(connection);
     });
     // Engine.IO sends what is still buffered right after this event, in the same turn, so nothing overtakes it.
     connection.once('upgrade', () => {

@@ -2,32 +2,37 @@ import type { Socket as Connection } from 'engine.io';
 import type { Logger } from 'pino';
 import { Server } from 'socket.io';
 import { Adapter } from 'socket.io-adapter';
-import type { RoutedApp } from '../uws.js';
-import { type Gap, MAX_ECHO_LENGTH, type SubscribeErrorCode, type Welcome } from '../contract/events.js';
-import { type Offset, formatOffset, isHole } from '../contract/offset.js';
-import { isFeedRoom, isTopicRoom, roomsOfClient, roomsOfEntry } from '../contract/topics.js';
+import type { ErrorBoundary, FaultStage } from '../http/error-boundary.js';
+import type { RoutedApp } from '../http/guarded-app.js';
+import { MAX_ECHO_LENGTH, type SubscribeErrorCode, type Welcome } from '../contract/events.js';
+import { type Offset, formatOffset } from '../contract/offset.js';
+import { isFeedRoom, isTopicRoom, roomsOfClient } from '../contract/topics.js';
 import type { GapReason, JournalEntry, Resolution } from '../journal/journal.js';
-import type { RefusalCode } from '../errors.js';
 import type { AdapterFactory } from './adapter.js';
 import { Admission } from './admission.js';
 import { type TokenOptions, TokenVerifier } from './authentication.js';
 import { BufferSample } from './buffer-sample.js';
 import { ClientAddress } from './client-address.js';
 import { Drain, type DrainOptions } from './drain.js';
-import { type EngineOptions, FeedEngine, bufferedBytes, sendAll } from './engine.js';
+import { type EngineOptions, FeedEngine } from './engine.js';
 import { Entrance, type EntranceRefusal } from './entrance.js';
 import { Expiry } from './expiry.js';
 import type { FeedServer, FeedSocket } from './feed-socket.js';
 import { FloodGuard, type FloodKind } from './flood.js';
+import { keyFaults } from './key-set.js';
 import { LeanClients } from './lean-client.js';
 import { useLeanSockets } from './lean-socket.js';
 import { ConnectionLimits, type ConnectionLimitsOptions } from './limits.js';
 import type { MemoryPressure } from './memory-pressure.js';
-import { OriginPolicy } from './origin.js';
+import type { OriginPolicy } from './origin.js';
 import { type OtherPods, PodCalls, roomOfUser } from './pods.js';
 import { Recovery } from './recovery.js';
+import type { RefusalFields, RefusalLog } from './refusal-log.js';
+import { gapPacket, replayTarget } from './replay-target.js';
 import { replay } from './replay.js';
 import { Rooms } from './rooms.js';
+import { sizeRefusals } from './size-refusals.js';
+import { sizeWarnings } from './sizes.js';
 import { Subscriptions } from './subscriptions.js';
 import type { TopicStore } from './topic-store.js';
 
@@ -55,7 +60,7 @@ export interface ConnectionEvents {
   disconnected(reason: string): void;
   /** A client was cut because it did not read. */
   slow(): void;
-  refused(reason: RefusalCode | EntranceRefusal): void;
+  refused(reason: EntranceRefusal): void;
   subscribed(result: 'ok' | SubscribeErrorCode): void;
   flooded(kind: FloodKind): void;
   recovery(result: 'recovered' | GapReason | 'retry'): void;
@@ -65,7 +70,11 @@ export interface ConnectionEvents {
 /** How the manager is set up. */
 export interface WebSocketManagerOptions extends EngineOptions {
   readonly welcomeMessage: string;
-  readonly corsOrigins: readonly string[];
+  readonly origins: OriginPolicy;
+  /** Where refusals are written. */
+  readonly refusals: RefusalLog;
+  /** What keeps an error in the service of one client from the others. */
+  readonly boundary: ErrorBoundary;
   readonly limits: ConnectionLimitsOptions & {
     readonly maxMessagesPerSecond: number;
     readonly maxBytesPerSecond: number;
@@ -97,15 +106,6 @@ const TOKEN_EXPIRED = 'token expired';
 
 /** Bytes of a replay in flight at most: a slow client must not fill this process. */
 const REPLAY_WINDOW = 128 * 1024;
-
-function gapPacket(gap: Gap): string {
-  return `2["gap",${JSON.stringify(gap)}]`;
-}
-
-/** The place before an entry. */
-function before({ epoch, seq }: Offset): Offset {
-  return { epoch, seq: seq - 1 };
-}
 
 /**
  * Everything about Socket.IO connections: who may connect, what they are told, how packets reach them.
@@ -139,6 +139,8 @@ export class WebSocketManager {
   /** Attaches Socket.IO to the app; it serves as soon as the app listens. */
   constructor(app: RoutedApp, options: WebSocketManagerOptions) {
     this.#options = options;
+    for (const warning of sizeWarnings({ ...options.limits, maxPayload: options.maxPayload }))
+      options.log.warn(warning);
     const welcome: Welcome = { message: options.welcomeMessage };
     this.#welcome = JSON.stringify(welcome);
     this.#recovery = new Recovery(
@@ -162,14 +164,10 @@ export class WebSocketManager {
       connectionStateRecovery: { skipMiddlewares: false },
     });
     this.pods = new PodCalls(this.sio, options.otherPods, options.describe);
-    const origins = new OriginPolicy(options.corsOrigins);
+    const { boundary, origins } = options;
     const addresses = new ClientAddress(options.trustProxy);
     const limits = new ConnectionLimits(options.limits, addresses, options.memory, () => this.connections);
-    this.#admission = new Admission({
-      origins,
-      limits,
-      onRefused: (reason) => options.events.refused(reason),
-    });
+    this.#admission = new Admission({ origins, limits });
     const guard = new FloodGuard({
       ...options.limits,
       maxPayload: options.maxPayload,
@@ -178,14 +176,33 @@ export class WebSocketManager {
         options.events.flooded(kind);
       },
     });
-    const clients = new LeanClients(this.sio);
-    this.#engine = new FeedEngine(app, options, this.#admission, origins, {
-      onConnection: (connection) => {
-        limits.count(connection);
-        clients.serve(connection);
+    const endOn =
+      (stage: FaultStage) =>
+      (connection: { readonly id: string; close(): unknown }, error: unknown): void =>
+        boundary.fault(stage, `connection ${connection.id}`, error, () => connection.close());
+    const clients = new LeanClients(this.sio, endOn('event'));
+    this.#engine = new FeedEngine(
+      app,
+      options,
+      this.#admission,
+      {
+        onConnection: (connection) => {
+          limits.count(connection);
+          clients.serve(connection);
+        },
+        admits: (connection, bytes, kind) => guard.admits(connection, bytes, kind),
+        admitsPing: (transport, connection, bytes) => guard.admitsPing(transport, connection, bytes),
+        onFault: endOn('timer'),
       },
-      admits: (connection, bytes) => guard.admits(connection, bytes),
-    });
+      sizeRefusals({
+        maxPayload: options.maxPayload,
+        events: options.events,
+        log: options.refusals,
+        onCut: (connection, cause) => this.#causes.set(connection, cause),
+        memory: options.memory,
+        sessions: () => this.#engine.sessions(),
+      }),
+    );
     // Before Socket.IO listens, so that a flood is cut before it is worked on.
     this.#engine.server.on('connection', (connection: Connection) => {
       limits.count(connection);
@@ -193,7 +210,9 @@ export class WebSocketManager {
     });
     this.sio.bind(this.#engine.server);
     const root = this.sio.of('/');
-    useLeanSockets(root);
+    useLeanSockets(root, (socket, error) => {
+      boundary.fault('event', `client ${socket.id}`, error, () => socket.conn.close());
+    });
     this.#rooms = new Rooms(app, root.adapter, root.sockets, {
       isFeedRoom,
       compress: options.compression !== 0,
@@ -202,13 +221,20 @@ export class WebSocketManager {
     });
     this.#buffers = new BufferSample(root.sockets);
     this.#entrance = new Entrance({
-      tokens: options.jwt && new TokenVerifier(options.jwt),
+      tokens: options.jwt && new TokenVerifier(options.jwt, { onChange: keyFaults(options.log) }),
       isShort: () => options.memory.isHigh,
-      onRefused: (code) => options.events.refused(code),
+      onRefused: (code, fields) => this.#onRefused(code, fields),
       log: options.log,
     });
-    this.sio.use((socket, next) => this.#entrance.admit(socket, next));
-    this.sio.on('connect', (socket) => this.#onConnect(socket));
+    const serve = (socket: FeedSocket, work: () => void): void =>
+      boundary.run(
+        'event',
+        () => `client ${socket.id}`,
+        work,
+        () => socket.conn.close(),
+      );
+    this.sio.use((socket, next) => serve(socket, () => this.#entrance.admit(socket, next)));
+    this.sio.on('connect', (socket) => serve(socket, () => this.#onConnect(socket)));
   }
 
   /** Clients that have an Engine.IO session, including those that are still connecting. */
@@ -266,6 +292,11 @@ export class WebSocketManager {
     await this.sio.close();
   }
 
+  #onRefused(reason: EntranceRefusal, fields: RefusalFields): void {
+    this.#options.events.refused(reason);
+    this.#options.refusals.note(reason, fields);
+  }
+
   #onConnect(socket: FeedSocket): void {
     const { log, events, feed } = this.#options;
     const connection = socket.conn;
@@ -318,43 +349,18 @@ export class WebSocketManager {
   }
 
   async #resume(socket: FeedSocket, from: Offset): Promise<void> {
-    const { feed, events, log, maxBackpressure } = this.#options;
+    const { feed, events, log, maxBackpressure, compression } = this.#options;
     const connection = socket.conn;
-    const rooms = new Set(roomsOfClient(socket.data.topics ?? new Set(), socket.id));
-    const target = {
+    const target = replayTarget({
+      connection,
+      rooms: new Set(roomsOfClient(socket.data.topics ?? new Set(), socket.id)),
+      encode: feed.encode,
+      // Half of the limit, so that what comes on top of it (a heartbeat, a broadcast) does not cut the client.
+      window: Math.min(REPLAY_WINDOW, maxBackpressure / 2),
+      compress: compression !== 0,
       isOpen: () => socket.connected && connection.readyState === 'open' && !this.#engine.wasSlow(connection),
-      send: (entries: readonly JournalEntry[], after: Offset) => {
-        let previous = after;
-        const buffered = bufferedBytes(connection);
-        // Half of the limit, so that what comes on top of it (a heartbeat, a broadcast) does not cut the client.
-        let room = Math.min(REPLAY_WINDOW, maxBackpressure / 2) - buffered;
-        const packets: string[] = [];
-        let taken = 0;
-        let wanted = 0;
-        for (const entry of entries) {
-          const isWanted = roomsOfEntry(entry).some((name) => rooms.has(name));
-          const hole = isHole(previous, entry)
-            ? gapPacket({ reason: 'epoch', requested: formatOffset(previous), resumed: formatOffset(before(entry)) })
-            : '';
-          previous = entry;
-          if (isWanted || hole !== '') {
-            const packet = isWanted ? feed.encode(entry) : '';
-            room -= Buffer.byteLength(packet) + hole.length;
-            // A packet larger than the window goes alone.
-            if (room < 0 && (packets.length > 0 || buffered > 0)) break;
-            if (hole !== '') packets.push(hole);
-            if (isWanted) {
-              packets.push(packet);
-              if (!entry.deleted) wanted++;
-            }
-          }
-          taken++;
-        }
-        sendAll(connection, packets, this.#options.compression !== 0);
-        events.replayed(wanted);
-        return taken;
-      },
-    };
+      onReplayed: (entries) => events.replayed(entries),
+    });
     try {
       const end = await replay(feed, target, from, () => this.#goLive(socket));
       if (typeof end !== 'object') return;

@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import { PROBLEMS, type ProblemCode } from '../../src/errors.js';
+import { nested } from '../support/bad-messages.js';
 import type { Pod } from '../support/pod.js';
 import { HOST } from '../support/processes.js';
 import { type RawAnswer, postHead, rawRequest } from '../support/raw-http.js';
@@ -164,6 +165,41 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
     name: 'a good batch with one bad item at the start',
     send: post('/v1/status', json([{}, status(), status()])),
     code: 'invalid_status',
+  },
+  {
+    name: 'a signal with its price twice',
+    send: post('/v1/signals', GOOD.replace('{', '{"price":2,')),
+    code: 'duplicate_field',
+  },
+  {
+    name: 'a status with its service twice, once in escapes',
+    send: post('/v1/status', json(status()).replace('{', String.raw`{"servi\u0063e":"x",`)),
+    code: 'duplicate_field',
+  },
+  {
+    name: 'a signal with a field twice as the last item',
+    send: post('/v1/signals', `[${GOOD},${GOOD.replace('}', ',"signal":"SELL"}')}]`),
+    code: 'duplicate_field',
+  },
+  {
+    name: 'half of a surrogate pair as a symbol',
+    send: post('/v1/signals', GOOD.replace('BTC/USDT', String.raw`\ud83d`)),
+    code: 'lone_surrogate',
+  },
+  {
+    name: 'half of a surrogate pair as a service in a batch',
+    send: post('/v1/status', json([status(), { ...status(), service: '\udc00' }])),
+    code: 'lone_surrogate',
+  },
+  {
+    name: 'a signal of 64 levels',
+    send: post('/v1/signals', nested(signal(1), 64, ['[', ']'])),
+    code: 'too_deep',
+  },
+  {
+    name: 'a status of 64 levels in a batch',
+    send: post('/v1/status', `[${json(status())},${nested({ ...status() }, 64, ['[', ']'])}]`),
+    code: 'too_deep',
   },
   { name: 'null in a batch', send: post('/v1/status', json([status(), null])), code: 'invalid_status' },
   {

@@ -102,6 +102,36 @@ test('what does not say whom to disconnect is refused', async () => {
   expect(answer.status).toBe(413);
 });
 
+test('an order that two readers would read differently is refused, and ends nobody', async () => {
+  const pod = await Pod.start(cleanup);
+  const client = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'] });
+  const sid = JSON.stringify(client.socket.id);
+  const bad: [string, string][] = [
+    [`{"sid":"other","sid":${sid}}`, 'duplicate_field'],
+    [`{"sid":${sid},"sid":${sid}}`, 'duplicate_field'],
+    [String.raw`{"s\u0069d":"other","sid":${sid}}`, 'duplicate_field'],
+    [String.raw`{"user":"a","us\u0065r":"b"}`, 'duplicate_field'],
+    [`{"reconnect":true,"sid":${sid},"reconnect":false}`, 'duplicate_field'],
+    [String.raw`{"user":"\ud83d"}`, 'lone_surrogate'],
+    [String.raw`{"sid":"\udcc8\ud83d"}`, 'lone_surrogate'],
+    [`{"sid":${sid},"__proto__":{"reconnect":true}}`, 'invalid_disconnect'],
+    [`{"sid":${'['.repeat(1000)}${']'.repeat(1000)}}`, 'invalid_disconnect'],
+  ];
+  for (const [body, code] of bad) {
+    const answer = await pod.post('/v1/disconnect', body);
+    const problem = (await answer.json()) as { code: string; detail: string };
+    expect([body, answer.status, problem.code]).toEqual([body, 422, code]);
+    expect(problem.detail).toMatch(
+      code === 'invalid_disconnect' ? /^Send / : /^The field "(?:sid|user|reconnect)" .* Nobody was disconnected\.$/,
+    );
+  }
+  expect(client.socket.connected).toBe(true);
+  expect(await (await pod.post('/v1/disconnect', { user: '📈' })).json()).toEqual({ disconnected: 0 });
+  expect(await (await pod.post('/v1/disconnect', `{"reconnect":false,"sid":${sid}}`)).json()).toEqual({
+    disconnected: 1,
+  });
+});
+
 test('with a key set, nobody without it may look or disconnect', async () => {
   const pod = await Pod.start(cleanup, { API_KEY: 'the-key' });
   expect((await fetch(`${pod.adminUrl}/v1/info`)).status).toBe(401);

@@ -9,8 +9,10 @@ import { version } from '../../src/version.js';
 import { DocumentSchemas, type Tree, at, below, references, tree } from '../contract/document-schemas.js';
 import { DOCUMENTS } from '../contract/documents.js';
 import { httpRequest } from '../support/http.js';
+import { nested } from '../support/bad-messages.js';
 import { Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
+import { type RawAnswer, postHead, rawRequest } from '../support/raw-http.js';
 import { RedisServer } from '../support/redis.js';
 import { signal, status } from '../support/signals.js';
 import { ApiCheck } from './api-check.js';
@@ -71,8 +73,8 @@ describe('the OpenAPI document', () => {
       ...shared.flatMap((one) => one.code.enum.map((code) => `${one.status.const} ${code}`)),
     ]);
     const missing = Object.entries(PROBLEMS).filter(([code, one]) => !documented.has(`${one.status} ${code}`));
-    // Only the dashboard, on the public port, answers with this one.
-    expect(missing.map(([code]) => code)).toEqual(['not_same_machine']);
+    // Only the dashboard, on the public port, answers with these.
+    expect(missing.map(([code]) => code)).toEqual(['publish_token_required', 'publish_token_wrong']);
   });
 });
 
@@ -96,10 +98,15 @@ async function publish(check: ApiCheck, pod: Pod, path: string, good: object, in
   expect(await post({ ...good, pad: 'x'.repeat(MAX_SIGNAL_BYTES) })).toBe('413 message_too_large');
   expect(await post([good, { ...good, pad: 'x'.repeat(MAX_SIGNAL_BYTES) }])).toBe('413 message_too_large');
   expect(await post(good, { 'content-type': 'text/plain' })).toBe('415 unsupported_media_type');
+  expect(await post(good, { 'content-encoding': 'gzip' })).toBe('415 unsupported_encoding');
   expect(await post([])).toBe('422 empty_batch');
   expect(await post(Array.from({ length: 1001 }, () => good))).toBe('422 batch_too_long');
   expect(await post({})).toBe(`422 ${invalid}`);
   expect(await post([good, {}])).toBe(`422 ${invalid}`);
+  const text = JSON.stringify(good);
+  expect(await post(Buffer.from(text.replace(/\{("\w+":)/, '{$1null,$1')))).toBe('422 duplicate_field');
+  expect(await post({ ...good, symbol: '\ud83d', service: '\ud83d' })).toBe('422 lone_surrogate');
+  expect(await post(Buffer.from(nested({ ...good }, 64, ['[', ']'])))).toBe('422 too_deep');
 }
 
 async function control(check: ApiCheck, pod: Pod): Promise<void> {
@@ -110,8 +117,11 @@ async function control(check: ApiCheck, pod: Pod): Promise<void> {
   expect(await post('nobody')).toBe('400 invalid_json');
   expect(await post(Buffer.from([0xff]))).toBe('400 invalid_encoding');
   expect(await post({ user: 'a', sid: 'b' })).toBe('422 invalid_disconnect');
+  expect(await post(Buffer.from('{"user":"a","user":"b"}'))).toBe('422 duplicate_field');
+  expect(await post({ user: '\ud83d' })).toBe('422 lone_surrogate');
   expect(await post({ sid: 'x'.repeat(5000) })).toBe('413 body_too_large');
   expect(await post({ user: 'a' }, { 'content-type': 'text/plain' })).toBe('415 unsupported_media_type');
+  expect(await post({ user: 'a' }, { 'content-encoding': 'br' })).toBe('415 unsupported_encoding');
   expect(await post({ user: 'a' }, { origin: 'http://page.example' })).toBe('403 forbidden');
   expect(await check.call(pod, '/v1/info')).toBe('200');
   expect(await check.call(pod, '/v1/info', { headers: { origin: 'http://page.example' } })).toBe('403 forbidden');
@@ -148,11 +158,25 @@ async function deletion(check: ApiCheck, pod: Pod): Promise<void> {
   expect(await remove(last, '', Buffer.from([0xff]))).toBe('400 invalid_encoding');
   expect(await remove(last, '', { reason: 'x'.repeat(5000) })).toBe('413 body_too_large');
   expect(await remove(last, '', { reason: 'x' }, { 'content-type': 'text/plain' })).toBe('415 unsupported_media_type');
+  expect(await remove(last, '', { reason: 'x' }, { 'content-encoding': 'gzip' })).toBe('415 unsupported_encoding');
   expect(await remove(last, '?reason=x', undefined, { origin: 'http://page.example' })).toBe('403 forbidden');
   expect(await remove('nothing', '?reason=x')).toBe('400 invalid_offset');
   expect(await remove('another:1', '?reason=x')).toBe('404 entry_not_found');
   for (let i = 0; i < 30; i++) await append();
   expect(await remove(last, '?reason=x')).toBe('410 offset_expired');
+}
+
+/** Sends the begin of a body to everything that takes one, and waits. */
+async function stall(check: ApiCheck, pod: Pod): Promise<void> {
+  const paths = ['/v1/signals', '/v1/status', '/v1/disconnect'];
+  const answers = await Promise.all(
+    paths.map((path) => rawRequest(pod.adminPort, [postHead(path, { 'content-length': '1000' }), '{'])),
+  );
+  const said = paths.map((path, i) => check.check('POST', path, answers[i] as RawAnswer));
+  expect(said).toEqual(paths.map(() => '408 request_timeout'));
+  const head = postHead('/v1/entries/a:1?reason=x', { 'content-length': '1000' }).replace('POST', 'DELETE');
+  const slow = await rawRequest(pod.adminPort, [head, '{']);
+  expect(check.check('DELETE', '/v1/entries/a:1', slow)).toBe('408 request_timeout');
 }
 
 /** Operations that need a key, with a good body where they take one. */
@@ -170,6 +194,9 @@ const OPEN = ['/healthz', '/readyz', '/metrics', '/openapi.json', '/asyncapi.jso
 test('a live admin port answers what the OpenAPI document says, all of it and nothing else', async () => {
   const check = new ApiCheck(DOCUMENT);
   const pod = await Pod.start(cleanup, { JOURNAL_MAXLEN: '20', MAX_SIGNAL_BYTES: String(MAX_SIGNAL_BYTES) });
+  const stalled = stall(check, pod);
+  // Its error is thrown below.
+  stalled.catch(() => {});
   await publish(check, pod, '/v1/signals', signal(1), 'invalid_signal');
   await publish(check, pod, '/v1/status', status(), 'invalid_status');
   await control(check, pod);
@@ -180,6 +207,11 @@ test('a live admin port answers what the OpenAPI document says, all of it and no
     expect(await check.call(pod, path)).toBe('404 not_found');
   }
   for (const [path, item] of Object.entries(tree(DOCUMENT['paths']))) {
+    for (const [method, operation] of Object.entries(tree(item))) {
+      if (tree(tree(operation)['responses'])['431'] === undefined) continue;
+      const headers = { cookie: 'c'.repeat(21_000) };
+      expect(await check.call(pod, path, { method: method.toUpperCase(), headers })).toBe('431 headers_too_large');
+    }
     for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
       if (tree(item)[method.toLowerCase()] !== undefined) continue;
       expect(await check.call(pod, path, { method })).toBe('405 method_not_allowed');
@@ -201,6 +233,7 @@ test('a live admin port answers what the OpenAPI document says, all of it and no
   for (const [path, method, body] of GUARDED) expect(await check.call(cut, path, { method, body })).toMatch(/^503 /);
   expect(await check.call(cut, '/readyz')).toBe('503');
 
+  await stalled;
   expect(check.faults).toEqual([]);
   // A gateway that works never fails in that way.
   const missing = check.documented().filter((one) => !check.seen.has(one) && !one.endsWith(' 500 internal'));

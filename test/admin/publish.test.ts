@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { PROBLEMS } from '../../src/errors.js';
+import { nested } from '../support/bad-messages.js';
 import { FeedClient, Pod } from '../support/pod.js';
 import { Cleanup, HOST } from '../support/processes.js';
 import { postHead } from '../support/raw-http.js';
@@ -116,6 +117,31 @@ describe('a bad request', () => {
     expect(problem.index).toBe(2);
     expect(problem.detail).toContain('Item 2');
     expect(problem.detail).toContain('"price"');
+  });
+
+  test('names the item of a batch that two readers would read differently', async () => {
+    const pod = await Pod.start(cleanup);
+    const good = JSON.stringify(signal(1));
+    const texts: Record<string, string> = {
+      duplicate_field: good.replace('{', '{"symbol":"ETH/USDT",'),
+      lone_surrogate: good.replace('BTC/USDT', String.raw`\ud83d`),
+      too_deep: nested(signal(1), 64, ['[', ']']),
+    };
+    for (const [code, text] of Object.entries(texts)) {
+      const answer = await pod.post('/v1/signals', `[${good},${text},${good}]`);
+      const problem = (await answer.json()) as { code: string; index: number; detail: string };
+      expect([answer.status, problem.code, problem.index]).toEqual([422, code, 1]);
+      expect(problem.detail).toMatch(/^Item 1: field ".*\. Nothing was published\.$/);
+      expect(await pod.metric('gateway_messages_rejected_total', { source: 'http', reason: code })).toBe(1);
+    }
+    expect(await pod.metric('gateway_messages_accepted_total')).toBe(0);
+  });
+
+  test('does not come of the array of a batch: it is no level of the messages in it', async () => {
+    const pod = await Pod.start(cleanup);
+    const deepest = nested(signal(1), 63, ['[', ']']);
+    expect(await offsetsOf(await pod.post('/v1/signals', deepest))).toHaveLength(1);
+    expect(await offsetsOf(await pod.post('/v1/signals', `[${deepest},${deepest}]`))).toHaveLength(2);
   });
 
   test('is counted by its reason', async () => {

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
+import { nested } from '../support/bad-messages.js';
 import { Certificate } from '../support/certificate.js';
 import { CLI, cli, shell } from '../support/cli.js';
 import { FeedClient, Pod } from '../support/pod.js';
@@ -222,16 +223,23 @@ describe('lines', () => {
       '{"type":"A","signal":"BUY","price":12345678901234567890.10,"symbol":"A","timeframe":"1m","timestamp":"2023-10-27T10:00:00Z"}',
       'x'.repeat(2_000_000),
       JSON.stringify(signal(5)),
+      JSON.stringify(signal(6)).replace('{', String.raw`{"pr\u0069ce":7,`),
+      JSON.stringify(signal(6, { symbol: '\ud83d' })),
+      nested(signal(6), 64, ['[', ']']),
+      JSON.stringify(status()).replace('"service"', String.raw`"s\u0065rvice"`),
     ]);
     const child = cli(cleanup, ['publish', '--url', pod.adminUrl, file]);
     expect([await child.exit, child.stdout]).toEqual([1, '']);
     const lines = child.stderr.trimEnd().split('\n');
-    expect(lines.pop()).toBe('5 published, 5 not.');
+    expect(lines.pop()).toBe('6 published, 8 not.');
     const named = lines.map((line) =>
       line.replace(/^(line \d+): .*?(not JSON|"\w+"|bytes|longer).*; (not published)$/, '$1 $2 $3'),
     );
     expect(named.toSorted()).toEqual([
       'line 10 longer not published',
+      'line 12 "price" not published',
+      'line 13 "symbol" not published',
+      'line 14 "deep" not published',
       'line 2 not JSON not published',
       'line 5 "signal" not published',
       'line 7 "status" not published',
@@ -244,6 +252,7 @@ describe('lines', () => {
       'status_update',
       12345678901234567000,
       5,
+      'status_update',
     ]);
     // As it came: a double can not hold it.
     const text = await (await fetch(`${pod.adminUrl}/v1/signals?after=${begin}`)).text();

@@ -2,9 +2,15 @@ import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openapiDocument } from '../../src/admin/openapi.js';
 import { asyncapiDocument } from '../../src/contract/asyncapi.js';
-import { type SubscribeAnswer, MAX_SYMBOL_LENGTH, MAX_TIMEFRAME_LENGTH } from '../../src/contract/events.js';
+import {
+  type SubscribeAnswer,
+  MAX_MESSAGE_DEPTH,
+  MAX_SYMBOL_LENGTH,
+  MAX_TIMEFRAME_LENGTH,
+} from '../../src/contract/events.js';
 import { documentText } from '../../src/contract/json-schema.js';
 import { version } from '../../src/version.js';
+import { nested } from '../support/bad-messages.js';
 import { FeedClient, Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
 import { signal } from '../support/signals.js';
@@ -23,6 +29,9 @@ afterAll(() => cleanup.run());
 const RUNS = { numRuns: 300 };
 /** A test in which nearly all is taken, or refused, shows little. */
 const OFTEN = RUNS.numRuns / 15;
+
+/** Characters of a text that may have half of a surrogate pair in it. */
+const halves = fc.constantFrom('a', 'é', '📈', '\ud83d', '\udcc8');
 
 const name = (maxLength: number): fc.Arbitrary<string> =>
   fc
@@ -63,6 +72,9 @@ const NEARLY = [
   'a\u007f',
   'a\u2028',
   '\ud800',
+  'x\udfff',
+  '\ud83d\udcc8',
+  '\udcc8\ud83d',
   'x'.repeat(16),
   'x'.repeat(17),
   '',
@@ -178,7 +190,7 @@ describe('the documents and the gateway agree on what is taken and what is refus
       fc.oneof(
         nearly({ user: fc.string({ minLength: 1, maxLength: 300 }), reconnect: fc.boolean() }),
         fc.record(
-          { user: fc.string({ maxLength: 257 }), sid: fc.string(), reconnect: fc.boolean() },
+          { user: fc.string({ maxLength: 257 }), sid: fc.string({ unit: halves }), reconnect: fc.boolean() },
           { requiredKeys: [] },
         ),
       ),
@@ -256,6 +268,18 @@ describe('the documents and the gateway agree on what is taken and what is refus
 test('the only exceptions are known: a price that a double does not hold, which JSON can write', async () => {
   const answer = await pod.post('/v1/signals', JSON.stringify(signal(1)).replace('"price":1', '"price":1e400'));
   expect(answer.status).toBe(422);
+});
+
+test('the only exceptions are known: a field twice, of which a document sees one', async () => {
+  const answer = await pod.post('/v1/signals', JSON.stringify(signal(1)).replace('{', '{"price":1,'));
+  expect(answer.status).toBe(422);
+  expect((await pod.post('/v1/disconnect', '{"user":"a","user":"a"}')).status).toBe(422);
+});
+
+test('the only exceptions are known: a message that nests too deep', async () => {
+  const deep = JSON.parse(nested(signal(1), MAX_MESSAGE_DEPTH + 1, ['[', ']'])) as unknown;
+  expect(OPENAPI.fault('#/components/schemas/Signal', deep)).toBeUndefined();
+  expect((await pod.post('/v1/signals', deep)).status).toBe(422);
 });
 
 test('the only exceptions are known: a message beyond MAX_SIGNAL_BYTES', async () => {

@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Decoded, decodeBytes, decodeItem } from '../../src/contract/decode.js';
 import { FEED_EVENTS } from '../../src/contract/events.js';
+import { nested } from '../support/bad-messages.js';
 import { signal, status } from '../support/signals.js';
 
 const LIMIT = 1000;
@@ -9,7 +10,12 @@ const LIMIT = 1000;
 const name = (maxLength: number): fc.Arbitrary<string> =>
   fc
     .string({ unit: 'binary', minLength: 1, maxLength })
-    .map((text) => text.replaceAll(/[@*\p{Cc}]/gu, '-').slice(0, maxLength));
+    // By characters: a surrogate pair is not cut in two.
+    .map((text) =>
+      Array.from(text.replaceAll(/[@*\p{Cc}]/gu, '-'))
+        .slice(0, maxLength)
+        .join(''),
+    );
 
 const goodSignal = fc.record({
   type: fc.string({ minLength: 1, maxLength: 20 }),
@@ -171,6 +177,74 @@ describe('what is told of a message of the wrong shape', () => {
     expect(decodeItem('new_signal', json, Infinity)).toMatchObject({
       detail: expect.stringContaining('Infinity') as string,
     });
+  });
+});
+
+/** Why a signal is refused, if it is. */
+function refusal(text: string): unknown {
+  const decoded = decodeItem('new_signal', text, Infinity);
+  return decoded.ok ? 'good' : [decoded.reason, decoded.detail];
+}
+
+describe('a message that other readers would read in another way', () => {
+  const json = JSON.stringify(signal(1));
+
+  test('names the field that stands twice, and what to do', () => {
+    expect(refusal(json.replace('{', String.raw`{"s\u0079mbol":"ETH/USDT",`))).toEqual([
+      'duplicate_field',
+      'field "symbol" stands twice, and readers differ in which one they take. Send it once',
+    ]);
+  });
+
+  test('names the name with half of a surrogate pair, and shows which', () => {
+    expect(refusal(json.replace('BTC/USDT', String.raw`BTC\ud83d`))).toEqual([
+      'lone_surrogate',
+      String.raw`field "symbol" has half of a surrogate pair; got "BTC\ud83d". Send whole characters`,
+    ]);
+  });
+
+  test('names the field that nests too deep, and how deep it may', () => {
+    expect(refusal(nested(signal(1), 64, ['[', ']']))).toEqual([
+      'too_deep',
+      'field "deep" nests too deep: a message may have 63 levels of objects and arrays, itself included (clients get it ' +
+        'inside an array, and many can read 64). Flatten it',
+    ]);
+    expect(refusal(nested(signal(1), 63, ['[', ']']))).toBe('good');
+  });
+
+  test('a long name of a field that nests too deep is shown in part', () => {
+    const [, detail] = refusal(nested(signal(1), 64, ['[', ']']).replace('deep', 'x'.repeat(5000))) as string[];
+    expect(detail).toContain(`field "${'x'.repeat(40)}"…`);
+  });
+
+  test('fields that are not checked may stand twice, and hold anything but too deep a nesting', () => {
+    for (const extra of [
+      '"a":1,"a":2',
+      '"Symbol":1',
+      String.raw`"a":"\ud83d"`,
+      '"service":1,"service":2',
+      '"a":1e400',
+    ]) {
+      expect([extra, refusal(json.replace('{', `{${extra},`))]).toEqual([extra, 'good']);
+    }
+  });
+
+  test('a text that is no name may have half of a surrogate pair: it passes as the escape that it is', () => {
+    expect(refusal(json.replace('QUANTUM_CIPHER', String.raw`\ud83d`))).toBe('good');
+    const half = JSON.stringify(status('active', { message: '\ud83d' }));
+    expect(decodeItem('status_update', half, Infinity).ok).toBe(true);
+  });
+
+  test('whole pairs, U+FFFD and marks of direction may be in names', () => {
+    for (const symbol of ['📈', '\ufffd', '\u202eTSU', '\u200b', '\uffff', '\u{10ffff}']) {
+      const escapes = Array.from(
+        { length: symbol.length },
+        (_, i) => `\\u${symbol.charCodeAt(i).toString(16).padStart(4, '0')}`,
+      );
+      for (const spelling of [symbol, escapes.join('')]) {
+        expect([spelling, refusal(json.replace('BTC/USDT', spelling))]).toEqual([spelling, 'good']);
+      }
+    }
   });
 });
 

@@ -76,6 +76,9 @@ async function talk(conversation: Conversation): Promise<void> {
   }
   const many = Array.from({ length: MAX_TOPICS + 1 }, (_, i) => `S${i}`);
   expect(await conversation.subscribe(polling, many)).toMatchObject({ error: { code: 'too_many_topics' } });
+  const long = ['x'.repeat(1024 * 1024)];
+  expect(await conversation.subscribe(polling, long)).toMatchObject({ error: { code: 'payload_too_large' } });
+  expect(await conversation.refused(cleanup, pod.url, { topics: long })).toBe('payload_too_large');
   expect(await conversation.refused(cleanup, pod.url, { topics: ['a@b@c'] })).toBe('invalid_topics');
   expect(await conversation.refused(cleanup, pod.url, { topics: many })).toBe('too_many_topics');
 

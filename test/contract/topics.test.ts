@@ -164,6 +164,10 @@ test.each([
   ['a line break', ['BTC/USDT@1m\n']],
   ['a symbol that is too long', ['x'.repeat(MAX_SYMBOL_LENGTH + 1)]],
   ['a timeframe that is too long', [`BTC/USDT@${'x'.repeat(MAX_TIMEFRAME_LENGTH + 1)}`]],
+  ['half of a surrogate pair', ['BTC\ud83d']],
+  ['the other half of it', ['\udcc8']],
+  ['half of a surrogate pair in the timeframe', ['BTC/USDT@\ud83d']],
+  ['a surrogate pair the wrong way round', ['\udcc8\ud83d']],
   ['one bad topic among good ones', ['BTC/USDT', '*', '']],
 ])('%s is refused as invalid_topics', (_, value) => {
   expect(parseTopics(value)).toMatchObject({ ok: false, code: 'invalid_topics' });
@@ -171,6 +175,12 @@ test.each([
 
 test('the refusal names the place of the bad topic', () => {
   expect(parseTopics(['*', 'BTC/USDT@'])).toMatchObject({ message: expect.stringContaining('topic 1 ') as unknown });
+});
+
+test('the refusal says of a topic with half of a surrogate pair what is wrong with it', () => {
+  expect(parseTopics(['*', 'BTC\ud83d'])).toMatchObject({
+    message: 'topic 1 has half of a surrogate pair; send whole characters',
+  });
 });
 
 test('any value gets an answer, and what is taken holds nothing but topics that were asked for', () => {

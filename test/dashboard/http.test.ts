@@ -9,7 +9,7 @@ import { Cleanup } from '../support/processes.js';
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
 
-const NOTHING = { status: 404, body: 'There is nothing here.\n' };
+const NOTHING = { status: 404, body: '{"code":"not_found","message":"There is nothing here."}' };
 
 /** The script and the style that the page names. */
 function assetsOf(html: string): string[] {
@@ -102,7 +102,8 @@ describe('with the dashboard on', () => {
       version: expect.stringMatching(/^\d+\.\d+\.\d+/) as string,
       connections: 0,
       head: expect.stringMatching(/^[\w-]+:0$/) as string,
-      mayPublish: true,
+      publishWith: 'link',
+      mayPublish: false,
     });
     expect((await httpRequest(`${pod.url}/dashboard/info`, { method: 'POST', body: '{}' })).status).toBe(405);
   });

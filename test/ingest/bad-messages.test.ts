@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import type { RejectReason } from '../../src/contract/decode.js';
+import { REJECT_REASONS, type RejectReason } from '../../src/contract/decode.js';
 import { FEED_EVENTS, type FeedEvent } from '../../src/contract/events.js';
 import { type BadMessage, badMessages } from '../support/bad-messages.js';
 import { FeedClient, Pod } from '../support/pod.js';
@@ -13,7 +13,7 @@ afterEach(() => cleanup.run());
 
 const LIMIT = 16_000;
 const KEPT = 1000;
-const REASONS: readonly RejectReason[] = ['too_large', 'encoding', 'not_json', 'shape'];
+const REASONS: readonly RejectReason[] = REJECT_REASONS;
 const TRANSPORTS = [['websocket'], ['polling']];
 const SAMPLE_BYTES = 512;
 const BAD = badMessages(LIMIT);

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import { type FeedEvent } from '../../src/contract/events.js';
+import { type FeedEvent, MAX_MESSAGE_DEPTH, MAX_PACKET_DEPTH } from '../../src/contract/events.js';
 import { padded } from '../support/bad-messages.js';
 import { FeedClient, Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
@@ -12,6 +12,9 @@ afterEach(() => cleanup.run());
 
 const LIMIT = 16_000;
 const TRANSPORTS = [['websocket'], ['polling']];
+
+/** Levels below the message itself. */
+const INSIDE = MAX_MESSAGE_DEPTH - 1;
 
 const OWN: Readonly<Record<FeedEvent, Readonly<Record<string, unknown>>>> = {
   new_signal: { ...signal(162.5) },
@@ -30,13 +33,22 @@ const MEMBERS: readonly (readonly [name: string, members: string])[] = [
   ['a decimal beyond a double', '"exact":0.1000000000000000055511151231257827021181583404541015625'],
   ['numbers in other notations', '"n":[1.50,1E5,1e+5,-0,0.0,1e-999,1e999]'],
   ['nested objects and arrays', '"meta":{"a":[{"b":[[],{}]}],"c":{"d":{"e":null}}}'],
-  ['arrays 1,000 levels deep', `"deep":${'['.repeat(1000)}${']'.repeat(1000)}`],
+  ['arrays as deep as they may nest', `"deep":${'['.repeat(INSIDE)}${']'.repeat(INSIDE)}`],
+  ['objects as deep as they may nest', `"deep":${'{"x":'.repeat(INSIDE)}0${'}'.repeat(INSIDE)}`],
+  ['many levels that are only written in texts', `"deep":"${'[{'.repeat(500)}","[[[[":0`],
   ['unicode', '"note":"Grüße, 信号 📈 \u2028\u2029\ufeff\u0000"'.replaceAll('\0', '\\u0000')],
   ['escaped text', String.raw`"note":"\u00e9\u4fe1\ud83d\udcc8\/\"\\\b\f\n\r\t"`],
-  ['a lone surrogate, escaped', String.raw`"note":"\ud800"`],
+  ['lone surrogates, escaped', String.raw`"note":"\ud800","n\udfffte":["\uDC00\uD800","x\ud83d"]`],
+  ['a replacement character and marks of direction', '"note":"\ufffd\u202e\u200f","\ufffd":0'],
   ['control characters, escaped', String.raw`"note":"\u0000\u001e\u001f\u007f"`],
   ['keys that look the same', String.raw`"price ":1,"Price":2,"\u0070rice2":3,"prіce":4`],
   ['one unknown key twice', '"x":1,"x":2'],
+  ['an unknown key twice in two spellings', String.raw`"x":1,"\u0078":2`],
+  [
+    'known keys twice inside an unknown one',
+    '"x":{"symbol":1,"symbol":2,"service":3,"service":4},"y":[{"price":1,"price":2}]',
+  ],
+  ['known keys in other letters', '"Symbol":1,"SYMBOL":2,"Service":3,"Status":4,"prıce":5'],
   ['keys of the prototype', '"__proto__":{"price":1},"constructor":{"prototype":{}},"toString":"x"'],
   ['an empty key and empty values', '"":"","a":{},"b":[]'],
   ['what looks like a binary placeholder', '"_placeholder":true,"num":0'],
@@ -55,6 +67,12 @@ const GOOD: readonly (readonly [name: string, event: FeedEvent, json: string])[]
   [`${event} of exactly the limit`, event, padded(OWN[event], LIMIT).toString()] as const,
   [`${event} of exactly the limit in fewer characters`, event, padded(OWN[event], LIMIT, '€').toString()] as const,
 ]);
+
+/** Levels of objects and arrays, as a parser with a limit counts them. */
+function depthOf(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  return 1 + Math.max(0, ...Object.values(value).map(depthOf));
+}
 
 /** Keeps the texts of the event packets that a client gets, before they are parsed. */
 function rawPackets(client: FeedClient): string[] {
@@ -96,6 +114,7 @@ test('a good message reaches every client with its text untouched, whatever else
     }
     expect(client.disconnects).toEqual([]);
   }
+  expect(Math.max(...(packets[0] ?? []).map((packet) => depthOf(JSON.parse(packet.slice(1)))))).toBe(MAX_PACKET_DEPTH);
   for (const pod of pods) expect(await pod.metric('gateway_messages_rejected_total')).toBe(0);
 });
 

@@ -91,10 +91,29 @@ class LoadBalancer {
   }
 
   /** Clients on each of the gateways. */
-  clients(): Promise<number[]> {
-    return Promise.all(ADDRESSES.map((address) => this.#clientsOf(address)));
+  clients(addresses: readonly string[] = ADDRESSES): Promise<number[]> {
+    return Promise.all(addresses.map((address) => this.#clientsOf(address)));
   }
 }
+
+test.skipIf(!HAS_HAPROXY)(
+  'the load balancer of compose.yaml passes a token of 8,192 characters and a cookie of 8 KB',
+  { timeout: 60_000 },
+  async () => {
+    const names = await NameServer.start(cleanup);
+    const balancer = await LoadBalancer.start(names);
+    names.addresses = ADDRESSES.slice(0, 1);
+    await balancer.startGateway(ADDRESSES[0]);
+    await until('the gateway to be found', async () => (await balancer.gatewaysUp()) === 1);
+    for (const transport of ['polling', 'websocket'] as const) {
+      await FeedClient.connect(cleanup, `http://${HOST}:${balancer.port}`, {
+        transports: [transport],
+        extraHeaders: { authorization: `Bearer ${'t'.repeat(8192)}`, cookie: `c=${'c'.repeat(8190)}` },
+      });
+    }
+    expect(await balancer.clients(ADDRESSES.slice(0, 1))).toEqual([2]);
+  },
+);
 
 test.skipIf(!HAS_HAPROXY)(
   'the load balancer of compose.yaml finds gateways, sends no new clients to one that drains, and leaves it its sessions',

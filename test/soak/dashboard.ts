@@ -154,7 +154,7 @@ async function screenshots(cleanup: Cleanup, folder: string): Promise<string[]> 
   const problems: string[] = [];
   // One at a time: together they would slow each other down, and show it.
   for (const [name, colorScheme] of looks) {
-    const { page, errors } = await openPage(cleanup, browser, pod.url, { colorScheme });
+    const { page, errors } = await openPage(cleanup, browser, await pod.dashboardLink(), { colorScheme });
     const feed = cleanup.add(new MarketFeed(pod, 14), (self) => self.stop());
     await sleep(PICTURE_SECONDS * 1000);
     const path = `${folder}/${name}.png`;

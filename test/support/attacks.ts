@@ -1,5 +1,7 @@
 import { once, setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { sendErrors } from './error-requests.js';
+import { CONTROL_FLOODS, FRAGMENTS, sendFragments } from './frame-floods.js';
 import { BINARY, frame, fuzzed, open, throwAt } from './hostile.js';
 import { HOST } from './processes.js';
 import type { Random } from './random.js';
@@ -26,8 +28,8 @@ export interface Attack {
 }
 
 const CONNECT = frame(Buffer.from('40'));
-const OVERSIZED = [20_000, 2 ** 31].map((length) =>
-  Buffer.concat([CONNECT, frame(Buffer.alloc(20_000, 120), 1, length)]),
+const OVERSIZED = [1_100_000, 2 ** 31].map((length) =>
+  Buffer.concat([CONNECT, frame(Buffer.alloc(Math.min(length, 1_100_000), 120), 1, length)]),
 );
 const NESTED = Buffer.concat([CONNECT, frame(Buffer.from(`42${'['.repeat(16_000)}`))]);
 const ATTACHMENTS = Buffer.concat([
@@ -107,7 +109,7 @@ export const ATTACKS = {
     once: ({ port, random }, from) => throwAt(port, random.bytes(200), 100, from),
   },
   'oversized frames': {
-    what: 'a frame of 20,000 bytes, or one that announces 2 GiB',
+    what: 'a frame of 1.1 MB, or one that announces 2 GiB',
     rate: 100,
     atOnce: 50,
     once: ({ port }, from, i) => throwAt(port, OVERSIZED[i % 2] as Buffer, 100, from),
@@ -141,6 +143,24 @@ export const ATTACKS = {
     rate: 50,
     atOnce: 20,
     once: ({ port }, from) => throwAt(port, EVENTS, 200, from),
+  },
+  'floods of pings': {
+    what: '1,000 pings, pongs or close frames of the WebSocket itself in one write',
+    rate: 50,
+    atOnce: 20,
+    once: ({ port }, from, i) => throwAt(port, CONTROL_FLOODS[i % CONTROL_FLOODS.length] as Buffer, 200, from),
+  },
+  'fragments without end': {
+    what: 'a message in parts of no byte or of one byte, as fast as they are taken for 2 s',
+    rate: 10,
+    atOnce: 10,
+    once: ({ port, over }, from, i) => sendFragments(port, from, FRAGMENTS[i % 2] as Buffer, over),
+  },
+  'requests that end in errors': {
+    what: '50 requests that are refused on one connection one by one, or 200 at once',
+    rate: 50,
+    atOnce: 20,
+    once: ({ port }, from, i) => sendErrors(port, from, i),
   },
   'header bombs': {
     what: 'a request with a header of 100 KB, or with 20,000 headers',

@@ -1,5 +1,5 @@
 import type { RejectReason } from '../../src/contract/decode.js';
-import type { FeedEvent } from '../../src/contract/events.js';
+import { type FeedEvent, MAX_MESSAGE_DEPTH } from '../../src/contract/events.js';
 import { signal, status } from './signals.js';
 
 /** One message that the gateway must refuse. */
@@ -198,6 +198,82 @@ function wrongFields(base: Fields, special: Readonly<Record<string, readonly unk
   });
 }
 
+/** A character as an escape: "s" is "\u0073". */
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
+/** Messages of which JSON.parse makes a good one, while a reader that takes the first of two values may get another. */
+function twice(base: Fields): Case[] {
+  const json = JSON.stringify(base);
+  return Object.entries(base).flatMap(([field, good]): Case[] => {
+    const value = JSON.stringify(good);
+    const other = JSON.stringify(typeof good === 'number' ? good + 1 : `other ${String(good)}`);
+    const rest = field.slice(1);
+    const texts: Record<string, string> = {
+      'with another value first': `{"${field}":${other},${json.slice(1)}`,
+      'and once more': `{"${field}":${other},"${field}":null,${json.slice(1)}`,
+      'with the same value': `${json.slice(0, -1)},"${field}":${value}}`,
+      'first with a value of the wrong type': `{"${field}":{"${field}":[]},${json.slice(1)}`,
+      'first with its beginning escaped': `{"${escaped(field)}${rest}":${other},${json.slice(1)}`,
+      'first with every character escaped': `{"${Array.from(field, escaped).join('')}":null,${json.slice(1)}`,
+      'last with its beginning escaped': `${json.slice(0, -1)},"${escaped(field)}${rest}":${value}}`,
+      'far apart': `{"${field}":${other},"x":{"${field}":[1,{"a":"}"}]},"y":"\\\\",${json.slice(1)}`,
+      'with white space and keys of the prototype': `{ "__proto__":{} ,\n"${field}"\t: ${other}, "__proto__":[], ${json.slice(1)}`,
+    };
+    return Object.entries(texts).map(([name, text]): Case => [
+      `"${field}" twice, ${name}`,
+      'duplicate_field',
+      Buffer.from(text),
+    ]);
+  });
+}
+
+const LONE_SURROGATES: Readonly<Record<string, string>> = {
+  'a high surrogate alone': String.raw`\ud83d`,
+  'a low surrogate alone': String.raw`\udcc8`,
+  'the first surrogate': String.raw`\ud800`,
+  'the last surrogate, in capitals': String.raw`\uDFFF`,
+  'a pair the wrong way round': String.raw`\udcc8\ud83d`,
+  'two high surrogates': String.raw`\ud83d\ud83d`,
+  'a pair and half of another': String.raw`\ud83d\udcc8\ud83d`,
+  'a high surrogate before a letter': String.raw`BTC\ud83dx`,
+  'a low surrogate behind a letter': String.raw`BTC\udcc8`,
+};
+
+function surrogates(base: Fields, names: readonly string[]): Case[] {
+  return names.flatMap((field) =>
+    Object.entries(LONE_SURROGATES).map(([name, text]): Case => [
+      `${name} in "${field}"`,
+      'lone_surrogate',
+      Buffer.from(withField(base, field, new Raw(`"${text}"`))),
+    ]),
+  );
+}
+
+/** A message that nests so many levels, itself the first. */
+export function nested(base: Fields, levels: number, [open, close]: readonly [string, string]): string {
+  const json = JSON.stringify(base);
+  return `${json.slice(0, -1)},"deep":${open.repeat(levels - 1)}1${close.repeat(levels - 1)}}`;
+}
+
+function tooDeep(base: Fields): Case[] {
+  const arrays = ['[', ']'] as const;
+  const objects = ['{"a":', '}'] as const;
+  const json = JSON.stringify(base);
+  const texts: Record<string, string> = {
+    'arrays one level too deep': nested(base, MAX_MESSAGE_DEPTH + 1, arrays),
+    'objects one level too deep': nested(base, MAX_MESSAGE_DEPTH + 1, objects),
+    'arrays and objects two levels too deep': nested(base, (MAX_MESSAGE_DEPTH + 3) / 2, ['[{"a":', '}]']),
+    'an empty array one level too deep': nested(base, MAX_MESSAGE_DEPTH, arrays).replace('1]', '[]]'),
+    'arrays one level too deep after many shallow ones': `{"a":[${'[],{},'.repeat(100)}0],${nested(base, 64, arrays).slice(1)}`,
+    'arrays 200 levels deep in front': `{"a":${'['.repeat(199)}${']'.repeat(199)},${json.slice(1)}`,
+    'objects 1,000 levels deep': nested(base, 1000, objects),
+    'arrays 5,000 levels deep in a field': nested(base, 5000, arrays),
+  };
+  return Object.entries(texts).map(([name, text]): Case => [name, 'too_deep', Buffer.from(text)]);
+}
+
 const BAD_TOPIC_PARTS = ['', '@', 'BTC@USDT', '*', 'a\0b', 'a\nb', 'a\u001fb', 'a\u007fb'];
 
 const SPECIAL: Readonly<Record<FeedEvent, Readonly<Record<string, readonly unknown[]>>>> = {
@@ -264,6 +340,9 @@ export function badMessages(limit: number): BadMessage[] {
       ...wrongTop(own, other),
       ...wrongFields(own, SPECIAL[event]),
       ...notJson(own),
+      ...twice(own),
+      ...surrogates(own, event === 'new_signal' ? ['symbol', 'timeframe'] : ['service']),
+      ...tooDeep(own),
     ];
     return cases.map(([name, reason, bytes]): BadMessage => ({ name: `${event}: ${name}`, event, reason, bytes }));
   });

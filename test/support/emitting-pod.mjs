@@ -13,10 +13,7 @@ const pod = podName();
 const log = createLogger(config.logLevel, pod);
 const app = new App(config, loadUws(), log, pod);
 
-process.on('unhandledRejection', (error) => {
-  app.noteFault();
-  log.error({ err: error }, 'a promise was rejected and nobody handled it');
-});
+process.on('unhandledRejection', (error) => app.noteFault('promise', error));
 app.sio.on('question', (...args) => args.at(-1)(pod));
 
 async function perform(steps) {

@@ -31,6 +31,8 @@ export function frame(payload: Buffer, opcode = TEXT, announced = payload.length
 /** A socket that nothing can upset. @param from - the address it comes from */
 export async function open(port: number, from = HOST): Promise<Socket> {
   const socket = connect({ port, host: HOST, localAddress: from });
+  // A wait that is over leaves its listeners until the socket closes.
+  socket.setMaxListeners(0);
   socket.on('error', () => {});
   socket.on('data', () => {});
   await Promise.race([once(socket, 'connect'), once(socket, 'close')]);

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { type Server, createServer } from 'node:http';
+import { type Server, type ServerResponse, createServer } from 'node:http';
 import { type CryptoKey, type JWK, type JWTPayload, SignJWT, exportJWK, generateKeyPair } from 'jose';
 import { type Cleanup, HOST } from './processes.js';
 
@@ -38,8 +38,12 @@ export function rawToken(header: unknown, payload: unknown, signature: string): 
 export class Issuer {
   readonly #server: Server;
   readonly #keys = new Map<string, { readonly key: CryptoKey; readonly jwk: JWK; readonly alg: string }>();
+  /** Members of the set, by the names of the keys. */
+  readonly published = new Map<string, unknown>();
   /** Times that the keys were asked for. */
   requests = 0;
+  /** Answers in its place, or does not. */
+  instead: ((response: ServerResponse) => void) | undefined;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -48,8 +52,12 @@ export class Issuer {
   static async open(cleanup: Cleanup): Promise<Issuer> {
     const server = createServer((_request, response) => {
       issuer.requests++;
+      if (issuer.instead !== undefined) {
+        issuer.instead(response);
+        return;
+      }
       response.setHeader('content-type', 'application/json');
-      response.end(JSON.stringify({ keys: [...issuer.#keys.values()].map(({ jwk }) => jwk) }));
+      response.end(JSON.stringify({ keys: [...issuer.published.values()] }));
     });
     const issuer = cleanup.add(new Issuer(server), (self) => self.close());
     server.listen(0, HOST);
@@ -61,19 +69,20 @@ export class Issuer {
     return `http://${HOST}:${(this.#server.address() as { port: number }).port}/keys`;
   }
 
-  /** Makes a key pair; its public half is published under the name. */
-  async addKey(kid: string, alg = 'ES256'): Promise<JWK> {
+  /** Makes a key pair; its public half is published under the name, with some members of one's own. `undefined` leaves one out. */
+  async addKey(kid: string, alg = 'ES256', more: Readonly<Record<string, unknown>> = {}): Promise<JWK> {
     const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true });
-    const jwk = { ...(await exportJWK(publicKey)), kid, alg, use: 'sig' };
+    const jwk = { ...(await exportJWK(publicKey)), kid, alg, use: 'sig', ...more };
     this.#keys.set(kid, { key: privateKey, jwk, alg });
+    this.published.set(kid, jwk);
     return jwk;
   }
 
-  /** A token signed with the private half of a key. */
-  async token(kid: string, payload = claims()): Promise<string> {
+  /** A token signed with the private half of a key. @param header - in place of the key's id */
+  async token(kid: string, payload = claims(), header: Readonly<Record<string, unknown>> = { kid }): Promise<string> {
     const found = this.#keys.get(kid);
     if (found === undefined) throw new Error(`there is no key "${kid}"`);
-    return new SignJWT(payload).setProtectedHeader({ alg: found.alg, kid }).sign(found.key);
+    return new SignJWT(payload).setProtectedHeader({ alg: found.alg, ...header }).sign(found.key);
   }
 
   close(): void {

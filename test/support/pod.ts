@@ -103,9 +103,9 @@ export class Pod {
     );
   }
 
-  /** The promises that were rejected and that nobody handled. */
+  /** What was logged of errors that nobody handled. */
   faults(): Record<string, unknown>[] {
-    return this.logs().filter(({ msg }) => msg === 'a promise was rejected and nobody handled it');
+    return this.logs().filter(({ msg }) => String(msg).startsWith('unhandled fault'));
   }
 
   /** The name that the pod goes by in logs and in Redis. */
@@ -119,6 +119,18 @@ export class Pod {
       .split('\n')
       .filter((line) => line.startsWith('{') && line.endsWith('}'))
       .map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+
+  /** The link from the log: whoever opens it may publish from the dashboard. */
+  async dashboardLink(): Promise<string> {
+    const line = await until(
+      'the link in the log',
+      () => this.logs().find(({ dashboard }) => dashboard !== undefined),
+      {
+        seen: () => this.output(),
+      },
+    );
+    return String(line['dashboard']);
   }
 
   output(): string {

@@ -15,6 +15,8 @@ export class RawClient {
 
   private constructor(socket: Socket) {
     this.socket = socket;
+    // A wait that is over leaves its listeners until the next data.
+    socket.setMaxListeners(0);
     socket.on('data', (data: Buffer) => {
       this.received = Buffer.concat([this.received, data]);
     });

@@ -12,7 +12,7 @@ const { sio } = app;
 /** What sockets saw of their end: [id, event, reason or rooms]. */
 const ends = [];
 
-process.on('unhandledRejection', () => app.noteFault());
+process.on('unhandledRejection', (error) => app.noteFault('promise', error));
 
 function serve(socket) {
   const seen = { ...socket.handshake, requestUserAgent: socket.request.headers['user-agent'] };

@@ -6,10 +6,10 @@ function has(program: string): boolean {
   return spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
 }
 
-/** Whether there is a Python that has what `examples/python-client.py` needs. */
+/** Whether there is a Python that has what `examples/python-client.py` needs, and the client without asyncio. */
 function hasPythonClient(): boolean {
   const pythons = ['python3', '/usr/bin/python3'];
-  return pythons.some((python) => spawnSync(python, ['-c', 'import socketio, aiohttp']).status === 0);
+  return pythons.some((python) => spawnSync(python, ['-c', 'import socketio, aiohttp, requests']).status === 0);
 }
 
 /** What the control row of the bench in Python still needs. */
@@ -41,7 +41,7 @@ export default function setup(): void {
   const others = [
     ...['haproxy', 'chromium'].filter((program) => !has(program)),
     ...(has('promtool') ? [] : ['prometheus']),
-    ...(hasPythonClient() ? [] : ['python3-socketio', 'python3-aiohttp']),
+    ...(hasPythonClient() ? [] : ['python3-socketio', 'python3-aiohttp', 'python3-requests']),
     ...missingForPythonRow(),
   ];
   const missing = [...(hasRedis ? [] : ['redis-server']), ...others];

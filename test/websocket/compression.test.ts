@@ -1,5 +1,6 @@
-import { deflateRawSync } from 'node:zlib';
-import { afterEach, expect, test } from 'vitest';
+import { randomBytes } from 'node:crypto';
+import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
+import { afterEach, describe, expect, test } from 'vitest';
 import { FeedClient, Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
 import { RawClient } from '../support/raw-client.js';
@@ -89,3 +90,110 @@ test('a message that is small on the wire and huge when inflated cuts its sender
   await until('the honest client to get its signal', () => honest.signals.length === 1);
   expect(honest.disconnects).toEqual([]);
 });
+
+/** What ends a message before it goes into an inflater (RFC 7692, 7.2.2). */
+const TAIL = Buffer.from([0, 0, 0xff, 0xff]);
+
+/** One data frame as the server sent it. */
+interface Frame {
+  readonly compressed: boolean;
+  readonly payload: Buffer;
+}
+
+/** The whole frames in what was received (RFC 6455, 5.2); the gateway sends none in fragments. */
+function framesOf(bytes: Buffer): Frame[] {
+  const frames: Frame[] = [];
+  for (let at = 0; at + 2 <= bytes.length;) {
+    const short = bytes.readUInt8(at + 1);
+    const head = short === 126 ? 4 : short === 127 ? 10 : 2;
+    if (at + head > bytes.length) break;
+    const length =
+      short === 126 ? bytes.readUInt16BE(at + 2) : short === 127 ? Number(bytes.readBigUInt64BE(at + 2)) : short;
+    if (at + head + length > bytes.length) break;
+    frames.push({
+      compressed: (bytes.readUInt8(at) & 0x40) !== 0,
+      payload: bytes.subarray(at + head, at + head + length),
+    });
+    at += head + length;
+  }
+  return frames;
+}
+
+/** The messages in frames, read by a client that has only the window that was agreed on. */
+function textOf(frames: readonly Frame[], windowBits: number, takeover: boolean): string {
+  const packed = frames.filter(({ compressed }) => compressed).map(({ payload }) => Buffer.concat([payload, TAIL]));
+  const plain = frames.filter(({ compressed }) => !compressed).map(({ payload }) => payload.toString());
+  const inflate = (data: Buffer): string =>
+    inflateRawSync(data, { windowBits, finishFlush: constants.Z_SYNC_FLUSH }).toString();
+  return [...plain, ...(takeover ? [inflate(Buffer.concat(packed))] : packed.map(inflate))].join('\n');
+}
+
+const ANSWERS = {
+  shared: 'permessage-deflate; client_no_context_takeover; server_no_context_takeover',
+  dedicated: 'permessage-deflate; client_no_context_takeover; server_max_window_bits=9',
+} as const;
+
+/** What clients offer; whether it is taken by each way of compressing. */
+const OFFERED: readonly (readonly [offer: string, shared: boolean, dedicated: boolean])[] = [
+  ['permessage-deflate', true, true],
+  // The stock client and browsers.
+  ['permessage-deflate; client_max_window_bits', true, true],
+  // python-websockets with a limit ends the connection when that is not answered.
+  ['permessage-deflate; server_max_window_bits=12; client_max_window_bits=12', false, true],
+  ['permessage-deflate; server_max_window_bits=9', false, true],
+  ['permessage-deflate; server_max_window_bits=8', false, false],
+  ['permessage-deflate; server_no_context_takeover', true, false],
+  ['permessage-deflate; server_max_window_bits=8, permessage-deflate; client_max_window_bits', true, true],
+  ['permessage-deflate; server_max_window_bits="15"', false, true],
+  ['permessage-deflate; unknown', false, false],
+  ['x-webkit-deflate-frame', false, false],
+];
+
+describe.each(['shared', 'dedicated'] as const)('with COMPRESSION=%s an offer is answered as RFC 7692 says', (way) => {
+  test.each(['a session that begins on a WebSocket', 'a session that upgrades from long-polling'])(
+    '%s',
+    async (kind) => {
+      const pod = await Pod.start(cleanup, { COMPRESSION: way });
+      for (const [offer, shared, dedicated] of OFFERED) {
+        const client = cleanup.add(await RawClient.connect(pod.port), ({ socket }) => socket.destroy());
+        const sid = kind.includes('upgrades') ? await (await polling(pod)).handshake() : undefined;
+        await client.send(RawClient.upgrade(sid).replace('\r\n\r\n', `\r\nSec-WebSocket-Extensions: ${offer}\r\n\r\n`));
+        const head = await client.take('\r\n\r\n');
+        expect(head).toContain('101 Switching Protocols');
+        const answer = /^sec-websocket-extensions: (.*)$/im.exec(head)?.[1]?.trim();
+        const isTaken = way === 'shared' ? shared : dedicated;
+        expect([offer, answer]).toEqual([offer, isTaken ? ANSWERS[way] : undefined]);
+        client.socket.destroy();
+      }
+    },
+  );
+
+  test('what is sent can be read with no more than the window that was agreed on', async () => {
+    const pod = await Pod.start(cleanup, { COMPRESSION: way });
+    const client = cleanup.add(await RawClient.connect(pod.port), ({ socket }) => socket.destroy());
+    await client.send(
+      RawClient.upgrade().replace('\r\n\r\n', '\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n'),
+    );
+    await client.take('\r\n\r\n');
+    await client.send(RawClient.frame('40'));
+    // Noise that comes again after more than a small window, within a message and in the next one.
+    const noise = randomBytes(2400).toString('base64');
+    const note = noise + noise + noise;
+    const sizes = [0, 50, 600, 3200, note.length];
+    const signals = Array.from({ length: 25 }, (_, i) => signal(i, { note: note.slice(0, sizes[i % sizes.length]) }));
+    await until('the client to be connected', async () => (await pod.metric('gateway_connections')) === 1);
+    for (const one of signals) expect((await pod.post('/v1/signals', one)).status).toBe(202);
+    const read = (): string => textOf(framesOf(client.received), way === 'shared' ? 15 : 9, way === 'dedicated');
+    await until('the last signal', () => read().includes('"price":24,'), { seen: () => client.received.length });
+    const got = [...read().matchAll(/"price":(\d+),.*?"note":"(.*?)"/g)].map(([, price, text]) => [
+      Number(price),
+      text,
+    ]);
+    expect(got).toEqual(signals.map(({ price, note: text }) => [price, text]));
+    expect(framesOf(client.received).filter(({ compressed }) => compressed).length).toBeGreaterThanOrEqual(25);
+  });
+});
+
+async function polling(pod: Pod): Promise<RawClient> {
+  return cleanup.add(await RawClient.connect(pod.port), ({ socket }) => socket.destroy());
+}

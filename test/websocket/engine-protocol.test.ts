@@ -183,7 +183,7 @@ test('a message of MAX_PAYLOAD bytes is taken, and a byte more closes the connec
   expect(client.closed).toBe(false);
   await client.send(frame(event(1001)));
   await gone(pod, client);
-  expect(await firstReasons(pod)).toEqual(['transport close']);
+  expect(await firstReasons(pod)).toEqual(['payload too large']);
 });
 
 test('a connection that the client half closes is closed', async () => {

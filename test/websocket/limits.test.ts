@@ -41,6 +41,7 @@ const TABLE: readonly {
   readonly headers?: Readonly<Record<string, string>>;
 }[] = [
   { code: 'origin', env: { CORS_ORIGIN: 'https://a.example' }, taken: 0, headers: { origin: 'https://b.example' } },
+  { code: 'headers_too_large', env: { MAX_HEADER_BYTES: '4096' }, taken: 0, headers: { cookie: 'c'.repeat(4096) } },
   { code: 'memory', env: { MEMORY_LIMIT: '33554432', MAX_MEMORY_PERCENT: '50' }, taken: 0 },
   { code: 'max_connections', env: { MAX_CONNECTIONS: '2' }, taken: 2 },
   { code: 'max_connections_per_ip', env: { MAX_CONNECTIONS_PER_IP: '2' }, taken: 2 },
@@ -78,6 +79,7 @@ const CONNECT_ERRORS: readonly (readonly [ConnectErrorCode, string])[] = [
   ['too_many_topics', `40${JSON.stringify({ topics: Array.from({ length: 1025 }, (_, i) => `S${i}`) })}`],
   ['topics_not_allowed', '40{"token":"…","topics":["*"]}'],
   ['already_connected', '40{"token":"…"}\x1e40{"token":"…"}'],
+  ['payload_too_large', `40${JSON.stringify({ topics: ['x'.repeat(1024 * 1024)] })}`],
 ];
 
 describe('each refusal of a client that has got as far as Socket.IO', () => {
@@ -203,6 +205,50 @@ test('a proxy that adds a line of its own is heard beside the line that the clie
     answers.push((await client.take('\r\n')).trim());
   }
   expect(answers.map((answer) => answer.split(' ')[1])).toEqual(['101', '429', '429', '429']);
+});
+
+test('an empty line that a client sends does not hide the line of the proxy', async () => {
+  const pod = await Pod.start(cleanup, { MAX_CONNECTIONS_PER_IP: '1', TRUST_PROXY: '1' });
+  const answers: string[] = [];
+  for (const [transport, address] of [
+    ['websocket', '192.0.2.1'],
+    ['polling', '192.0.2.1'],
+    ['websocket', '192.0.2.2'],
+    ['polling', '192.0.2.3'],
+  ] as const) {
+    const client = cleanup.add(await RawClient.connect(pod.port), ({ socket }) => socket.destroy());
+    const request = transport === 'websocket' ? RawClient.upgrade() : RawClient.request('GET', 'transport=polling');
+    const lines = `x-forwarded-for:\r\nX-Forwarded-For: ${address}:51234\r\n`;
+    await client.send(request.replace('\r\n\r\n', `\r\n${lines}\r\n`));
+    answers.push((await client.take('\r\n')).trim().split(' ')[1] ?? '');
+  }
+  expect(answers).toEqual(['101', '429', '101', '200']);
+});
+
+describe('clients whose proxy writes ports and brackets are one each, however their addresses are written', () => {
+  test.each([
+    ['by hops', { TRUST_PROXY: '1' }],
+    ['by networks', { TRUST_PROXY: 'loopback' }],
+  ])('%s', async (_name, env: Record<string, string>) => {
+    const pod = await Pod.start(cleanup, { MAX_CONNECTIONS_PER_IP: '1', ...env });
+    const status = async (transport: Transport, address: string): Promise<number> =>
+      (await ask(pod, transport, address)).status;
+    expect(await status('polling', '203.0.113.5:51234')).toBe(200);
+    expect(await status('polling', '203.0.113.6:40000')).toBe(200);
+    expect(await status('polling', '203.0.113.5:9')).toBe(429);
+    expect(await status('websocket', '"203.0.113.5:10"')).toBe(429);
+    expect(await status('polling', '[2001:db8::1]:443')).toBe(200);
+    expect(await status('polling', '"[2001:db8:1::1]:443"')).toBe(200);
+    expect(await status('websocket', '2001:db8::2')).toBe(429);
+    // Of its own to a WebSocket client too, whose count is taken when it has been let in.
+    const held = await FeedClient.connect(cleanup, pod.url, {
+      transports: ['websocket'],
+      extraHeaders: { 'x-forwarded-for': '[2001:db8:2::1]:9' },
+    });
+    expect(await status('polling', '[2001:db8:2::1]:10')).toBe(429);
+    held.socket.disconnect();
+    await until('room', async () => (await status('polling', '2001:db8:2::1')) === 200);
+  });
 });
 
 test('an address with a zone, which no other machine knows, ends nothing and is nobody', async () => {

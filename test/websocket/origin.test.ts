@@ -144,3 +144,75 @@ test('over MAX_CONNECTIONS new clients get 503 with Retry-After until somebody l
   });
   expect(staying.disconnects).toEqual([]);
 });
+
+test('origins that are no web pages, and null, are let in where they are listed, as they came', async () => {
+  const listed = [
+    'capacitor://localhost',
+    'ionic://localhost',
+    'tauri://localhost',
+    'chrome-extension://abcdefghijklmnopabcdefghijklmnop',
+    'app://.',
+    'file://',
+    'null',
+    'https://xn--mnchen-3ya.example',
+  ];
+  const pod = await Pod.start(cleanup, { CORS_ORIGIN: `${listed.slice(0, -1).join()},https://münchen.example` });
+  for (const origin of [...listed, 'https://xn--mnchen-3ya.example:443']) {
+    const answer = await polling(pod, { origin });
+    expect([origin, answer.status]).toEqual([origin, 200]);
+    expect(answer.headers['access-control-allow-origin']).toBe(origin);
+    expect(answer.headers['access-control-allow-credentials']).toBe('true');
+    expect((await websocket(pod, { origin })).status).toBe(101);
+  }
+  const foreign = ['capacitor://localhost:1', 'http://localhost', 'app://..', 'chrome-extension://abc', 'nul', 'file:'];
+  for (const origin of foreign) expect([origin, (await websocket(pod, { origin })).status]).toEqual([origin, 403]);
+  const cautious = await Pod.start(cleanup, { CORS_ORIGIN: GOOD });
+  const refused = await polling(cautious, { origin: 'null' });
+  expect(refused.status).toBe(403);
+  expect(refused.headers['access-control-allow-credentials']).toBeUndefined();
+});
+
+test("React Native on Android, which sends the gateway's own address, is let in where that host is listed", async () => {
+  const pod = await Pod.start(cleanup, { CORS_ORIGIN: `${GOOD},https://feed.example.com,https://*.example.org` });
+  const own = [
+    ['https://feed.example.com', 'feed.example.com'],
+    // What it makes of wss://feed.example.com:443, of ws://, of another port, and what its older versions send.
+    ['https://feed.example.com:443', 'feed.example.com'],
+    ['http://feed.example.com', 'feed.example.com'],
+    ['http://feed.example.com:3000', 'feed.example.com:3000'],
+    ['https://feed.example.com/', 'feed.example.com'],
+    ['https://Feed.example.com', 'feed.EXAMPLE.com:443'],
+    ['http://feed.example.org:3000', 'feed.example.org:3000'],
+  ] as const;
+  for (const [origin, host] of own) {
+    expect([origin, (await websocket(pod, { origin, host })).status]).toEqual([origin, 101]);
+    expect((await polling(pod, { origin, host })).headers['access-control-allow-origin']).toBe(origin);
+  }
+  const foreign = [
+    // Whoever points a name of his own at this address names himself too.
+    ['http://rebound.example:3000', 'rebound.example:3000'],
+    ['http://127.0.0.1:3000', '127.0.0.1:3000'],
+    ['http://feed.example.com:3000', 'feed.example.com:3001'],
+    ['http://feed.example.com:3000', 'rebound.example'],
+    ['http://feed.example.com', ''],
+    ['http://user@feed.example.com', 'feed.example.com'],
+    ['http://feed.example.com.evil.example', 'feed.example.com.evil.example'],
+    ['ftp://feed.example.com', 'feed.example.com'],
+  ] as const;
+  for (const [origin, host] of foreign) {
+    expect([origin, (await websocket(pod, { origin, host })).status]).toEqual([origin, 403]);
+  }
+});
+
+test('a refused origin is logged as it came, once, however often it comes', async () => {
+  const pod = await Pod.start(cleanup, { CORS_ORIGIN: GOOD });
+  for (let i = 0; i < 20; i++) await polling(pod, { origin: FOREIGN });
+  await websocket(pod, { origin: 'null' });
+  const lines = await until('the lines', () => {
+    const found = pod.logs().filter(({ msg }) => msg === 'refused a client');
+    return found.length > 1 && found;
+  });
+  expect(lines).toHaveLength(2);
+  expect(lines[0]).toMatchObject({ reason: 'origin', origin: FOREIGN });
+  expect(lines[1]).toMatchObject({ reason: 'origin', origin: 'null' });
+});

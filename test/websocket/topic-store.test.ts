@@ -33,6 +33,16 @@ test('topics kept in memory take what 64 MB hold, short ones too, and the oldest
   expect(await store.claim('p1999')).toMatchObject({ topics });
 });
 
+test('topics that were kept in Redis before halves of surrogate pairs were refused are left out', async () => {
+  const redis = (await RedisServer.start(cleanup)).client(cleanup);
+  const store = new RedisTopicStore((source) => {
+    const script = new Script(source);
+    return (keys, args) => script.run(redis, keys, args);
+  }, 'gateway');
+  await store.save('p', { generation: 0, topics: ['BTC\ud83d', '📈', '\ufffd', 'A@1m'] });
+  expect(await store.claim('p')).toMatchObject({ topics: ['📈', '\ufffd', 'A@1m'] });
+});
+
 describe.each([
   ['in memory', () => Promise.resolve<TopicStore>(new MemoryTopicStore())],
   ['in Redis', redisStore],

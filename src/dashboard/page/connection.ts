@@ -58,6 +58,8 @@ export class Connection {
     this.#view = view;
     this.#askPod = askPod;
     this.#socket = io({
+      // Beside the page, which may be below a prefix (BASE_PATH).
+      path: new URL('socket.io/', document.baseURI).pathname,
       transports: ['websocket', 'polling'],
       tryAllTransports: true,
       reconnectionDelay: 500,

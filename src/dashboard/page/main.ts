@@ -5,7 +5,8 @@ import { Feed, type Received } from './feed.js';
 import { count, duration, several } from './format.js';
 import { Plots } from './plots.js';
 import { PodWatch } from './pod.js';
-import { wirePublishForm } from './publish-form.js';
+import { PublishCard } from './publish-card.js';
+import { PublishToken } from './publish-token.js';
 import { MAX_ROWS, SignalList } from './signal-list.js';
 import { Statuses } from './statuses.js';
 
@@ -122,15 +123,18 @@ function proposeSymbols(): void {
   element('symbols', HTMLDataListElement).replaceChildren(...options);
 }
 
+const publishToken = new PublishToken();
 const watch = new PodWatch(
   () => connection.isConnected,
+  () => publishToken.headers,
   (info) => {
     setText(element('pod', HTMLElement), info.pod);
     setText(element('version', HTMLElement), info.version);
     setText(element('clients', HTMLElement), count(info.connections));
-    element('publish', HTMLElement).hidden = !info.mayPublish;
+    publishCard.show(info);
   },
 );
+const publishCard = new PublishCard(publishToken, () => void watch.ask());
 
 const connection = new Connection(
   feed,
@@ -174,7 +178,6 @@ token.addEventListener('submit', (event) => {
   event.preventDefault();
   connection.connect(element('token', HTMLInputElement).value.trim());
 });
-wirePublishForm(element('publish-form', HTMLFormElement), element('publish-result', HTMLElement));
 setText(element('max-rows', HTMLElement), String(MAX_ROWS));
 setInterval(tick, 1000);
 tick();

@@ -1,4 +1,5 @@
 import { setText } from './dom.js';
+import type { PublishToken } from './publish-token.js';
 
 /** What the gateway answers: offsets, or a problem (RFC 9457). */
 interface Answer {
@@ -24,15 +25,18 @@ function signalOf(form: HTMLFormElement): object {
   };
 }
 
-async function publish(signal: object): Promise<string> {
+const UNAUTHORIZED = 401;
+
+async function publish(signal: object, token: PublishToken, onRefused: () => void): Promise<string> {
   try {
-    const response = await fetch('/dashboard/signals', {
+    const response = await fetch('dashboard/signals', {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', ...token.headers },
       body: JSON.stringify(signal),
     });
     const answer = (await response.json()) as Answer;
     if (response.ok) return `Published as ${answer.offsets?.[0]?.split(':')[1] ?? 'a message'}.`;
+    if (response.status === UNAUTHORIZED) onRefused();
     const why = answer.detail ?? answer.title ?? response.statusText;
     return `Not published: ${why.replace(/ Nothing was published\.$/, '')}`;
   } catch {
@@ -40,11 +44,21 @@ async function publish(signal: object): Promise<string> {
   }
 }
 
-/** Sends what is typed in as a signal. @param result - where it is told what became of it */
-export function wirePublishForm(form: HTMLFormElement, result: HTMLElement): void {
+/**
+ * Sends what is typed in as a signal.
+ *
+ * @param result - where it is told what became of it
+ * @param onRefused - told when the gateway does not take the token any more
+ */
+export function wirePublishForm(
+  form: HTMLFormElement,
+  result: HTMLElement,
+  token: PublishToken,
+  onRefused: () => void,
+): void {
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    void publish(signalOf(form)).then((text) => {
+    void publish(signalOf(form), token, onRefused).then((text) => {
       result.className = text.startsWith('Not') ? 'bad' : 'good';
       setText(result, text);
     });

@@ -7,6 +7,8 @@ import type { HttpResponse } from 'uWebSockets.js';
  * uWebSockets.js answers requests that come one behind the other on a connection whether or not the answers are read. What
  * `end` is given waits in memory then, as often as it is asked for. While a response has not ended, the next request
  * closes the connection instead.
+ *
+ * @param res - has a handler for `onAborted`
  */
 export function sendBody(res: HttpResponse, body: string | Uint8Array): void {
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
@@ -16,6 +18,5 @@ export function sendBody(res: HttpResponse, body: string | Uint8Array): void {
   }
   const [, isDone] = res.tryEnd(bytes, bytes.byteLength);
   if (isDone) return;
-  res.onAborted(() => {});
   res.onWritable((offset) => res.tryEnd(bytes.subarray(offset), bytes.byteLength)[0]);
 }

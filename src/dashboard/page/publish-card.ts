@@ -1,0 +1,59 @@
+import { element, setText } from './dom.js';
+import type { PodInfo } from './pod.js';
+import { wirePublishForm } from './publish-form.js';
+import type { PublishToken } from './publish-token.js';
+
+/** What to do to be let in: with nothing to present, and with something that the gateway does not take. */
+const HOW = {
+  link: {
+    label: 'The link, or the token in it',
+    none: 'To publish from here, open the link that the gateway shows at its start, in its log: it ends with #publish=… and a token.',
+    wrong: 'The gateway was restarted, or this is another pod than the link is from: open the link from its log again.',
+  },
+  api_key: {
+    label: 'A key of the gateway (API_KEY)',
+    none: 'To publish from here, enter a key of the gateway.',
+    wrong: 'The key is not one of API_KEY: enter another.',
+  },
+} as const;
+
+/** The card that publishes a signal, for whoever presents what the gateway asks for; the others are told what that is. */
+export class PublishCard {
+  readonly #token: PublishToken;
+  readonly #card = element('publish', HTMLElement);
+  readonly #form = element('publish-form', HTMLFormElement);
+  readonly #keyForm = element('publish-key-form', HTMLFormElement);
+  readonly #key = element('publish-key', HTMLInputElement);
+  /** Whether the form is to have the focus as soon as it is there: the field that had it goes away. */
+  #entered = false;
+
+  /** @param ask - asks the pod anew whether the page may publish */
+  constructor(token: PublishToken, ask: () => void) {
+    this.#token = token;
+    wirePublishForm(this.#form, element('publish-result', HTMLElement), token, ask);
+    this.#keyForm.addEventListener('submit', (event) => {
+      event.preventDefault();
+      token.take(this.#key.value);
+      this.#key.value = '';
+      this.#entered = true;
+      ask();
+    });
+    // The link may be opened in a tab that shows the page already: then nothing is loaded anew.
+    addEventListener('hashchange', () => {
+      if (token.takeFromAddress()) ask();
+    });
+    token.takeFromAddress();
+  }
+
+  /** Shows what the pod says of the page's right to publish. */
+  show({ mayPublish, publishWith }: PodInfo): void {
+    const how = HOW[publishWith];
+    setText(element('publish-key-label', HTMLElement), how.label);
+    setText(element('publish-how', HTMLElement), this.#token.value === '' ? how.none : how.wrong);
+    this.#form.hidden = !mayPublish;
+    this.#keyForm.hidden = mayPublish;
+    this.#card.hidden = false;
+    if (mayPublish && this.#entered) this.#form.querySelector<HTMLElement>('input:checked')?.focus();
+    this.#entered = false;
+  }
+}

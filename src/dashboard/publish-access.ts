@@ -1,0 +1,45 @@
+import { randomBytes } from 'node:crypto';
+import type { AdminRequest, Route } from '../admin/http.js';
+import type { PresentedKey } from '../admin/access.js';
+import { Problem } from '../errors.js';
+
+/** What a page has to present to publish: the token of the link that the gateway shows at its start, or a key of `API_KEY`. */
+export type PublishWith = 'link' | 'api_key';
+
+/** 256 bits. */
+const TOKEN_BYTES = 32;
+
+/** A token for the link of this start: nobody can guess it, and it ends with the process. It needs no escapes in an address. */
+export function newPublishToken(): string {
+  return randomBytes(TOKEN_BYTES).toString('base64url');
+}
+
+/** Why a page without the token of this process may not publish, and what to do. */
+function refusal(presented: PresentedKey, pod: string): Problem {
+  const headers = { 'WWW-Authenticate': 'Bearer' };
+  if (presented === 'none') {
+    return new Problem(
+      'publish_token_required',
+      `Open the dashboard with the link that ${pod} shows at its start, in its log, and publish from there.`,
+      { headers },
+    );
+  }
+  return new Problem(
+    'publish_token_wrong',
+    `The gateway was restarted, or ${pod} is another pod than the link is from: open the link from its log again.`,
+    { headers },
+  );
+}
+
+/**
+ * Guards publishing with the token of this start. Nothing else of a request counts: the address, `Host` and `Origin` are
+ * what a proxy on this machine, or a page with a name that leads here, makes them.
+ *
+ * @param check - compares the token that a request presents with that of this start
+ */
+export function linkGuard(check: (request: AdminRequest) => PresentedKey, pod: string): NonNullable<Route['guard']> {
+  return (request) => {
+    const presented = check(request);
+    if (presented !== 'known') throw refusal(presented, pod);
+  };
+}

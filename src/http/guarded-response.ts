@@ -1,0 +1,335 @@
+import type { HttpResponse, us_socket_context_t } from 'uWebSockets.js';
+import { HTTP_ERRORS, type HttpErrorCode, REFUSALS, type RefusalCode } from '../errors.js';
+import { type ErrorBoundary, type FaultStage, describeRequest } from './error-boundary.js';
+import { sendBody } from './send-body.js';
+
+/** A text or bytes, as uWebSockets.js takes them. */
+type Text = Parameters<HttpResponse['writeHeader']>[0];
+
+/** Names and values of response headers. */
+export type Headers = readonly (readonly [name: string, value: string])[];
+
+/** A request that was answered with an error. */
+export interface Refusal {
+  /** A stable code: of the registries in `errors.ts`, or one that whoever answered has set. */
+  readonly code: string;
+  readonly status: number;
+  /** The request line, without its secrets. */
+  readonly request: string;
+  /** Header `Origin`, empty if there was none. */
+  readonly origin: string;
+  /** Header `Host` beside an origin. */
+  readonly host: string;
+}
+
+/** An error that is answered by the wrapper itself. */
+export interface AnsweredError {
+  readonly code: string;
+  readonly status: number;
+  /** For a person. */
+  readonly message: string;
+}
+
+/** How an error is written. */
+export interface ErrorBody {
+  readonly contentType: string;
+  readonly text: string;
+}
+
+/** What a port adds to every answer, whoever makes it. */
+export interface AnswerPolicy {
+  /** How errors are written. @default JSON with `code` and `message` */
+  readonly errorBody?: (error: AnsweredError) => ErrorBody;
+  /**
+   * Headers of every answer to a request.
+   *
+   * @param origin - header `Origin`, empty if there was none
+   * @param host - header `Host` beside an origin
+   * @param isOpen - whether pages of any origin may read the answer
+   */
+  headers(origin: string, host: string, isOpen: boolean): Headers;
+  /** Told of every answer from 400 on. MUST NOT throw. */
+  onRefused(refusal: Refusal): void;
+}
+
+/** What is known of a request for as long as its answer takes. */
+export interface AnsweredRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly origin: string;
+  readonly host: string;
+}
+
+const STATUS_TEXT: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  411: 'Length Required',
+  413: 'Content Too Large',
+  415: 'Unsupported Media Type',
+  426: 'Upgrade Required',
+  429: 'Too Many Requests',
+  431: 'Request Header Fields Too Large',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable',
+};
+
+/** The code of an error that came without one, by its status: the first of that status. */
+const CODES = new Map<number, HttpErrorCode>(
+  Object.entries(HTTP_ERRORS)
+    .map(([code, { status }]): [number, HttpErrorCode] => [status, code as HttpErrorCode])
+    .toReversed(),
+);
+
+/** An answer of ours to what is refused. */
+interface RefusalAnswer {
+  readonly status: number;
+  readonly message: string;
+  readonly retryAfter?: number;
+}
+
+function answerFor(code: RefusalCode | HttpErrorCode): RefusalAnswer {
+  return code in REFUSALS ? REFUSALS[code as RefusalCode] : HTTP_ERRORS[code as HttpErrorCode];
+}
+
+/**
+ * A response as handlers see it. Whatever a handler does, its client gets one well-formed answer:
+ *
+ * - once the client is gone or the answer has ended, every further call does nothing (uWebSockets.js would throw);
+ * - callbacks run inside the error boundary, and an error is answered with 500;
+ * - every answer has the headers of the port's policy; every error has a body that says its code, and is counted;
+ * - the answer to a HEAD request has no body, and the answer to a client that does not read does not fill the memory.
+ */
+export class GuardedResponse implements HttpResponse {
+  [key: string]: unknown;
+  /** The code of an error, for the policy, where its status says too little. */
+  code: string | undefined = undefined;
+  /** What an upgrade is to see of `Sec-WebSocket-Extensions`, whoever carries it out. */
+  chooseExtensions: ((offers: string) => string) | undefined = undefined;
+  readonly #native: HttpResponse;
+  readonly #boundary: ErrorBoundary;
+  readonly #policy: AnswerPolicy | undefined;
+  readonly #request: AnsweredRequest;
+  readonly #onAborted: (() => void)[] = [];
+  #status = 0;
+  #isOpen = false;
+  #isOver = false;
+
+  constructor(
+    native: HttpResponse,
+    request: AnsweredRequest,
+    boundary: ErrorBoundary,
+    policy: AnswerPolicy | undefined,
+  ) {
+    this.#native = native;
+    this.#request = request;
+    this.#boundary = boundary;
+    this.#policy = policy;
+    native.onAborted(() => {
+      // What has ended, and is only not read yet, is nobody's concern any more.
+      if (this.#isOver) return;
+      this.#isOver = true;
+      for (const handler of this.#onAborted) this.#run('aborted', handler);
+    });
+  }
+
+  /** Whether nothing more can be answered: the client is gone, or has its answer. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Lets pages of any origin read the answer; to be called before it begins. */
+  openToAll(): this {
+    this.#isOpen = true;
+    return this;
+  }
+
+  /**
+   * Answers with an error of the registry: its status, and a body with code and message.
+   *
+   * @param closeConnection - whether the connection ends with the answer
+   */
+  refuse(code: RefusalCode | HttpErrorCode, headers: Headers = [], closeConnection = false): void {
+    const { status, message, retryAfter } = answerFor(code);
+    this.code = code;
+    this.cork(() => {
+      this.writeStatus(`${status} ${STATUS_TEXT[status] ?? 'Error'}`);
+      for (const [name, value] of headers) this.writeHeader(name, value);
+      if (retryAfter !== undefined) this.writeHeader('Retry-After', String(retryAfter));
+      const { contentType, text } = this.#errorBody({ code, message, status });
+      this.writeHeader('Content-Type', contentType).end(text, closeConnection);
+    });
+  }
+
+  /** Reports an error whose answer the caller makes. */
+  report(stage: FaultStage, error: unknown): void {
+    this.#boundary.fault(stage, this.#line(), error);
+  }
+
+  /** Reports an error, and answers with 500 if nothing was answered yet; else the connection is closed. */
+  fail(stage: FaultStage, error: unknown): void {
+    this.#boundary.fault(stage, this.#line(), error, () => {
+      if (this.#status === 0) this.refuse('internal');
+      else this.close();
+    });
+  }
+
+  /** Begins the answer; only the first call counts. */
+  writeStatus(status: Text): this {
+    if (this.#isOver || this.#status !== 0) return this;
+    const text = status as string;
+    this.#status = Number.parseInt(text, 10);
+    this.#native.writeStatus(text);
+    if (this.#status === 101 || this.#policy === undefined) return this;
+    const headers = this.#policy.headers(this.#request.origin, this.#request.host, this.#isOpen);
+    for (const [name, value] of headers) this.#native.writeHeader(name, value);
+    return this;
+  }
+
+  writeHeader(key: Text, value: Text): this {
+    if (this.#isOver) return this;
+    if (this.#status === 0) this.writeStatus('200 OK');
+    this.#native.writeHeader(key, value);
+    return this;
+  }
+
+  write(chunk: Text): boolean {
+    return this.#isOver || this.#native.write(chunk);
+  }
+
+  /** @param closeConnection - whether the connection ends with the answer */
+  end(body?: Text, closeConnection = false): this {
+    if (this.#isOver) return this;
+    if (this.#status === 0) this.writeStatus('200 OK');
+    let bytes = body === undefined ? '' : (body as string | Uint8Array);
+    if (this.#status >= 400) bytes = this.#finishRefusal(bytes);
+    this.#isOver = true;
+    if (this.#request.method === 'head') {
+      // Told the length as an argument, uWebSockets.js would wait for a body that does not come.
+      this.#native.writeHeader('Content-Length', String(Buffer.byteLength(bytes)));
+      this.#native.endWithoutBody();
+    } else if (closeConnection) this.#native.end(bytes, true);
+    else sendBody(this.#native, bytes);
+    return this;
+  }
+
+  endWithoutBody(): this {
+    if (this.#isOver) return this;
+    if (this.#status === 0) this.writeStatus('200 OK');
+    this.#isOver = true;
+    this.#native.endWithoutBody();
+    return this;
+  }
+
+  tryEnd(fullBodyOrChunk: Text, totalSize: number): [boolean, boolean] {
+    if (this.#isOver) return [true, true];
+    const result = this.#native.tryEnd(fullBodyOrChunk, totalSize);
+    if (result[1]) this.#isOver = true;
+    return result;
+  }
+
+  close(): this {
+    if (!this.#isOver) this.#native.close();
+    return this;
+  }
+
+  getWriteOffset(): number {
+    return this.#isOver ? 0 : this.#native.getWriteOffset();
+  }
+
+  onWritable(handler: (offset: number) => boolean): this {
+    if (!this.#isOver) {
+      this.#native.onWritable((offset) => {
+        let isWritten = true;
+        this.#run('writable', () => {
+          isWritten = handler(offset);
+        });
+        return isWritten;
+      });
+    }
+    return this;
+  }
+
+  /** Adds a handler; all that were added are called, in order. */
+  onAborted(handler: () => void): this {
+    this.#onAborted.push(handler);
+    return this;
+  }
+
+  onData(handler: (chunk: ArrayBuffer, isLast: boolean) => void): this {
+    if (!this.#isOver) this.#native.onData((chunk, isLast) => this.#run('body', () => handler(chunk, isLast)));
+    return this;
+  }
+
+  pause(): void {
+    if (!this.#isOver) this.#native.pause();
+  }
+
+  resume(): void {
+    if (!this.#isOver) this.#native.resume();
+  }
+
+  getRemoteAddress(): ArrayBuffer {
+    return this.#isOver ? new ArrayBuffer(0) : this.#native.getRemoteAddress();
+  }
+
+  getRemoteAddressAsText(): ArrayBuffer {
+    return this.#isOver ? new ArrayBuffer(0) : this.#native.getRemoteAddressAsText();
+  }
+
+  getProxiedRemoteAddress(): ArrayBuffer {
+    return this.#isOver ? new ArrayBuffer(0) : this.#native.getProxiedRemoteAddress();
+  }
+
+  getProxiedRemoteAddressAsText(): ArrayBuffer {
+    return this.#isOver ? new ArrayBuffer(0) : this.#native.getProxiedRemoteAddressAsText();
+  }
+
+  cork(work: () => void): this {
+    if (this.#isOver) return this;
+    // An error must not pass through native code.
+    this.#native.cork(() => this.#run('request', work));
+    return this;
+  }
+
+  upgrade(userData: unknown, key: Text, protocol: Text, extensions: Text, context: us_socket_context_t): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const chosen = this.chooseExtensions === undefined ? extensions : this.chooseExtensions(extensions as string);
+    this.#native.upgrade(userData, key, protocol, chosen, context);
+  }
+
+  /** @returns the body of an error: one that says the code where there was none */
+  #finishRefusal(body: string | Uint8Array): string | Uint8Array {
+    const status = this.#status;
+    const known = CODES.get(status) ?? (status < 500 ? 'bad_request' : 'internal');
+    const code = this.code ?? known;
+    const { origin, host } = this.#request;
+    this.#policy?.onRefused({ code, status, request: this.#line(), origin, host });
+    if (body.length > 0) return body;
+    const { contentType, text } = this.#errorBody({ code, message: HTTP_ERRORS[known].message, status });
+    this.#native.writeHeader('Content-Type', contentType);
+    return text;
+  }
+
+  #errorBody(error: AnsweredError): ErrorBody {
+    if (this.#policy?.errorBody !== undefined) return this.#policy.errorBody(error);
+    const { code, message } = error;
+    return { contentType: 'application/json', text: JSON.stringify({ code, message }) };
+  }
+
+  #line(): string {
+    const { method, path, query } = this.#request;
+    return describeRequest(method, path, query);
+  }
+
+  #run(stage: FaultStage, work: () => unknown): void {
+    try {
+      work();
+    } catch (error) {
+      this.fail(stage, error);
+    }
+  }
+}

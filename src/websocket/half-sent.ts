@@ -1,0 +1,70 @@
+import type { Socket as Connection } from 'engine.io';
+import { LeanConnection } from './lean-connection.js';
+
+/** How long a client may take to answer a ping while memory is short. */
+const ANSWER_MS = 5000;
+
+/** What is used of engine.io's side of a connection. */
+interface EngineConnection {
+  readonly transport: { readonly name: string; readonly dataReq?: object | null };
+  sendPacket(type: 'ping'): void;
+}
+
+/**
+ * Frees the memory that half-sent messages take. uWebSockets.js keeps what it has of a message until the rest comes, and
+ * shows it to nobody; many clients that each send all but the end of a large one can fill the memory of a pod. But who is in
+ * the middle of a message cannot answer a ping of Engine.IO. So while memory is short everybody is asked, and who has said
+ * nothing for five seconds is cut.
+ */
+export class HalfSent {
+  readonly #sessions: () => Connection[];
+  readonly #onCut: (connection: object) => void;
+  #isAsking = false;
+
+  /** @param onCut - told just before a client is cut */
+  constructor(sessions: () => Connection[], onCut: (connection: object) => void) {
+    this.#sessions = sessions;
+    this.#onCut = onCut;
+  }
+
+  /** To be called as long as memory is short. */
+  relieve(): void {
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    const asked = this.#sessions().flatMap((connection) => {
+      const isSilent = ask(connection);
+      return isSilent === undefined ? [] : [{ connection, isSilent }];
+    });
+    setTimeout(() => {
+      this.#isAsking = false;
+      for (const { connection, isSilent } of asked) {
+        if (connection.readyState !== 'open' || !isSilent()) continue;
+        this.#onCut(connection);
+        connection.close(true);
+      }
+    }, ANSWER_MS).unref();
+  }
+}
+
+/** Asks a client. @returns whether it has said nothing since; `undefined` where there is nothing to ask */
+function ask(connection: Connection): (() => boolean) | undefined {
+  // One of ours, which Socket.IO takes for one of engine.io's.
+  const lean: object = connection;
+  if (lean instanceof LeanConnection) {
+    lean.ask();
+    const { pingedAt } = lean;
+    return () => lean.pingedAt === pingedAt && lean.heardAt === 0;
+  }
+  const inside = connection as unknown as EngineConnection;
+  if (inside.transport.name === 'polling') {
+    const { dataReq } = inside.transport;
+    return dataReq ? () => inside.transport.dataReq === dataReq : undefined;
+  }
+  if (connection.readyState !== 'open') return undefined;
+  let isSilent = true;
+  connection.once('packet', () => {
+    isSilent = false;
+  });
+  inside.sendPacket('ping');
+  return () => isSilent;
+}
