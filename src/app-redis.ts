@@ -82,6 +82,7 @@ export class RedisParts {
           this.bridge.skipped();
           listener.onGap(reason, requested, resumed);
         },
+        onDeleted: (entry) => listener.onDeleted?.(entry),
         onJoined: (former, head, statuses) => {
           listener.onStatuses(statuses);
           // Whoever was served before this pod knew the journal was nowhere in it, and is told where it is now.

@@ -6,8 +6,8 @@ import { controlRoutes } from './admin/control.js';
 import { Documents } from './admin/documents.js';
 import type { PodInfo } from './admin/answers.js';
 import { type NotReadyReason, healthRoutes } from './admin/health.js';
-import { historyRoute } from './admin/history.js';
 import { serveRoutes } from './admin/http.js';
+import { journalRoutes } from './admin/journal-routes.js';
 import { Metrics } from './admin/metrics.js';
 import { type OnRejected, type Publisher, publishRoutes } from './admin/publish.js';
 import { serveDashboard } from './app-dashboard.js';
@@ -33,7 +33,7 @@ import { ErrorBoundary, type FaultStage } from './http/error-boundary.js';
 import { GuardedApp } from './http/guarded-app.js';
 import { preflight } from './http/preflight.js';
 import { Rejections } from './ingest/rejections.js';
-import type { Journal, JournalListener, OnceJournal } from './journal/journal.js';
+import type { DeletingJournal, Journal, JournalListener, OnceJournal } from './journal/journal.js';
 import { MemoryJournal } from './journal/memory-journal.js';
 import { PublicApp } from './public-app.js';
 import { describeRedis } from './redis/url.js';
@@ -65,7 +65,7 @@ export class App {
   readonly #origins: OriginPolicy;
   readonly #fanout: Fanout;
   readonly #checkpoints: Checkpoints;
-  readonly #journal: Journal & OnceJournal;
+  readonly #journal: Journal & OnceJournal & DeletingJournal;
   readonly #pod: string;
   readonly #started = Date.now();
   readonly #documents = new Documents(version());
@@ -103,6 +103,7 @@ export class App {
     const listener: JournalListener = {
       onEntry: (entry, since) => this.#fanout.deliver(entry, since),
       onGap: (reason, requested, resumed) => this.#fanout.gap(reason, requested, resumed),
+      onDeleted: (entry) => this.#fanout.forget(entry),
     };
     if (config.redis === undefined) {
       this.#journal = new MemoryJournal(config.journalMaxlen, listener);
@@ -302,7 +303,7 @@ export class App {
         head: () => this.#journal.head(),
         resolve: (offset) => this.#journal.resolve(offset),
         read: (after, limit) => this.#journal.read(after, limit),
-        encode: encodeEntry,
+        encode: (entry) => encodeEntry(this.#journal.current(entry)),
         statuses: () => this.#fanout.statuses.packets(),
       },
       events: connectionEvents(this.#metrics),
@@ -351,7 +352,12 @@ export class App {
         ...this.#documents.routes(),
         ...publishRoutes(publisher, guard, maxSignalBytes, onRejected),
         ...controlRoutes(this.#websocket.pods, guard),
-        historyRoute(this.#journal, () => this.#redis?.linked !== false, guard),
+        ...journalRoutes(this.#journal, () => this.#redis?.linked !== false, {
+          guard,
+          hasKeys: apiKeys.length > 0,
+          onDeleted: () => this.#metrics.deleted.inc(),
+          log: this.#log,
+        }),
       ],
       true,
     );

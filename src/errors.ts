@@ -28,6 +28,8 @@ export const PROBLEMS = {
   invalid_disconnect: { status: 422, title: 'The request does not say whom to disconnect' },
   pods_unreachable: { status: 503, title: 'Not every pod has answered' },
   invalid_offset: { status: 400, title: 'The offset is not an offset' },
+  invalid_reason: { status: 422, title: 'A reason is needed, once' },
+  entry_not_found: { status: 404, title: 'There is no such entry' },
   invalid_limit: { status: 400, title: 'The limit is not a number in range' },
   offset_expired: { status: 410, title: 'The entries after the offset are no longer kept' },
   offset_epoch: { status: 410, title: 'The offset is of a journal that is no longer there' },

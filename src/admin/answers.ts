@@ -32,7 +32,19 @@ export const historySchema = z.object({
       ]),
     )
     .describe('Oldest first; `data` is as it was published.'),
+  deleted: z
+    .array(offsetSchema)
+    .min(1)
+    .optional()
+    .describe('Places among these, or right before them, whose entries were deleted. Left out where there are none.'),
   next: offsetSchema,
+});
+
+/** Answer of `DELETE /v1/entries/{offset}`. */
+export const deletedSchema = z.object({
+  offset: offsetSchema,
+  deleted: z.literal(true),
+  already: z.boolean().describe('Whether it had been deleted before.'),
 });
 
 const count = z.int().nonnegative();

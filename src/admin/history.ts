@@ -7,6 +7,8 @@ export interface HistoryEntry extends Offset {
   readonly event: string;
   /** The payload as it was published, JSON text. */
   readonly json: string;
+  /** Whether it was deleted, and has no payload any more. */
+  readonly deleted?: true;
 }
 
 /** Where the history comes from. */
@@ -66,13 +68,24 @@ async function page(source: HistorySource, { query }: AdminRequest): Promise<Adm
   const after = asked ?? (await source.back(limit));
   const resolution = await source.resolve(after);
   if (!resolution.ok) throw await lost(source, resolution.reason, after);
-  const entries = await source.read(after, limit);
-  if (entries === undefined) throw await lost(source, 'expired', after);
-  // The payload goes out as it came: parsing and serialising again would change numbers that a double can not hold.
-  const list = entries.map(
-    (entry) => `{"offset":"${formatOffset(entry)}","event":"${entry.event}","data":${entry.json}}`,
-  );
-  return { status: 200, body: `{"entries":[${list.join(',')}],"next":"${formatOffset(entries.at(-1) ?? after)}"}` };
+  const list: string[] = [];
+  const deleted: string[] = [];
+  let next = after;
+  // An answer without entries says that there are no more yet, so a page of nothing but deleted ones is no answer.
+  for (let isEnd = false; list.length === 0 && deleted.length < MAX_LIMIT && !isEnd;) {
+    const entries = await source.read(next, limit);
+    if (entries === undefined) throw await lost(source, 'expired', next);
+    for (const entry of entries) {
+      const offset = formatOffset(entry);
+      // The payload goes out as it came: parsing and serialising again would change numbers that a double can not hold.
+      if (entry.deleted) deleted.push(JSON.stringify(offset));
+      else list.push(`{"offset":"${offset}","event":"${entry.event}","data":${entry.json}}`);
+    }
+    next = entries.at(-1) ?? next;
+    isEnd = entries.length === 0;
+  }
+  const gone = deleted.length === 0 ? '' : `"deleted":[${deleted.join(',')}],`;
+  return { status: 200, body: `{"entries":[${list.join(',')}],${gone}"next":"${formatOffset(next)}"}` };
 }
 
 function away(why: string): Problem {

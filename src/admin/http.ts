@@ -27,7 +27,8 @@ export interface AdminResponse {
 
 /** Answers one route. */
 export interface Route {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** A path, or all paths one segment below it: `/v1/things/*`. */
   readonly path: string;
   /** Looks at the request before its body is read; throws a {@link Problem} to refuse it. */
   readonly guard?: (request: AdminRequest) => void;
@@ -169,7 +170,7 @@ export function serveRoutes(
   async function answer(exchange: Exchange, request: Omit<AdminRequest, 'body'>): Promise<void> {
     let close = false;
     try {
-      const onPath = byPath.get(request.path);
+      const onPath = byPath.get(request.path) ?? byPath.get(request.path.replace(/[^/]*$/, '*'));
       if (onPath === undefined)
         throw new Problem('not_found', `There is nothing at ${request.path.slice(0, MAX_SHOWN_PATH)}.`);
       const wanted = request.method === 'HEAD' ? 'GET' : request.method;
@@ -182,7 +183,7 @@ export function serveRoutes(
       }
       route.guard?.({ ...request, body: Buffer.alloc(0) });
       let body: Buffer | undefined = Buffer.alloc(0);
-      if (route.method === 'POST') {
+      if (route.method !== 'GET') {
         const encoding = request.header('content-encoding').trim();
         if (encoding !== '' && encoding.toLowerCase() !== 'identity') {
           throw new Problem(

@@ -51,6 +51,7 @@ export class Metrics {
     'event',
     'reason',
   ]);
+  readonly deleted = this.#counter('gateway_entries_deleted_total', 'Entries of the journal deleted through this pod');
   readonly connects = this.#counter('gateway_connects_total', 'Clients that connected');
   readonly disconnects = this.#counter('gateway_disconnects_total', 'Clients that disconnected', ['reason']);
   readonly slow = this.#counter('gateway_slow_clients_total', 'Clients cut because they did not read');

@@ -4,6 +4,7 @@ import { type Json, jsonSchemas, schemaRef } from '../contract/json-schema.js';
 import { offsetSchema } from '../contract/offset.js';
 import { PROBLEMS, type ProblemCode } from '../errors.js';
 import {
+  deletedSchema,
   disconnectedSchema,
   healthSchema,
   historySchema,
@@ -14,6 +15,7 @@ import {
   readinessSchema,
 } from './answers.js';
 import { orderSchema } from './control.js';
+import { deletionSchema, reasonSchema } from './entries.js';
 import { DEFAULT_LIMIT, MAX_LIMIT } from './history.js';
 import { KEY_SHAPE, MAX_BATCH, MAX_KEY_LENGTH } from './publish.js';
 
@@ -215,6 +217,42 @@ const DISCONNECT: Json = {
   },
 };
 
+const DELETE_ENTRY: Json = {
+  operationId: 'deleteEntry',
+  tags: ['control'],
+  summary: 'Takes one entry out of the journal, on all pods.',
+  description:
+    'Nobody who has not been sent it gets it any more, live or when coming back; in its place clients that would have got it ' +
+    'are told of a `gap` with the reason `deleted`. Give the reason as a parameter or in the body; some clients and proxies drop the ' +
+    'body of a DELETE. Safe to repeat.',
+  security: OPTIONAL_KEY,
+  parameters: [
+    { name: 'offset', in: 'path', required: true, schema: schemaRef('Offset'), example: offset },
+    {
+      name: 'reason',
+      in: 'query',
+      description: 'Why, for the log. Needed unless the body has it.',
+      schema: schemaRef('Reason'),
+      example: 'a price of 0',
+    },
+  ],
+  requestBody: {
+    content: { 'application/json': { schema: schemaRef('Deletion'), example: { reason: 'a price of 0' } } },
+  },
+  responses: {
+    200: answer('Deleted, now or before.', schemaRef('Deleted'), { offset, deleted: true, already: false }),
+    ...problems(
+      ...GUARD,
+      ...BODY,
+      'invalid_offset',
+      'invalid_reason',
+      'entry_not_found',
+      'offset_expired',
+      'journal_unavailable',
+    ),
+  },
+};
+
 function simple(operationId: string, summary: string, responses: Json): Json {
   return { operationId, tags: ['state'], summary, responses: { ...responses, ...problems() } };
 }
@@ -259,6 +297,7 @@ export function openapiDocument(version: string): Json {
     paths: {
       '/v1/signals': { get: HISTORY, post: publish('signal', 'Signal', signal, 'invalid_signal') },
       '/v1/status': { post: publish('status', 'StatusUpdate', status, 'invalid_status') },
+      '/v1/entries/{offset}': { delete: DELETE_ENTRY },
       '/v1/info': { get: INFO },
       '/v1/disconnect': { post: DISCONNECT },
       '/healthz': {
@@ -294,6 +333,9 @@ export function openapiDocument(version: string): Json {
           Offset: offsetSchema,
           Published: publishedSchema,
           History: historySchema,
+          Reason: reasonSchema,
+          Deletion: deletionSchema,
+          Deleted: deletedSchema,
           PodInfo: podInfoSchema,
           Info: infoSchema,
           DisconnectOrder: orderSchema,

@@ -151,7 +151,11 @@ export async function tail(options: TailOptions): Promise<void> {
         told = false;
       });
       socket.on('gap', ({ reason: why, requested, resumed }) =>
-        say(`gap: what lies between ${requested} and ${resumed} is lost (${why})`),
+        say(
+          why === 'deleted'
+            ? `gap: the message at ${resumed} was deleted by an operator`
+            : `gap: what lies between ${requested} and ${resumed} is lost (${why})`,
+        ),
       );
       socket.on('disconnect', (why) => {
         // Its own doing, when it has shown enough.

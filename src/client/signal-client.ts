@@ -169,7 +169,7 @@ export class SignalClient {
     return this.#onStatus.add(listener);
   }
 
-  /** Told when signals are lost to this client. @returns takes the listener away again */
+  /** Told when signals are lost to this client, or one was deleted (reason `deleted`). @returns takes the listener away again */
   onGap(listener: (gap: Gap) => void): () => void {
     return this.#onGap.add(listener);
   }

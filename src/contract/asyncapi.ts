@@ -53,6 +53,7 @@ const SOCKET_MESSAGES = {
   ),
   gap: message('gap', 'Messages are lost to this client.', args([schemaRef('Gap')]), [
     { name: 'away too long', payload: [gap] },
+    { name: 'a message that was deleted', payload: [EXAMPLES.deletedGap] },
   ]),
   checkpoint: message(
     'checkpoint',

@@ -101,8 +101,11 @@ export const welcomeSchema = z.object({ message: z.string().describe('`WELCOME_M
 export const gapSchema = z
   .object({
     reason: z
-      .enum(['expired', 'epoch'])
-      .describe('`expired`: too old, no longer kept. `epoch`: the journal it was in is lost.'),
+      .enum(['expired', 'epoch', 'deleted'])
+      .describe(
+        '`expired`: too old, no longer kept. `epoch`: the journal it was in is lost. `deleted`: the one message at `resumed` was ' +
+          'taken out by an operator, and all others come.',
+      ),
     requested: z
       .string()
       .max(MAX_ECHO_LENGTH)

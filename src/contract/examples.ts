@@ -26,6 +26,7 @@ export const EXAMPLES = {
     message: 'The link to Redis is lost; signals are late until it is back.',
   } satisfies StatusUpdate,
   gap: { reason: 'expired', requested: 'q1w2e3r4t5y6:17', resumed: 'q1w2e3r4t5y6:1042' } satisfies Gap,
+  deletedGap: { reason: 'deleted', requested: 'q1w2e3r4t5y6:1041', resumed: 'q1w2e3r4t5y6:1042' } satisfies Gap,
   topics: TOPICS,
   connect: { topics: TOPICS, token: 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl' },
   subscribeRefused: {

@@ -50,8 +50,13 @@ export class Fanout {
    * @param since - as in `JournalListener.onEntry`
    */
   deliver(entry: JournalEntry, since?: number): void {
+    if (entry.deleted) {
+      // Deleted before this pod came to it: its clients are told what the missing number is.
+      this.#audience.publish(roomsOfEntry(entry), encodeEntry(entry));
+      return;
+    }
     const begin = performance.now();
-    if (entry.service !== undefined) this.#note(entry.service, entry.json);
+    if (entry.service !== undefined) this.#note(entry.service, entry.json, entry);
     const clients = this.#audience.publish(roomsOfEntry(entry), encodeEntry(entry));
     const end = performance.now();
     const age = since === undefined ? undefined : (end - since) / 1000;
@@ -60,7 +65,12 @@ export class Fanout {
 
   /** Notes what the services said last, without telling those who are connected. */
   remember(statuses: readonly StatusEntry[]): void {
-    for (const { service, json } of statuses) this.#note(service, json);
+    for (const status of statuses) this.#note(status.service, status.json, status);
+  }
+
+  /** Forgets what a deleted entry said. */
+  forget(deleted: JournalEntry): void {
+    if (deleted.service !== undefined) this.statuses.forget(deleted.service, formatOffset(deleted));
   }
 
   /** Tells the clients of this pod about the gateway itself. Not a journal entry, so it carries no offset. */
@@ -82,8 +92,8 @@ export class Fanout {
     this.#audience.publish([roomOfCheckpoints(group)], encodeEvent('checkpoint', JSON.stringify(formatOffset(head))));
   }
 
-  #note(service: string, json: string): void {
-    // Without its offset: a client that comes late must not take the place of an old status for its own.
-    this.statuses.set(service, encodeEvent('status_update', json));
+  #note(service: string, json: string, place?: Offset): void {
+    // The packet is without its offset: a client that comes late must not take the place of an old status for its own.
+    this.statuses.set(service, encodeEvent('status_update', json), place && formatOffset(place));
   }
 }

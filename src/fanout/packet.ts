@@ -1,4 +1,4 @@
-import type { ServerToClientEvents } from '../contract/events.js';
+import type { Gap, ServerToClientEvents } from '../contract/events.js';
 import { formatOffset } from '../contract/offset.js';
 import type { JournalEntry } from '../journal/journal.js';
 
@@ -13,7 +13,12 @@ export function encodeEvent(event: keyof ServerToClientEvents, json: string, off
   return offset === undefined ? `2["${event}",${json}]` : `2["${event}",${json},"${offset}"]`;
 }
 
-/** Encodes an entry of the journal with its offset. */
+/** Encodes an entry of the journal with its offset; of one that was deleted, a `gap` that says so. */
 export function encodeEntry(entry: JournalEntry): string {
+  if (entry.deleted) {
+    const requested = formatOffset({ epoch: entry.epoch, seq: entry.seq - 1 });
+    const gap: Gap = { reason: 'deleted', requested, resumed: formatOffset(entry) };
+    return encodeEvent('gap', JSON.stringify(gap));
+  }
   return encodeEvent(entry.event, entry.json, formatOffset(entry));
 }

@@ -7,24 +7,34 @@
 export class StatusBoard {
   readonly #limit: number;
   // A Map keeps the order of insertion, which is the order of the last update here.
-  readonly #newest = new Map<string, string>();
+  readonly #newest = new Map<string, { readonly packet: string; readonly offset: string | undefined }>();
 
   /** @param limit - services remembered */
   constructor(limit = 1000) {
     this.#limit = limit;
   }
 
-  /** Notes a status; `packet` is what a late client is sent. */
-  set(service: string, packet: string): void {
+  /**
+   * Notes a status.
+   *
+   * @param packet - what a late client is sent
+   * @param offset - of its entry, if it has one
+   */
+  set(service: string, packet: string, offset?: string): void {
     this.#newest.delete(service);
-    this.#newest.set(service, packet);
+    this.#newest.set(service, { packet, offset });
     if (this.#newest.size <= this.#limit) return;
     const [oldest] = this.#newest.keys();
     if (oldest !== undefined) this.#newest.delete(oldest);
   }
 
+  /** Forgets the status of a service if it is the one of this entry: nothing is known of the service then. */
+  forget(service: string, offset: string): void {
+    if (this.#newest.get(service)?.offset === offset) this.#newest.delete(service);
+  }
+
   /** The packets to send to a client that has just come, the longest unchanged first. */
-  packets(): IterableIterator<string> {
-    return this.#newest.values();
+  *packets(): Generator<string, void> {
+    for (const { packet } of this.#newest.values()) yield packet;
   }
 }

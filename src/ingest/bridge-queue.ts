@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { FeedMessage } from '../contract/decode.js';
+import { nameOfMessage } from '../contract/message-name.js';
 
 /** A message heard on Pub/Sub and not yet known to be in the journal. */
 export interface QueuedMessage {
@@ -13,6 +13,8 @@ export interface SeenEntry {
   readonly id: string;
   readonly event: string;
   readonly json: string;
+  /** Of one that was deleted before this pod read it, in place of the text: `nameOfMessage`. */
+  readonly name?: string;
 }
 
 interface Item extends QueuedMessage {
@@ -47,9 +49,8 @@ function keyOf(event: string, json: string): string {
   return `${event} ${json}`;
 }
 
-/** A short name for a message, the same in every pod. */
-function nameOf(key: string): string {
-  return createHash('sha256').update(key).digest('base64url').slice(0, 22);
+function nameOf({ event, json }: FeedMessage): string {
+  return nameOfMessage(event, json);
 }
 
 /**
@@ -67,6 +68,8 @@ export class BridgeQueue {
   readonly #byContent = new Map<string, Item[]>();
   /** Entries seen before their message was heard: when. */
   readonly #ahead = new Map<string, number[]>();
+  /** Whether some of these stand there by name: their text is deleted. */
+  #hasNames = false;
   /** Ids that this pod has appended and not yet seen: when their messages were heard. */
   readonly #appended = new Map<string, number>();
   #size = 0;
@@ -91,12 +94,8 @@ export class BridgeQueue {
    */
   heard(message: FeedMessage, now: number): number {
     const key = keyOf(message.event, message.json);
-    const ahead = this.#ahead.get(key);
-    if (ahead !== undefined) {
-      ahead.shift();
-      if (ahead.length === 0) this.#ahead.delete(key);
-      return 0;
-    }
+    // By name where it was deleted before it was heard, so that a later holder does not bring it back.
+    if (this.#takeAhead(key) || (this.#hasNames && this.#takeAhead(nameOf(message)))) return 0;
     const item: Item = { id: this.#newId(), message, key, at: now, size: message.json.length };
     this.#items.set(item.id, item);
     const same = this.#byContent.get(key);
@@ -124,13 +123,14 @@ export class BridgeQueue {
       this.#appended.delete(entry.id);
       return own;
     }
-    const key = keyOf(entry.event, entry.json);
+    const key = entry.name === undefined ? keyOf(entry.event, entry.json) : this.#keyNamed(entry.name);
     const item = this.#items.get(entry.id) ?? this.#byContent.get(key)?.[0];
     if (item !== undefined) {
       this.#newestMatched = Math.max(this.#newestMatched, item.at);
       this.#remove(item);
       return item.at;
     }
+    if (key === entry.name) this.#hasNames = true;
     const ahead = this.#ahead.get(key);
     if (ahead === undefined) this.#ahead.set(key, [now]);
     else ahead.push(now);
@@ -156,6 +156,7 @@ export class BridgeQueue {
       if (young.length === 0) this.#ahead.delete(key);
       else if (young.length < times.length) this.#ahead.set(key, young);
     }
+    if (this.#ahead.size === 0) this.#hasNames = false;
   }
 
   /**
@@ -179,9 +180,9 @@ export class BridgeQueue {
   /** Names of the oldest messages that wait and were heard before a time, ms; at most {@link MAX_NAMED}. */
   heardBefore(time: number): string[] {
     const names: string[] = [];
-    for (const { key, at } of this.#items.values()) {
+    for (const { message, at } of this.#items.values()) {
       if (at >= time || names.length >= MAX_NAMED) break;
-      names.push(nameOf(key));
+      names.push(nameOf(message));
     }
     return names;
   }
@@ -190,9 +191,9 @@ export class BridgeQueue {
   waits(names: readonly string[]): boolean {
     const wanted = new Map<string, number>();
     for (const name of names) wanted.set(name, (wanted.get(name) ?? 0) + 1);
-    for (const { key } of this.#items.values()) {
+    for (const { message } of this.#items.values()) {
       if (wanted.size === 0) break;
-      const name = nameOf(key);
+      const name = nameOf(message);
       const count = wanted.get(name);
       if (count === 1) wanted.delete(name);
       else if (count !== undefined) wanted.set(name, count - 1);
@@ -240,6 +241,21 @@ export class BridgeQueue {
       this.#appended.delete(id);
     }
     return dropped;
+  }
+
+  /** Whether a message was seen before it was heard: then it is heard now. */
+  #takeAhead(key: string): boolean {
+    const ahead = this.#ahead.get(key);
+    if (ahead === undefined) return false;
+    ahead.shift();
+    if (ahead.length === 0) this.#ahead.delete(key);
+    return true;
+  }
+
+  /** The key of the message of that name that waits here, or the name. Deletions are rare, and names are not kept. */
+  #keyNamed(name: string): string {
+    for (const { key, message } of this.#items.values()) if (nameOf(message) === name) return key;
+    return name;
   }
 
   #remove(item: Item): void {

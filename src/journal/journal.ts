@@ -5,6 +5,13 @@ import type { Offset } from '../contract/offset.js';
 export interface JournalEntry extends FeedMessage, Offset {
   /** Random; tells two entries apart that a failover gave the same `seq`. */
   readonly id: string;
+  /**
+   * Set on what is left of an entry that was deleted: it keeps its place, so that numbers stay contiguous, and who would
+   * have got it. Its `json` is empty.
+   */
+  readonly deleted?: true;
+  /** Of a deleted entry that was published over Pub/Sub: `nameOfMessage`, by which pods that heard it know it. */
+  readonly name?: string;
 }
 
 /** Why the entries after an offset can not be had: they are too old, or the journal they were in is lost. */
@@ -30,6 +37,12 @@ export interface JournalListener {
   onEntry(entry: JournalEntry, since?: number): void;
   /** Told when entries are lost for this reader: it was at one place and goes on after another. */
   onGap(reason: GapReason, requested: Offset, resumed: Offset): void;
+  /**
+   * Told that an entry was deleted, whether or not it was given to this listener before. MUST NOT throw.
+   *
+   * @param entry - what is left of it
+   */
+  onDeleted?(entry: JournalEntry): void;
 }
 
 /** Thrown by {@link Journal.append} when the messages are not in the journal. */
@@ -67,9 +80,49 @@ export interface OnceJournal {
 }
 
 /**
+ * What came of a request to delete an entry: it was carried out now, or was before; or there is no such entry, since it is
+ * no longer kept (`expired`) or never was (`missing`).
+ */
+export type Deleted =
+  | { readonly outcome: 'deleted' | 'repeated'; readonly entry: JournalEntry }
+  | { readonly outcome: 'expired' | 'missing' };
+
+/** A journal that an entry can be taken out of. */
+export interface DeletingJournal {
+  /**
+   * Takes the payload of an entry from everybody who has not been sent it. Its place stays: what is read there from now on
+   * is an entry with `deleted`. When it resolves this pod reads it so; other pods do when they are told, which the journal
+   * MUST see to.
+   *
+   * @param reason - kept beside the journal, for whoever asks later
+   * @throws what Redis says, when it is not known whether the entry is deleted; asking again is safe
+   */
+  delete(offset: Offset, reason: string): Promise<Deleted>;
+
+  /** An entry that was read a while ago, as it is now: without its payload if it was deleted since. */
+  current(entry: JournalEntry): JournalEntry;
+}
+
+/** What is left of an entry when it is deleted. */
+export function tombstone({ epoch, seq, id, event, symbol, timeframe, service }: JournalEntry): JournalEntry {
+  return {
+    epoch,
+    seq,
+    id,
+    event,
+    json: '',
+    deleted: true,
+    ...(symbol !== undefined && { symbol }),
+    ...(timeframe !== undefined && { timeframe }),
+    ...(service !== undefined && { service }),
+  };
+}
+
+/**
  * The ordered log of the feed, as one pod sees it.
  *
- * - `seq` MUST grow by exactly one an entry within an epoch, and one offset MUST NOT name two different entries.
+ * - `seq` MUST grow by exactly one an entry within an epoch, and one offset MUST NOT name two different entries. A deleted
+ *   entry keeps its place.
  * - A batch MUST be appended whole, without another entry in between, or not at all.
  * - The listener MUST get the entries in order, each once; what it can not get it is told of.
  */

@@ -3,6 +3,8 @@ import type { Offset } from '../contract/offset.js';
 import { randomName } from '../random-name.js';
 import {
   type AppendedOnce,
+  type Deleted,
+  type DeletingJournal,
   IDEMPOTENCY_MS,
   type IdempotencyKey,
   type Journal,
@@ -10,6 +12,7 @@ import {
   type JournalListener,
   type OnceJournal,
   type Resolution,
+  tombstone,
 } from './journal.js';
 import { Ring } from './ring.js';
 
@@ -18,8 +21,11 @@ export function newEpoch(): string {
   return randomName(6);
 }
 
+/** Deleted entries that are remembered after the ring has dropped them: somebody may have read them before. */
+const MAX_DELETED = 10_000;
+
 /** A journal that lives and dies with the process. */
-export class MemoryJournal implements Journal, OnceJournal {
+export class MemoryJournal implements Journal, OnceJournal, DeletingJournal {
   readonly #epoch = newEpoch();
   readonly #ring: Ring;
   readonly #listener: JournalListener;
@@ -28,6 +34,8 @@ export class MemoryJournal implements Journal, OnceJournal {
     string,
     { readonly fingerprint: string; readonly offsets: readonly Offset[]; readonly end: number }
   >();
+  /** Numbers of deleted entries, in the order of their deletion. */
+  readonly #deleted = new Set<number>();
 
   /** @param maxlen - entries kept */
   constructor(maxlen: number, listener: JournalListener) {
@@ -59,6 +67,30 @@ export class MemoryJournal implements Journal, OnceJournal {
 
   read(after: Offset, limit: number): readonly JournalEntry[] | undefined {
     return this.#ring.after(after, limit);
+  }
+
+  delete(offset: Offset): Promise<Deleted> {
+    return Promise.resolve(this.#delete(offset));
+  }
+
+  current(entry: JournalEntry): JournalEntry {
+    return this.#deleted.has(entry.seq) ? tombstone(entry) : entry;
+  }
+
+  #delete(offset: Offset): Deleted {
+    const entry = this.#ring.get(offset);
+    if (entry === undefined) {
+      const isOlder = offset.epoch === this.#epoch && offset.seq >= 1 && offset.seq <= this.#ring.base.seq;
+      return { outcome: isOlder ? 'expired' : 'missing' };
+    }
+    if (entry.deleted) return { outcome: 'repeated', entry };
+    const left = tombstone(entry);
+    this.#ring.replace(left);
+    this.#deleted.add(entry.seq);
+    const [oldest] = this.#deleted;
+    if (this.#deleted.size > MAX_DELETED && oldest !== undefined) this.#deleted.delete(oldest);
+    this.#listener.onDeleted?.(left);
+    return { outcome: 'deleted', entry };
   }
 
   #append(messages: readonly FeedMessage[]): readonly Offset[] {

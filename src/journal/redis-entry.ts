@@ -36,6 +36,43 @@ export function parseEntry([streamId, fields]: RawEntry): JournalEntry {
   };
 }
 
+/** What the deletion script has written of one deleted entry. */
+export interface Deletion {
+  readonly entry: JournalEntry;
+  /** Whether it was in the stream of entries, and its place there is empty now. */
+  readonly isStored: boolean;
+  readonly reason: string;
+}
+
+/** Number of fields of a deletion, as the script writes them. */
+const DELETION_FIELDS = 20;
+
+/**
+ * Reads an entry of the stream of deletions.
+ *
+ * @returns `undefined` for one that the deletion script did not write
+ */
+export function parseDeletion([, fields]: RawEntry): Deletion | undefined {
+  const [, epoch, , number, , id, , event, , symbol, , timeframe, , service, , name, , stored, , reason] = fields;
+  const seq = Number(number);
+  if (fields.length < DELETION_FIELDS || epoch === undefined || id === undefined || !Number.isSafeInteger(seq)) {
+    return undefined;
+  }
+  const entry: JournalEntry = {
+    epoch,
+    seq,
+    id,
+    event: event as FeedEvent,
+    json: '',
+    deleted: true,
+    ...(symbol ? { symbol } : {}),
+    ...(timeframe ? { timeframe } : {}),
+    ...(service ? { service } : {}),
+    ...(name ? { name } : {}),
+  };
+  return { entry, isStored: stored === '1', reason: reason ?? '' };
+}
+
 /** Reads the hash of newest statuses. */
 export function parseStatuses(hash: Readonly<Record<string, string>>): StatusEntry[] {
   const statuses: StatusEntry[] = [];

@@ -9,6 +9,8 @@ import { randomName } from '../random-name.js';
 import {
   AppendError,
   type AppendedOnce,
+  type Deleted,
+  type DeletingJournal,
   IDEMPOTENCY_MS,
   type IdempotencyKey,
   type Journal,
@@ -17,10 +19,11 @@ import {
   type Resolution,
 } from './journal.js';
 import { newEpoch } from './memory-journal.js';
-import { type RawEntry, parseEntry } from './redis-entry.js';
 import { type JournalKeys, journalKeys } from './redis-keys.js';
+import { RedisPages } from './redis-pages.js';
 import { type ReaderListener, RedisReader } from './redis-reader.js';
 import { APPEND_SCRIPT, CLOCK_SCRIPT, LEASE_SCRIPT, RELEASE_SCRIPT } from './redis-scripts.js';
+import { RedisTombstones } from './redis-tombstones.js';
 import { Ring } from './ring.js';
 import { Script } from './script.js';
 
@@ -103,10 +106,12 @@ export function isBridged(entry: JournalEntry): boolean {
 }
 
 /** A journal in a Redis stream that all pods share. */
-export class RedisJournal implements Journal, OnceJournal {
+export class RedisJournal implements Journal, OnceJournal, DeletingJournal {
   /** Fills the ring and feeds the listener; give its session a connection of its own. */
   readonly reader: RedisReader;
   readonly #ring: Ring;
+  readonly #tombstones: RedisTombstones;
+  readonly #pages: RedisPages;
   readonly #keys: JournalKeys;
   readonly #options: RedisJournalOptions;
   /** Redis's clock less this process's, in ms, at least; unknown until first told. */
@@ -127,10 +132,15 @@ export class RedisJournal implements Journal, OnceJournal {
     options.commands.on('ready', () => {
       this.#lookedAt = 0;
     });
-    const { listener } = options;
+    const { listener, log } = options;
+    const shared = { keys: this.#keys, ring: this.#ring, named: (entry: JournalEntry) => this.reader.named(entry) };
+    const onDeleted = (entry: JournalEntry): void => listener.onDeleted?.(entry);
+    this.#tombstones = new RedisTombstones({ ...shared, onDeleted, log });
+    this.#pages = new RedisPages({ ...shared, commands: options.commands, tombstones: this.#tombstones });
     this.reader = new RedisReader(
       this.#keys,
       this.#ring,
+      this.#tombstones,
       Math.min(PRELOAD, options.maxlen),
       {
         onEntry: (entry) => {
@@ -146,7 +156,7 @@ export class RedisJournal implements Journal, OnceJournal {
         },
       },
       () => this.#appending > 0,
-      options.log,
+      log,
     );
   }
 
@@ -210,7 +220,7 @@ export class RedisJournal implements Journal, OnceJournal {
   }
 
   back(count: number): Offset | Promise<Offset> {
-    return count <= this.#ring.size ? this.#ring.back(count) : this.#backInRedis(count);
+    return count <= this.#ring.size ? this.#ring.back(count) : this.#pages.back(count);
   }
 
   async resolve(offset: Offset): Promise<Resolution> {
@@ -219,14 +229,33 @@ export class RedisJournal implements Journal, OnceJournal {
     const isAhead =
       offset.epoch === epoch
         ? offset.seq > seq
-        : !this.#ring.knowsEpoch(offset.epoch) && (await this.#isCurrent(offset.epoch));
+        : !this.#ring.knowsEpoch(offset.epoch) && (await this.#pages.isCurrent(offset.epoch));
     // Not reached in time: Redis knows whether the entry exists. If it does, the replay waits for the reader.
     if (isAhead && (await this.#reach(offset))) return { ok: true };
-    return this.#resolveInRedis(offset);
+    return this.#pages.resolve(offset);
   }
 
   read(after: Offset, limit: number): readonly JournalEntry[] | Promise<readonly JournalEntry[] | undefined> {
-    return this.#ring.after(after, limit) ?? this.#readRedis(after, limit);
+    return this.#ring.after(after, limit) ?? this.#pages.read(after, limit);
+  }
+
+  async delete(offset: Offset, reason: string): Promise<Deleted> {
+    const { commands } = this.#options;
+    // Another pod may have deleted it a moment ago.
+    await this.#tombstones.refresh(commands);
+    const here = this.#ring.get(offset);
+    const entry = here ?? (await this.#pages.get(offset));
+    if (entry === undefined) return { outcome: await this.#pages.whyMissing(offset) };
+    if (entry.deleted) return { outcome: 'repeated', entry };
+    const answer = await this.#tombstones.carryOut(commands, { entry, reason }, here !== undefined);
+    // This pod is not to serve it any longer when it says so.
+    await this.#tombstones.refresh(commands);
+    if (answer === 'OK') return { outcome: 'deleted', entry };
+    return this.#tombstones.has(entry.id) ? { outcome: 'repeated', entry } : { outcome: 'expired' };
+  }
+
+  current(entry: JournalEntry): JournalEntry {
+    return this.#tombstones.current(entry);
   }
 
   /** Names messages that came over HTTP, and notes when. */
@@ -293,10 +322,6 @@ export class RedisJournal implements Journal, OnceJournal {
     }
   }
 
-  async #isCurrent(epoch: string): Promise<boolean> {
-    return (await this.#options.commands.hget(this.#keys.meta, 'epoch')) === epoch;
-  }
-
   /** Waits until the reader has come to an offset. */
   #reach(offset: Offset): Promise<boolean> {
     return new Promise((resolve) => {
@@ -315,57 +340,5 @@ export class RedisJournal implements Journal, OnceJournal {
       const timer = setTimeout(done, AHEAD_PATIENCE_MS, false);
       this.#waiting.add(look);
     });
-  }
-
-  async #resolveInRedis(offset: Offset): Promise<Resolution> {
-    const { commands } = this.#options;
-    const { journal } = this.#keys;
-    // Either the entry itself is there, or the very next one of its epoch: then nothing between them is missing.
-    const near = (await commands.xrange(journal, `${offset.seq}-0`, `${offset.seq + 1}-0`)) as RawEntry[];
-    if (near.map(parseEntry).some(({ epoch }) => epoch === offset.epoch)) return { ok: true };
-    const [oldest] = (await commands.xrange(journal, '-', '+', 'COUNT', 1)) as RawEntry[];
-    const isOlder = oldest === undefined || parseEntry(oldest).seq > offset.seq;
-    const isKnown = this.#ring.knowsEpoch(offset.epoch) || (await this.#isCurrent(offset.epoch));
-    return { ok: false, reason: isOlder && isKnown ? 'expired' : 'epoch' };
-  }
-
-  async #backInRedis(count: number): Promise<Offset> {
-    const { commands } = this.#options;
-    const { journal } = this.#keys;
-    const { head } = this.#ring;
-    // Entries that the reader has not read yet do not count.
-    const raw = (
-      Number.isFinite(count)
-        ? await commands.xrevrange(journal, `${head.seq}-0`, '-', 'COUNT', count + 1)
-        : await commands.xrange(journal, '-', '+', 'COUNT', 1)
-    ) as RawEntry[];
-    const last = raw.at(-1);
-    if (last === undefined) return head;
-    const { epoch, seq } = parseEntry(last);
-    return raw.length > count ? { epoch, seq } : { epoch, seq: seq - 1 };
-  }
-
-  async #readRedis(after: Offset, limit: number): Promise<readonly JournalEntry[] | undefined> {
-    const raw = (await this.#options.commands.xrange(
-      this.#keys.journal,
-      `${after.seq}-0`,
-      '+',
-      'COUNT',
-      limit + 1,
-    )) as RawEntry[];
-    const entries = raw.map(parseEntry);
-    const [first] = entries;
-    if (first === undefined || first.epoch !== after.epoch) return undefined;
-    if (first.seq === after.seq) entries.shift();
-    else if (first.seq !== after.seq + 1) return undefined;
-    // What this pod's reader has not read yet reaches the client live.
-    const { head } = this.#ring;
-    return entries
-      .slice(0, limit)
-      .filter(
-        (entry) =>
-          entry.seq <= head.seq &&
-          (entry.epoch === head.epoch || this.#ring.knowsEpoch(entry.epoch) || entry.seq <= this.#ring.base.seq),
-      );
   }
 }

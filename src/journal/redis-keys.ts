@@ -7,6 +7,8 @@ export interface JournalKeys {
   readonly meta: string;
   /** Stream of entries, ids `<seq>-0`. */
   readonly journal: string;
+  /** Stream: what is left of entries that were deleted, in the order of their deletion, and why they were. */
+  readonly deletions: string;
   /** Hash: newest status of every service, `<epoch>:<seq> <json>`. */
   readonly statuses: string;
   /** String with a time to live: the token of the pod that bridges Pub/Sub. */
@@ -27,6 +29,7 @@ export function journalKeys(prefix: string): JournalKeys {
   return {
     meta: key('meta'),
     journal: key('journal'),
+    deletions: key('deletions'),
     statuses: key('statuses'),
     lease: key('lease'),
     bridge: key('bridge'),

@@ -8,8 +8,10 @@ import { newEpoch } from './memory-journal.js';
 import { type RawEntry, parseEntry, parseStatuses } from './redis-entry.js';
 import type { JournalKeys } from './redis-keys.js';
 import { FORK_SCRIPT, OPEN_SCRIPT } from './redis-scripts.js';
+import { type RedisTombstones, wholeEnd } from './redis-tombstones.js';
 import type { Ring } from './ring.js';
 import { Script } from './script.js';
+import { READ_COUNT, type StreamAnswer, readStreams } from './stream-read.js';
 
 /** A connection that the reader has for itself. */
 export type ReaderConnection = Redis | Cluster;
@@ -27,13 +29,8 @@ export interface ReaderListener extends JournalListener {
 const openScript = new Script(OPEN_SCRIPT);
 const forkScript = new Script(FORK_SCRIPT);
 
-/** Redis answers a waiting read at the latest after this time; that it does is the proof that the link lives. */
-const BLOCK_MS = 1000;
-/** Beyond {@link BLOCK_MS}: how late an answer may be before the link counts as dead. */
-const GRACE_MS = 2000;
 /** Beyond it Redis hangs, or is so slow that another node may serve better. */
 const LOCATE_LIMIT_MS = 10_000;
-const READ_COUNT = 1000;
 /** A turn of the loop that sends for longer than this is worth asking for what is about to come. */
 const LONG_SEND_MS = 2;
 /** The answer is waited for this long, ms. */
@@ -67,6 +64,7 @@ interface Junction {
 export class RedisReader {
   readonly #keys: JournalKeys;
   readonly #ring: Ring;
+  readonly #tombstones: RedisTombstones;
   readonly #preload: number;
   readonly #listener: ReaderListener;
   readonly #log: Logger;
@@ -90,12 +88,14 @@ export class RedisReader {
 
   /**
    * @param ring - filled by the reader
+   * @param tombstones - filled by the reader too
    * @param preload - entries a fresh pod puts into the ring before it starts
    * @param isAppending - whether this pod has sent messages to Redis that it has no answer for yet
    */
   constructor(
     keys: JournalKeys,
     ring: Ring,
+    tombstones: RedisTombstones,
     preload: number,
     listener: ReaderListener,
     isAppending: () => boolean,
@@ -103,6 +103,7 @@ export class RedisReader {
   ) {
     this.#keys = keys;
     this.#ring = ring;
+    this.#tombstones = tombstones;
     this.#preload = preload;
     this.#listener = listener;
     this.#isAppending = isAppending;
@@ -116,7 +117,7 @@ export class RedisReader {
 
   /**
    * How late the reading is at most, in seconds: the time since the reader last had everything; 0 while it has. An answer
-   * that Redis owes is late after {@link BLOCK_MS} and {@link GRACE_MS}, and the reading counts as broken.
+   * that Redis owes is late after some seconds ({@link readStreams}), and the reading counts as broken.
    */
   get lagSeconds(): number {
     return this.#isReading && this.lag === 0 ? 0 : (performance.now() - this.#atEnd) / 1000;
@@ -143,12 +144,14 @@ export class RedisReader {
           up();
           goal = undefined;
         }
-        const entries = await this.#next(redis, this.#position, BLOCK_MS);
+        if (this.#tombstones.isLarge) await inTime(this.#tombstones.reload(redis));
+        const raw = await this.#next(redis, this.#position, !this.#tombstones.follows(this.#position));
+        if (raw.length > 0) await this.#together(redis, raw);
+        const entries = this.#tombstones.fill(raw.map(parseEntry), this.#position);
         if (entries.length === 0) {
           await inTime(this.#checkIdle(redis));
           continue;
         }
-        await this.#together(redis, entries);
         const begin = performance.now();
         const unknown = await this.#take(redis, entries);
         if (unknown !== undefined) {
@@ -177,32 +180,16 @@ export class RedisReader {
     // Asked without waiting: Redis ends short waits ten times a second, so `BLOCK 5` would hold a lone signal for up to 100 ms.
     if (!this.#isAppending()) return;
     // What is at hand does not wait for a Redis that stalls; an answer that comes later is asked for again.
-    const more = this.#next(redis, parseEntry(newest).seq).catch(() => []);
+    const more = this.#next(redis, parseEntry(newest).seq, false).catch(() => []);
     entries.push(...(await Promise.race([more, sleep(HOLD_MS, [])])));
   }
 
-  /** Waits for what comes after a stream position; empty when nothing came within `blockMs`, or is there where it is not given. */
-  async #next(redis: ReaderConnection, after: number, blockMs?: number): Promise<RawEntry[]> {
-    let timer: NodeJS.Timeout | undefined;
-    const silence = new Promise<never>((_, reject) => {
-      // A pause of this process is not Redis's silence: look once more after the next turn of the loop.
-      timer = setTimeout(
-        () => setImmediate(() => setImmediate(reject, new Error(`no answer within ${BLOCK_MS + GRACE_MS} ms`))),
-        BLOCK_MS + GRACE_MS,
-      );
-    });
-    try {
-      const { journal } = this.#keys;
-      const read =
-        blockMs === undefined
-          ? redis.xread('COUNT', READ_COUNT, 'STREAMS', journal, `${after}-0`)
-          : redis.xread('COUNT', READ_COUNT, 'BLOCK', blockMs, 'STREAMS', journal, `${after}-0`);
-      read.catch(() => {});
-      const answer = await Promise.race([read, silence]);
-      return answer?.[0]?.[1] ?? [];
-    } finally {
-      clearTimeout(timer);
-    }
+  /** What comes after a stream position, waited for or not; deletions that came with it are taken at once. */
+  async #next(redis: ReaderConnection, after: number, wait: boolean): Promise<RawEntry[]> {
+    const place = { entry: after, deletion: this.#tombstones.last };
+    const { entries, deletions }: StreamAnswer = await readStreams(redis, this.#keys, place, wait);
+    this.#tombstones.take(deletions);
+    return entries;
   }
 
   /** Looks at the head of the journal while nothing comes; a journal that began anew would stay silent otherwise. */
@@ -221,7 +208,12 @@ export class RedisReader {
   async #passNumbersWithoutEntries(redis: ReaderConnection, head: number): Promise<void> {
     const [newest] = (await redis.xrevrange(this.#keys.journal, '+', '-', 'COUNT', 1)) as RawEntry[];
     const last = newest === undefined ? 0 : parseEntry(newest).seq;
-    if (last <= this.#position) this.#position = Math.max(this.#position, head);
+    if (last > this.#position) return;
+    // Those that were deleted have no entry either, and are not nothing. Their epochs are older than the one in force.
+    const deleted = this.#tombstones.between(this.#position, head + 1);
+    for (const { epoch } of deleted) this.#accepted.add(epoch);
+    await this.#take(redis, deleted);
+    this.#position = Math.max(this.#position, head);
   }
 
   /**
@@ -229,9 +221,9 @@ export class RedisReader {
    *
    * @returns the epoch at which it stopped, because it is not known yet whether that follows on what the ring has
    */
-  async #take(redis: ReaderConnection, raw: readonly RawEntry[]): Promise<string | undefined> {
-    for (const one of raw) {
-      const entry = this.#renamed(parseEntry(one));
+  async #take(redis: ReaderConnection, entries: readonly JournalEntry[]): Promise<string | undefined> {
+    for (const one of entries) {
+      const entry = this.named(one);
       const { head } = this.#ring;
       if (entry.epoch !== head.epoch) {
         if (!this.#accepted.has(entry.epoch)) return entry.epoch;
@@ -247,7 +239,7 @@ export class RedisReader {
       this.#ring.push(entry);
       this.#listener.onEntry(entry);
     }
-    if (raw.length >= READ_COUNT) {
+    if (entries.length >= READ_COUNT) {
       this.#redisHead = Number((await inTime(redis.hget(this.#keys.meta, 'seq'))) ?? 0);
       if (this.lag > READ_COUNT * 10) this.#log.warn({ lag: this.lag }, 'reading of the journal is behind');
     } else {
@@ -256,7 +248,8 @@ export class RedisReader {
     return undefined;
   }
 
-  #renamed(entry: JournalEntry): JournalEntry {
+  /** An entry under the epoch by which this pod names it. */
+  named(entry: JournalEntry): JournalEntry {
     const rename = this.#rename;
     if (rename === undefined || entry.epoch !== rename.dead || entry.seq <= rename.above) return entry;
     return { ...entry, epoch: rename.as };
@@ -274,6 +267,7 @@ export class RedisReader {
 
   /** Finds where to go on, after a start, a break or a new epoch. */
   async #locate(redis: ReaderConnection): Promise<void> {
+    await this.#tombstones.reload(redis);
     const floor = Math.max(this.#position, this.#ring.head.seq);
     const [epoch, seq] = (await openScript.run(redis, [this.#keys.meta, this.#keys.journal], [newEpoch(), floor])) as [
       string,
@@ -299,10 +293,12 @@ export class RedisReader {
 
   /** A fresh pod starts at the end, with recent entries at hand for clients that come from other pods. */
   async #join(redis: ReaderConnection, head: Offset): Promise<void> {
-    const newest = ((await redis.xrevrange(this.#keys.journal, '+', '-', 'COUNT', this.#preload)) as RawEntry[]).map(
-      parseEntry,
-    );
-    const entries = newest.toReversed();
+    const newest = (await redis.xrevrange(this.#keys.journal, '+', '-', 'COUNT', this.#preload)) as RawEntry[];
+    // After the entries, so that it has all that is missing among them.
+    await this.#tombstones.refresh(redis);
+    const stored = newest.map(parseEntry).toReversed();
+    const begin = this.#tombstones.floor(stored[0]?.seq ?? head.seq + 1) - 1;
+    const entries = wholeEnd(this.#tombstones.fill(stored, begin));
     const [first] = entries;
     const former = this.#ring.head;
     this.#ring.reset(first === undefined ? head : { epoch: first.epoch, seq: first.seq - 1 });
@@ -321,6 +317,10 @@ export class RedisReader {
     const { journal } = this.#keys;
     const [same] = (await redis.xrange(journal, `${head.seq}-0`, `${head.seq}-0`)) as RawEntry[];
     if (same !== undefined && parseEntry(same).id === newest?.id) return { after: newest.seq };
+    if (same === undefined && newest !== undefined) {
+      await this.#tombstones.refresh(redis);
+      if (this.#tombstones.isStored(newest)) return { after: newest.seq };
+    }
 
     const [oldest] = (await redis.xrange(journal, '-', '+', 'COUNT', 1)) as RawEntry[];
     // Nothing there at all: whatever comes is above the number that Redis has just named.
@@ -329,9 +329,10 @@ export class RedisReader {
     }
     const first = oldest === undefined ? undefined : parseEntry(oldest);
     if (same === undefined && first?.epoch === head.epoch && first.seq > head.seq) {
-      return { after: first.seq - 1, gap: { epoch: first.epoch, seq: first.seq - 1 } };
+      const seq = this.#tombstones.floor(first.seq) - 1;
+      return { after: seq, gap: { epoch: first.epoch, seq } };
     }
-    const after = await this.#lastCommon(redis, head);
+    const after = Math.max(await this.#lastCommon(redis, head), this.#tombstones.newestCommon());
     // What another history has under numbers of this one is read under a name of this pod's own: a name that others use
     // would promise that they have the same entries there.
     const rename = { dead: head.epoch, above: after, as: newEpoch() };
@@ -379,7 +380,7 @@ export class RedisReader {
     for (;;) {
       const page = (await redis.xrevrange(this.#keys.journal, end, '-', 'COUNT', SCAN_COUNT)) as RawEntry[];
       for (const raw of page) {
-        const entry = this.#renamed(parseEntry(raw));
+        const entry = this.named(parseEntry(raw));
         if (this.#ring.get(entry)?.id === entry.id) return entry.seq;
         // Older than the ring: read in order before the break, or the pod would not have come to where it was.
         if (entry.epoch === base.epoch && entry.seq <= base.seq && entry.seq < newest.seq) return entry.seq;

@@ -123,6 +123,49 @@ end
 return {'OK', epoch, text(first)}
 `;
 
+/** Deletions looked at by each one for whether they are still of use: more than are added, so they do not add up. */
+const DELETIONS_LOOKED_AT = 100;
+/** How far below the oldest entry a deletion is kept: the oldest entries may have been deleted themselves. */
+const DELETIONS_SLACK = 1000;
+/** Newest deletions among which a repetition is looked for; two requests for one entry come close to each other. */
+const DELETIONS_COMPARED = 1000;
+
+/**
+ * Deletes an entry, and notes what is left of it beside the journal, where readers that find the hole look. The note comes
+ * first: a Redis that is full refuses it, and the hole must not be there without.
+ *
+ * KEYS journal, deletions, statuses. ARGV number and id of the entry, reason, whether the caller has it and it is to be noted
+ * even where the journal has lost it (`1` or `0`), and of the entry: epoch, event, symbol, timeframe, service, name.
+ *
+ * @returns `OK`; `AGAIN`: it was deleted before; `GONE`: it is not in the journal
+ */
+export const DELETE_SCRIPT = `
+local place = ARGV[1] .. '-0'
+local found = redis.call('XRANGE', KEYS[1], place, place)[1]
+local stored = found and found[2][12] == ARGV[2]
+if not stored then
+  if ARGV[4] ~= '1' then return 'GONE' end
+  for _, one in ipairs(redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', ${DELETIONS_COMPARED})) do
+    if one[2][6] == ARGV[2] then return 'AGAIN' end
+  end
+end
+local epoch = stored and found[2][14] or ARGV[5]
+local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+local floor = oldest and tonumber(string.match(oldest[1], '^%d+')) - ${DELETIONS_SLACK} or 0
+for _, one in ipairs(redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', ${DELETIONS_LOOKED_AT})) do
+  if tonumber(one[2][4]) < floor then redis.call('XDEL', KEYS[2], one[1]) end
+end
+redis.call('XADD', KEYS[2], '*', 'epoch', epoch, 'seq', ARGV[1], 'id', ARGV[2], 'event', ARGV[6], 'symbol', ARGV[7],
+  'timeframe', ARGV[8], 'service', ARGV[9], 'name', ARGV[10], 'stored', stored and '1' or '0', 'reason', ARGV[3])
+if stored then redis.call('XDEL', KEYS[1], place) end
+if ARGV[9] ~= '' then
+  local newest = redis.call('HGET', KEYS[3], ARGV[9])
+  local mark = epoch .. ':' .. ARGV[1] .. ' '
+  if newest and string.sub(newest, 1, #mark) == mark then redis.call('HDEL', KEYS[3], ARGV[9]) end
+end
+return 'OK'
+`;
+
 /**
  * Takes, keeps or asks for the lease of the bridge.
  *

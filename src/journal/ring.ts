@@ -106,6 +106,20 @@ export class Ring {
     return n === undefined ? undefined : this.#at(n);
   }
 
+  /**
+   * Puts another entry into the place of one with the same id.
+   *
+   * @returns whether that was here
+   */
+  replace(entry: JournalEntry): boolean {
+    const n = this.#find(entry);
+    const former = n === undefined ? undefined : this.#at(n);
+    if (n === undefined || former?.id !== entry.id) return false;
+    this.#bytes += entry.json.length - former.json.length;
+    this.#slots[n % this.#maxEntries] = entry;
+    return true;
+  }
+
   #at(n: number): JournalEntry | undefined {
     return n < this.#start || n >= this.#end ? undefined : this.#slots[n % this.#maxEntries];
   }

@@ -142,7 +142,7 @@ class EngineServer extends uServer {
   // one, and a WebSocket for a session that has one, or is about to.
   protected override verify(...[req, upgrade, done]: Parameters<uServer['verify']>): void | boolean {
     return super.verify(req, upgrade, (code, context) => {
-      const { sid = '', transport } = req._query as Record<string, string>;
+      const { sid = '', transport } = req._query;
       const session = this.clients[sid] as { upgrading: boolean; upgraded: boolean } | undefined;
       const isTaken = upgrade && session !== undefined && (session.upgrading || session.upgraded);
       if (code === undefined && (isTaken || (!upgrade && transport === 'websocket')))
@@ -209,8 +209,7 @@ export class FeedEngine {
     }
     // Registered before Socket.IO's own listener, so that a flood is cut before it is worked on.
     this.server.on('connection', (connection: Connection) => {
-      const { transport } = connection;
-      if (transport instanceof PollingTransport) transport.serve(connection);
+      if (connection.transport instanceof PollingTransport) connection.transport.serve(connection);
       limitConnects(connection);
       connection.on('upgrading', (transport: object) => this.#byTransport.set(transport, connection));
       limitBacklog(connection, options.maxBackpressure, () => this.markSlow(connection));

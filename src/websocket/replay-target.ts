@@ -59,7 +59,7 @@ export function replayTarget(options: ReplayTargetOptions): ReplayTarget<Journal
           if (hole !== '') packets.push(hole);
           if (isWanted) {
             packets.push(packet);
-            wanted++;
+            if (!entry.deleted) wanted++;
           }
         }
         taken++;

@@ -47,7 +47,7 @@ export interface Feed {
     after: Offset,
     limit: number,
   ): readonly JournalEntry[] | Promise<readonly JournalEntry[] | undefined> | undefined;
-  /** An entry as an encoded packet. */
+  /** An entry as an encoded packet; one that was deleted since it was read, as a packet that says so. */
   encode(entry: JournalEntry): string;
   /** The newest status of every service, as encoded packets without offsets. */
   statuses(): Iterable<string>;
@@ -354,7 +354,7 @@ export class WebSocketManager {
     const target = replayTarget({
       connection,
       rooms: new Set(roomsOfClient(socket.data.topics ?? new Set(), socket.id)),
-      encode: feed.encode,
+      encode: (entry) => feed.encode(entry),
       // Half of the limit, so that what comes on top of it (a heartbeat, a broadcast) does not cut the client.
       window: Math.min(REPLAY_WINDOW, maxBackpressure / 2),
       compress: compression !== 0,

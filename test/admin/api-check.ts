@@ -86,7 +86,11 @@ export class ApiCheck {
   }
 
   #find(method: string, path: string, status: number): { operationId: string; pointer: string } {
-    const item = tree(at(this.#document, below('#/paths', path)));
+    const paths = Object.keys(tree(this.#document['paths']));
+    // A parameter stands for one segment.
+    const template = paths.find((one) => one.replace(/\{.*\}$/, '') === path.replace(/[^/]*$/, '') && one !== path);
+    const named = paths.includes(path) ? path : (template ?? path);
+    const item = tree(at(this.#document, below('#/paths', named)));
     const operation = tree(item[method.toLowerCase()]);
     const shared = status === 404 ? 'NotFound' : 'MethodNotAllowed';
     if (Object.keys(operation).length === 0) {
@@ -97,7 +101,7 @@ export class ApiCheck {
     }
     return {
       operationId: String(operation['operationId']),
-      pointer: below('#/paths', path, method.toLowerCase(), 'responses', status),
+      pointer: below('#/paths', named, method.toLowerCase(), 'responses', status),
     };
   }
 

@@ -19,7 +19,7 @@ const NAMES =
   `connections sessions connects_total refusals_total disconnects_total deliveries_total messages_accepted_total
   messages_rejected_total messages_dropped_total journal_seq reader_lag_entries reader_lag_seconds bridge_lease
   bridge_waiting redis_up publish_to_fanout_seconds fanout_seconds buffered_bytes slow_clients_total recoveries_total
-  replayed_entries_total event_loop_delay_seconds build_info unhandled_faults_total draining floods_total memory_share subscribes_total
+  replayed_entries_total entries_deleted_total event_loop_delay_seconds build_info unhandled_faults_total draining floods_total memory_share subscribes_total
   tls_renewals_total`
     .split(/\s+/)
     .map((name) => `gateway_${name}`);

@@ -143,6 +143,29 @@ async function history(check: ApiCheck, pod: Pod): Promise<void> {
   expect(await get('', { origin: 'http://page.example' })).toBe('403 forbidden');
 }
 
+async function deletion(check: ApiCheck, pod: Pod): Promise<void> {
+  const remove = (offset: string, query: string, body?: unknown, headers = {}): Promise<string> =>
+    check.call(pod, `/v1/entries/${offset}${query}`, { method: 'DELETE', body, headers });
+  const append = async (): Promise<string> =>
+    ((await (await pod.post('/v1/signals', signal(1))).json()) as { offsets: string[] }).offsets[0] ?? '';
+  const first = await append();
+  expect([await remove(first, '?reason=wrong'), await remove(first, '?reason=wrong')]).toEqual(['200', '200']);
+  expect(await remove(await append(), '', { reason: 'wrong' })).toBe('200');
+  expect(await check.call(pod, '/v1/signals')).toBe('200');
+  const last = await append();
+  expect(await remove(last, '')).toBe('422 invalid_reason');
+  expect(await remove(last, '', '{')).toBe('400 invalid_json');
+  expect(await remove(last, '', Buffer.from([0xff]))).toBe('400 invalid_encoding');
+  expect(await remove(last, '', { reason: 'x'.repeat(5000) })).toBe('413 body_too_large');
+  expect(await remove(last, '', { reason: 'x' }, { 'content-type': 'text/plain' })).toBe('415 unsupported_media_type');
+  expect(await remove(last, '', { reason: 'x' }, { 'content-encoding': 'gzip' })).toBe('415 unsupported_encoding');
+  expect(await remove(last, '?reason=x', undefined, { origin: 'http://page.example' })).toBe('403 forbidden');
+  expect(await remove('nothing', '?reason=x')).toBe('400 invalid_offset');
+  expect(await remove('another:1', '?reason=x')).toBe('404 entry_not_found');
+  for (let i = 0; i < 30; i++) await append();
+  expect(await remove(last, '?reason=x')).toBe('410 offset_expired');
+}
+
 /** Sends the begin of a body to everything that takes one, and waits. */
 async function stall(check: ApiCheck, pod: Pod): Promise<void> {
   const paths = ['/v1/signals', '/v1/status', '/v1/disconnect'];
@@ -151,6 +174,9 @@ async function stall(check: ApiCheck, pod: Pod): Promise<void> {
   );
   const said = paths.map((path, i) => check.check('POST', path, answers[i] as RawAnswer));
   expect(said).toEqual(paths.map(() => '408 request_timeout'));
+  const head = postHead('/v1/entries/a:1?reason=x', { 'content-length': '1000' }).replace('POST', 'DELETE');
+  const slow = await rawRequest(pod.adminPort, [head, '{']);
+  expect(check.check('DELETE', '/v1/entries/a:1', slow)).toBe('408 request_timeout');
 }
 
 /** Operations that need a key, with a good body where they take one. */
@@ -160,6 +186,7 @@ const GUARDED = [
   ['/v1/status', 'POST', status()],
   ['/v1/info', 'GET', undefined],
   ['/v1/disconnect', 'POST', { user: 'a' }],
+  ['/v1/entries/a:1', 'DELETE', { reason: 'wrong' }],
 ] as const;
 
 const OPEN = ['/healthz', '/readyz', '/metrics', '/openapi.json', '/asyncapi.json'];
@@ -174,6 +201,7 @@ test('a live admin port answers what the OpenAPI document says, all of it and no
   await publish(check, pod, '/v1/status', status(), 'invalid_status');
   await control(check, pod);
   await history(check, pod);
+  await deletion(check, pod);
   for (const path of OPEN) expect(await check.call(pod, path)).toBe('200');
   for (const path of ['/', '/v1', '/v1/signals/', '/openapi']) {
     expect(await check.call(pod, path)).toBe('404 not_found');
@@ -194,7 +222,7 @@ test('a live admin port answers what the OpenAPI document says, all of it and no
   const key = { authorization: 'Bearer the-key' };
   for (const [path, method, body] of GUARDED) {
     expect(await check.call(locked, path, { method, body })).toBe('401 unauthorized');
-    expect(await check.call(locked, path, { method, body, headers: key })).toMatch(/^20[02]$/);
+    expect(await check.call(locked, path, { method, body, headers: key })).toMatch(/^20[02]$|^404 entry_not_found$/);
   }
 
   const redis = await RedisServer.start(cleanup);

@@ -1,14 +1,16 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { FeedMessage } from '../../src/contract/decode.js';
 import type { Offset } from '../../src/contract/offset.js';
-import type { Journal, JournalEntry, OnceJournal } from '../../src/journal/journal.js';
+import type { DeletingJournal, Journal, JournalEntry, OnceJournal } from '../../src/journal/journal.js';
 import { Cleanup } from '../support/processes.js';
 import { signal } from '../support/signals.js';
 import { until } from '../support/until.js';
 
 /** A journal with what its listener got. */
 export interface OpenJournal {
-  readonly journal: Journal & OnceJournal;
+  readonly journal: Journal & OnceJournal & DeletingJournal;
+  /** What is left of deleted entries, as the listener was told of them. */
+  readonly deleted: readonly JournalEntry[];
   readonly entries: readonly JournalEntry[];
   readonly gaps: readonly unknown[];
 }
@@ -75,6 +77,17 @@ async function appendInStep(open: OpenJournal, all: readonly FeedMessage[]): Pro
     await until('the batch to be delivered', () => open.journal.head().seq >= last, { seen: () => open.gaps });
   }
   return places;
+}
+
+/** A journal with 30 entries, some of which are deleted. */
+async function without(opened: OpenJournal, ...gone: number[]): Promise<OpenJournal & { places: readonly Offset[] }> {
+  const places = [placeOf(opened.journal.head()), ...(await opened.journal.append(messages(30)))];
+  await delivered(opened, 30);
+  for (const seq of gone) {
+    const answer = await opened.journal.delete(places[seq] ?? opened.journal.head(), 'wrong');
+    expect(answer).toMatchObject({ outcome: 'deleted', entry: { ...places[seq], event: 'new_signal' } });
+  }
+  return { ...opened, places };
 }
 
 /**
@@ -296,6 +309,142 @@ export function journalContract(name: string, open: (cleanup: Cleanup, maxlen: n
       expect(await journal.resolve(start)).toEqual({ ok: true });
       await appendInStep(opened, messages(20_000, 11));
       expect(await journal.read(start, 10)).toBeUndefined();
+    });
+
+    describe('deletes an entry', () => {
+      test('whose payload nobody reads any more, while its place stays', async () => {
+        const gone = [1, 2, 15, 29, 30];
+        const { journal, places, deleted } = await without(await open(cleanup, 1000), ...gone);
+        expect(journal.head()).toEqual(expect.objectContaining(places[30] ?? {}));
+        for (const [index, place] of places.entries()) {
+          expect(await journal.resolve(place)).toEqual({ ok: true });
+          const read = await readAll(journal, place, 7);
+          expect(read.map(placeOf)).toEqual(places.slice(index + 1));
+          for (const entry of read) {
+            expect([entry.deleted, entry.json === '']).toEqual(
+              gone.includes(entry.seq) ? [true, true] : [undefined, false],
+            );
+          }
+        }
+        for (const count of [0, 1, 2, 16, 29, 30]) {
+          expect(placeOf(await journal.back(count))).toEqual(places[30 - count]);
+        }
+        expect(placeOf(await journal.back(Infinity))).toEqual(places[0]);
+        expect(deleted.map(placeOf)).toEqual(gone.map((seq) => places[seq]));
+        expect(deleted.every(({ json, symbol }) => json === '' && symbol === 'BTC/USDT')).toBe(true);
+      });
+
+      test('and all of them, and goes on with the next number', async () => {
+        const opened = await without(await open(cleanup, 1000), ...range(1, 30));
+        const { journal, places } = opened;
+        const [next] = await journal.append([message(31)]);
+        await delivered(opened, 31);
+        expect(next).toEqual({ epoch: places[0]?.epoch, seq: 31 });
+        const read = await readAll(journal, places[0] ?? journal.head());
+        expect(read.map(({ seq, json }) => [seq, json === ''])).toEqual(range(1, 31).map((seq) => [seq, seq < 31]));
+      });
+
+      test('once, however often and at once it is asked to', async () => {
+        const { journal, places, deleted } = await without(await open(cleanup, 1000));
+        const place = places[7] ?? journal.head();
+        const answers = await Promise.all(range(1, 10).map(() => journal.delete(place, 'wrong')));
+        expect(answers.map(({ outcome }) => outcome).toSorted()).toEqual([
+          'deleted',
+          ...range(1, 9).map(() => 'repeated'),
+        ]);
+        expect(await journal.delete(place, 'another reason')).toMatchObject({
+          outcome: 'repeated',
+          entry: { symbol: 'BTC/USDT' },
+        });
+        expect(deleted).toHaveLength(1);
+      });
+
+      test('that somebody has read and not passed on yet', async () => {
+        const { journal, places } = await without(await open(cleanup, 1000));
+        const read = (await journal.read(places[0] ?? journal.head(), 30)) ?? [];
+        await journal.delete(places[9] ?? journal.head(), 'wrong');
+        const now = read.map((entry) => journal.current(entry));
+        expect(now.map(placeOf)).toEqual(read.map(placeOf));
+        expect(now.filter(({ deleted }) => deleted).map(({ seq, json }) => [seq, json])).toEqual([[9, '']]);
+        expect(now.filter(({ seq }) => seq !== 9)).toEqual(read.filter(({ seq }) => seq !== 9));
+      });
+
+      test('while others append, and none of theirs', async () => {
+        const opened = await open(cleanup, 10_000);
+        const { journal } = opened;
+        const start = journal.head();
+        const first = await journal.append(messages(100));
+        const appending = appendAll(journal, messages(900, 101), 10);
+        const answers = await Promise.all(first.map((place) => journal.delete(place, 'wrong')));
+        await appending;
+        await delivered(opened, 1000);
+        expect(new Set(answers.map(({ outcome }) => outcome))).toEqual(new Set(['deleted']));
+        const read = await readAll(journal, start);
+        expect(read.map(({ seq }) => seq)).toEqual(range(1, 1000));
+        expect(read.filter(({ deleted }) => deleted).map(({ seq }) => seq)).toEqual(range(1, 100));
+        expect(read.slice(100).map(priceOf)).toEqual(range(101, 1000));
+        expect(opened.entries.map(({ seq }) => seq)).toEqual(range(1, 1000));
+        expect(opened.gaps).toEqual([]);
+      });
+
+      test('and says which is not there: ahead of the head, before the first, of another journal', async () => {
+        const { journal, places } = await without(await open(cleanup, 1000));
+        const { epoch } = places[0] ?? journal.head();
+        for (const place of [
+          { epoch, seq: 0 },
+          { epoch, seq: 31 },
+          { epoch, seq: Number.MAX_SAFE_INTEGER },
+          { epoch: 'another', seq: 0 },
+          { epoch: 'another', seq: 5 },
+          { epoch: 'another', seq: 31 },
+        ]) {
+          expect(await journal.delete(place, 'wrong')).toEqual({ outcome: 'missing' });
+        }
+        expect((await readAll(journal, places[0] ?? journal.head())).map(priceOf)).toEqual(range(1, 30));
+      });
+
+      test('and says of one that is no longer kept that it is too old', async () => {
+        const opened = await open(cleanup, 300);
+        const { journal } = opened;
+        const places = await appendInStep(opened, messages(20_000));
+        for (const index of [0, 1, 500]) {
+          expect(await journal.delete(places[index] ?? journal.head(), 'wrong')).toEqual({ outcome: 'expired' });
+        }
+        expect(await journal.delete(places[19_999] ?? journal.head(), 'wrong')).toMatchObject({ outcome: 'deleted' });
+      });
+
+      test('so that it is gone when it is no longer kept, as any other', async () => {
+        const opened = await open(cleanup, 300);
+        const { journal } = opened;
+        const start = placeOf(journal.head());
+        const places = [start, ...(await appendInStep(opened, messages(20_000)))];
+        const gone = [19_500, 19_701, 19_702, 19_999];
+        for (const seq of gone) await journal.delete(places[seq] ?? start, 'wrong');
+        await appendInStep(opened, messages(250, 20_001));
+        const oldest = await journal.back(Infinity);
+        expect(await journal.resolve(oldest)).toEqual({ ok: true });
+        const read = await readAll(journal, oldest);
+        expect(read.map(({ seq }) => seq)).toEqual(range(oldest.seq + 1, 20_250));
+        expect(read.filter(({ deleted }) => deleted).map(({ seq }) => seq)).toEqual(
+          gone.filter((seq) => seq > oldest.seq),
+        );
+        await appendInStep(opened, messages(5000, 20_251));
+        for (const seq of gone) {
+          expect(await journal.resolve(places[seq] ?? start)).toEqual({ ok: false, reason: 'expired' });
+        }
+      });
+
+      test('of a named request, whose repetition still appends nothing', async () => {
+        const opened = await open(cleanup, 1000);
+        const { journal } = opened;
+        const start = placeOf(journal.head());
+        const once = { key: 'order 7', fingerprint: 'a' };
+        const { offsets: [place] = [] } = (await journal.appendOnce(messages(1), once)) as { offsets?: Offset[] };
+        await delivered(opened, 1);
+        await journal.delete(place ?? start, 'wrong');
+        expect(await journal.appendOnce(messages(1), once)).toMatchObject({ outcome: 'repeated', offsets: [place] });
+        expect((await readAll(journal, start)).map(({ deleted }) => deleted)).toEqual([true]);
+      });
     });
 
     test('says of a place of another journal that its epoch is not this one', async () => {

@@ -40,6 +40,15 @@ test('a place that the gateway moves on to is a hole once, however often it is n
   expect([checked.missed, checked.holes]).toEqual([14, 1]);
 });
 
+test('a message that was deleted is no hole, however often it is named, and one before it is', () => {
+  const checked = new Contiguity();
+  checked.take(at(5));
+  expect([checked.pass(at(6)), checked.pass(at(6)), checked.take(at(7))]).toEqual([0, 0, 0]);
+  expect(checked.isWhole).toBe(true);
+  expect(checked.pass(at(10))).toBe(2);
+  expect([checked.missed, checked.holes, checked.repeated]).toEqual([2, 1, 0]);
+});
+
 test('a journal that is lost is told of, since nobody knows how much was in it', () => {
   const checked = new Contiguity();
   checked.take(at(50));

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { FeedMessage } from '../../src/contract/decode.js';
+import { nameOfMessage } from '../../src/contract/message-name.js';
 import {
   BridgeQueue,
   type BridgeQueueLimits,
@@ -30,6 +31,11 @@ function entryOf({ id, message: { event, json } }: QueuedMessage): SeenEntry {
 /** The entry that another pod makes of a message with this text. */
 function foreign(text: string): SeenEntry {
   return { id: newId(), event: 'new_signal', json: text };
+}
+
+/** What is left of the entry that another pod made of a message with this text. */
+function left(text: string): SeenEntry {
+  return { id: newId(), event: 'new_signal', json: '', name: nameOfMessage('new_signal', text) };
 }
 
 /** A pod as the queue knows it: how far it has heard and seen, and the batch that it waits for an answer to. */
@@ -255,6 +261,38 @@ describe('an entry', () => {
     if (first === undefined || second === undefined) throw new Error('unreachable');
     queue.seen(entryOf(second), 0);
     expect(queue.first(9)).toEqual([first]);
+  });
+});
+
+describe('an entry that was deleted before this pod read it', () => {
+  test('takes its message away, and no other', () => {
+    const queue = new BridgeQueue(newId);
+    for (const text of ['a', 'b', 'b']) queue.heard(message(text), 0);
+    queue.seen(left('b'), 1);
+    expect(texts(queue.first(9))).toEqual(['a', 'b']);
+    queue.seen(left('c'), 1);
+    expect(texts(queue.first(9))).toEqual(['a', 'b']);
+  });
+
+  test('takes away a message that is heard later, one, and none when that is too late', () => {
+    const queue = new BridgeQueue(newId, { seenFor: 10_000 });
+    queue.seen(left('a'), 0);
+    queue.seen(foreign('b'), 0);
+    for (const text of ['c', 'a', 'a', 'b']) queue.heard(message(text), 1);
+    expect(texts(queue.first(9))).toEqual(['c', 'a']);
+    queue.seen(left('d'), 2);
+    queue.expire(20_000);
+    queue.heard(message('d'), 20_001);
+    expect(texts(queue.first(9))).toEqual(['c', 'a', 'd']);
+  });
+
+  test('of its own append takes just that message away', () => {
+    const queue = new BridgeQueue(newId);
+    for (const text of ['a', 'a']) queue.heard(message(text), 0);
+    const [, second] = queue.first(9);
+    queue.seen({ ...left('a'), id: second?.id ?? '' }, 1);
+    expect(queue.first(9)).toHaveLength(1);
+    expect(queue.first(9)[0]?.id).not.toBe(second?.id);
   });
 });
 

@@ -6,11 +6,13 @@ import { type OpenJournal, journalContract, message, messages, priceOf, readAll 
 function openMemory(maxlen: number): OpenJournal & { journal: MemoryJournal } {
   const entries: JournalEntry[] = [];
   const gaps: unknown[] = [];
+  const deleted: JournalEntry[] = [];
   const journal = new MemoryJournal(maxlen, {
     onEntry: (entry) => entries.push(entry),
     onGap: (...gap) => gaps.push(gap),
+    onDeleted: (entry) => deleted.push(entry),
   });
-  return { journal, entries, gaps };
+  return { journal, entries, gaps, deleted };
 }
 
 afterEach(() => {

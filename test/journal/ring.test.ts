@@ -182,3 +182,22 @@ test('a place that a lost tail had is not a place of the epoch that came after i
   expect(ring.get({ epoch: 'a', seq: 5 })).toBeUndefined();
   expect(ring.after({ epoch: 'a', seq: 1 }, 10)?.map(({ id }) => id)).toEqual(['b4', 'b5']);
 });
+
+function entryWith(seq: number, json: string, id = String(seq)): JournalEntry {
+  return { epoch: 'a', seq, id, event: 'new_signal', json };
+}
+
+test('a ring puts another entry into the place of one with the same id, and counts its characters', () => {
+  const ring = new Ring({ epoch: 'a', seq: 0 }, 10, 100);
+  for (const seq of [1, 2, 3]) ring.push(entryWith(seq, 'x'.repeat(30)));
+  expect(ring.replace(entryWith(2, '', 'other'))).toBe(false);
+  expect(ring.replace(entryWith(4, ''))).toBe(false);
+  expect(ring.replace({ ...entryWith(2, ''), epoch: 'b' })).toBe(false);
+  expect(ring.replace(entryWith(2, ''))).toBe(true);
+  expect(ring.after({ epoch: 'a', seq: 0 }, 9)?.map(({ json }) => json.length)).toEqual([30, 0, 30]);
+  // There is room for as many again.
+  ring.push(entryWith(4, 'x'.repeat(40)));
+  expect(ring.size).toBe(4);
+  ring.push(entryWith(5, 'x'));
+  expect(ring.base.seq).toBe(1);
+});

@@ -32,6 +32,13 @@ test('the rights that docs/operations.md gives to the Redis user are enough, and
   await until('the second signal', () => clients[1]?.signals.length === 2, { seen: () => clients });
   expect((await second?.post('/v1/signals', signal(3)))?.status).toBe(202);
   expect((await fetch(`${second?.adminUrl}/v1/signals`)).status).toBe(200);
+  const { entries } = (await (await fetch(`${second?.adminUrl}/v1/signals`)).json()) as {
+    entries: { offset: string }[];
+  };
+  for (const { offset } of entries) {
+    const url = `${second?.adminUrl}/v1/entries/${offset}?reason=wrong`;
+    expect((await fetch(url, { method: 'DELETE' })).status).toBe(200);
+  }
   expect(await admin.llen('{gateway}:rejected')).toBeGreaterThan(0);
   expect(await admin.call('ACL', 'LOG')).toEqual([]);
 

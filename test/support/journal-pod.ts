@@ -41,6 +41,8 @@ export class JournalPod {
   /** What the listener got. */
   readonly entries: JournalEntry[] = [];
   readonly gaps: SeenGap[] = [];
+  /** What is left of deleted entries, as the listener was told of them. */
+  readonly deleted: JournalEntry[] = [];
   readonly commands: RedisCommands;
   /** Whether the reader has what was in the journal when its link was made. */
   up = false;
@@ -60,6 +62,7 @@ export class JournalPod {
         onEntry: (entry) => this.entries.push(entry),
         onGap: (reason, requested, resumed) =>
           this.gaps.push({ reason, requested: place(requested), resumed: place(resumed) }),
+        onDeleted: (entry) => this.deleted.push(entry),
         onJoined: () => {},
       },
       log,

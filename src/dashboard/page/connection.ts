@@ -95,6 +95,13 @@ export class Connection {
     });
     socket.on('gap', ({ reason, requested, resumed }) => {
       const place = parseOffset(resumed);
+      if (reason === 'deleted') {
+        if (place !== undefined) this.#noteHole(this.#feed.contiguity.pass(place));
+        this.#log.add('plain', `The message at ${resumed} was deleted by an operator.`);
+        this.#checkCaughtUp();
+        this.#view.changed();
+        return;
+      }
       const missing = place === undefined ? 0 : this.#feed.contiguity.moveTo(place);
       const why = reason === 'expired' ? 'what was missed is no longer kept' : 'the journal was lost';
       const size = missing > 0 ? several(missing, 'message') : 'messages';

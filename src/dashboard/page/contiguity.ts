@@ -57,6 +57,18 @@ export class Contiguity {
   }
 
   /**
+   * The gateway says that the message at this place was deleted: nothing comes there, and nothing is missing.
+   *
+   * @returns how many are missing before it
+   */
+  pass(place: Offset): number {
+    const last = this.#last;
+    // Told once more after a reconnect.
+    if (last !== undefined && last.epoch === place.epoch && place.seq <= last.seq) return 0;
+    return this.take(place);
+  }
+
+  /**
    * The gateway says that what follows comes after this place.
    *
    * @returns how many are missing before it, as far as that can be known

@@ -1,0 +1,136 @@
+import type { Cluster, Redis } from 'ioredis';
+import type { Offset } from '../contract/offset.js';
+import type { JournalEntry, Resolution } from './journal.js';
+import { type RawEntry, parseEntry } from './redis-entry.js';
+import type { JournalKeys } from './redis-keys.js';
+import { type RedisTombstones, isWhole } from './redis-tombstones.js';
+import type { Ring } from './ring.js';
+
+/** How {@link RedisPages} is set up. */
+export interface RedisPagesOptions {
+  readonly commands: Redis | Cluster;
+  readonly keys: JournalKeys;
+  /** What this pod has read. */
+  readonly ring: Ring;
+  readonly tombstones: RedisTombstones;
+  /** An entry under the epoch by which this pod names it. */
+  readonly named: (entry: JournalEntry) => JournalEntry;
+}
+
+/** Reads from Redis what is older than a pod's ring, with deleted entries in their places. */
+export class RedisPages {
+  readonly #options: RedisPagesOptions;
+
+  constructor(options: RedisPagesOptions) {
+    this.#options = options;
+  }
+
+  /** As in `Journal.resolve`, for a place that the ring does not cover. */
+  async resolve(offset: Offset): Promise<Resolution> {
+    const { commands, tombstones, ring } = this.#options;
+    // Either the entry itself is there, or the very next one of its epoch: then nothing between them is missing.
+    const near = await this.#range(offset.seq, offset.seq + 1);
+    if (near.some(({ epoch }) => epoch === offset.epoch)) return { ok: true };
+    const oldest = await this.#oldest();
+    await tombstones.refresh(commands);
+    const floor = oldest === undefined ? 0 : tombstones.floor(oldest.seq);
+    const deleted = tombstones.between(offset.seq - 1, offset.seq + 2);
+    if (deleted.some(({ epoch, seq }) => epoch === offset.epoch && seq >= floor)) return { ok: true };
+    const isOlder = oldest === undefined || oldest.seq > offset.seq;
+    const isKnown = ring.knowsEpoch(offset.epoch) || (await this.isCurrent(offset.epoch));
+    return { ok: false, reason: isOlder && isKnown ? 'expired' : 'epoch' };
+  }
+
+  /** As in `Journal.back`. */
+  async back(count: number): Promise<Offset> {
+    const { ring, tombstones } = this.#options;
+    const { head } = ring;
+    if (!Number.isFinite(count)) {
+      const oldest = await this.#oldest();
+      if (oldest === undefined) return ring.base;
+      const [first = oldest] = tombstones.between(tombstones.floor(oldest.seq) - 1, oldest.seq);
+      return { epoch: first.epoch, seq: first.seq - 1 };
+    }
+    // Entries that the reader has not read yet do not count.
+    const { commands, keys } = this.#options;
+    const raw = (await commands.xrevrange(keys.journal, `${head.seq}-0`, '-', 'COUNT', count + 1)) as RawEntry[];
+    const stored = raw.map(parseEntry).toReversed();
+    const begin = (): number => tombstones.floor(stored[0]?.seq ?? head.seq + 1) - 1;
+    const entries = (await this.#filled(stored, begin)).filter(({ seq }) => seq <= head.seq);
+    const before = entries.at(-1 - count);
+    const [first] = entries;
+    if (first === undefined) return head;
+    return before === undefined ? { epoch: first.epoch, seq: first.seq - 1 } : { epoch: before.epoch, seq: before.seq };
+  }
+
+  /** As in `Journal.read`, for a place that the ring does not cover. */
+  async read(after: Offset, limit: number): Promise<readonly JournalEntry[] | undefined> {
+    const { commands, keys, ring, tombstones } = this.#options;
+    const raw = await commands.xrange(keys.journal, `${after.seq}-0`, '+', 'COUNT', limit + 1);
+    // The place itself may be that of a deleted one.
+    const begin = (): number => (tombstones.follows(after.seq - 1) ? after.seq - 1 : after.seq);
+    const entries = await this.#filled((raw as RawEntry[]).map(parseEntry), begin, after);
+    const [first] = entries;
+    if (first === undefined || first.epoch !== after.epoch) return undefined;
+    if (first.seq === after.seq) entries.shift();
+    else if (first.seq !== after.seq + 1) return undefined;
+    // What this pod's reader has not read yet reaches the client live.
+    const { head, base } = ring;
+    return entries
+      .slice(0, limit)
+      .filter(
+        (entry) =>
+          entry.seq <= head.seq &&
+          (entry.epoch === head.epoch || ring.knowsEpoch(entry.epoch) || entry.seq <= base.seq),
+      );
+  }
+
+  /** The entry at a place, or what is left of it; `undefined` where there is none. */
+  async get(offset: Offset): Promise<JournalEntry | undefined> {
+    const { named } = this.#options;
+    const entries = await this.#filled(await this.#range(offset.seq, offset.seq), () => offset.seq - 1);
+    return entries.find(
+      (entry) => entry.seq === offset.seq && (entry.epoch === offset.epoch || named(entry).epoch === offset.epoch),
+    );
+  }
+
+  /** Why there is no entry at a place: it is older than what is kept, or there never was one that anybody knows of. */
+  async whyMissing({ epoch, seq }: Offset): Promise<'expired' | 'missing'> {
+    const { ring } = this.#options;
+    const oldest = (await this.#oldest())?.seq ?? ring.head.seq + 1;
+    if (seq < 1 || seq >= oldest) return 'missing';
+    return ring.knowsEpoch(epoch) || (await this.isCurrent(epoch)) ? 'expired' : 'missing';
+  }
+
+  /** Whether an epoch is the one that Redis appends to now. */
+  async isCurrent(epoch: string): Promise<boolean> {
+    return (await this.#options.commands.hget(this.#options.keys.meta, 'epoch')) === epoch;
+  }
+
+  async #range(from: number, to: number): Promise<JournalEntry[]> {
+    const { commands, keys } = this.#options;
+    return ((await commands.xrange(keys.journal, `${from}-0`, `${to}-0`)) as RawEntry[]).map(parseEntry);
+  }
+
+  async #oldest(): Promise<JournalEntry | undefined> {
+    const { commands, keys } = this.#options;
+    const [oldest] = (await commands.xrange(keys.journal, '-', '+', 'COUNT', 1)) as RawEntry[];
+    return oldest && parseEntry(oldest);
+  }
+
+  /**
+   * A page with what was deleted in its places.
+   *
+   * @param begin - the position that it is read after, as far as is known of deletions
+   * @param from - the place that it is read after; without it the page begins with its first entry
+   */
+  async #filled(page: readonly JournalEntry[], begin: () => number, from?: Offset): Promise<JournalEntry[]> {
+    const { commands, tombstones } = this.#options;
+    const filled = tombstones.fill(page, begin());
+    const [first] = filled;
+    if (first !== undefined && isWhole(filled, from ?? first)) return filled;
+    // The page may be newer than what this pod knows of deletions.
+    await tombstones.refresh(commands);
+    return tombstones.fill(page, begin());
+  }
+}

@@ -1,0 +1,243 @@
+import type { Cluster, Redis } from 'ioredis';
+import type { Logger } from 'pino';
+import { nameOfMessage } from '../contract/message-name.js';
+import { type Offset, formatOffset } from '../contract/offset.js';
+import type { JournalEntry } from './journal.js';
+import { type Deletion, type RawEntry, parseDeletion, parseEntry } from './redis-entry.js';
+import type { JournalKeys } from './redis-keys.js';
+import { DELETE_SCRIPT } from './redis-scripts.js';
+import type { Ring } from './ring.js';
+import { Script } from './script.js';
+
+/** What came of the deletion script. */
+export type DeleteAnswer = 'OK' | 'AGAIN' | 'GONE';
+
+/** How {@link RedisTombstones} is set up. */
+export interface RedisTombstonesOptions {
+  readonly keys: JournalKeys;
+  readonly ring: Ring;
+  /** An entry under the epoch by which this pod names it. */
+  readonly named: (entry: JournalEntry) => JournalEntry;
+  /** Told of every entry that was deleted, once. */
+  readonly onDeleted: (entry: JournalEntry) => void;
+  readonly log: Logger;
+}
+
+const PAGE = 1000;
+/** Those that Redis has dropped since are forgotten when there are so many more than it had. */
+const SPARE = 10_000;
+
+const deleteScript = new Script(DELETE_SCRIPT);
+
+/**
+ * What is left of entries that were deleted from the journal in Redis.
+ *
+ * A stream can not change an entry, so its place in the stream is empty, and this is kept beside it, written by the same
+ * script. Every pod has all of it in memory: whoever reads the journal fills the empty places from here, and whoever finds one
+ * that it can not fill reads what was added meanwhile ({@link refresh}) before it takes entries for lost.
+ */
+export class RedisTombstones {
+  readonly #options: RedisTombstonesOptions;
+  readonly #byId = new Map<string, Deletion>();
+  /** Those with an empty place in the stream. */
+  readonly #bySeq = new Map<number, JournalEntry>();
+  #last = '0-0';
+  #limit = SPARE;
+
+  constructor(options: RedisTombstonesOptions) {
+    this.#options = options;
+  }
+
+  /** Id of the newest deletion read. */
+  get last(): string {
+    return this.#last;
+  }
+
+  /** Whether to {@link reload}, so that what Redis has dropped is forgotten. */
+  get isLarge(): boolean {
+    return this.#byId.size > this.#limit;
+  }
+
+  /** Whether an entry was deleted. */
+  has(id: string): boolean {
+    return this.#byId.has(id);
+  }
+
+  /** Whether this entry has an empty place in the stream. */
+  isStored({ seq, id }: { readonly seq: number; readonly id: string }): boolean {
+    return this.#bySeq.get(seq)?.id === id;
+  }
+
+  /** An entry that was read before, without its payload if it was deleted since. */
+  current(entry: JournalEntry): JournalEntry {
+    const deletion = entry.deleted ? undefined : this.#byId.get(entry.id);
+    return deletion === undefined ? entry : { ...deletion.entry, epoch: entry.epoch };
+  }
+
+  /**
+   * Puts what was deleted into its place.
+   *
+   * @param entries - of the stream, in order
+   * @param after - the position that they were read after
+   * @returns also what was deleted right behind the last of them
+   */
+  fill(entries: readonly JournalEntry[], after: number): JournalEntry[] {
+    const filled: JournalEntry[] = [];
+    let last = after;
+    for (const entry of entries) {
+      if (entry.seq > last + 1) filled.push(...this.between(last, entry.seq));
+      filled.push(this.current(entry));
+      last = entry.seq;
+    }
+    for (let next = this.#bySeq.get(last + 1); next !== undefined; next = this.#bySeq.get(last + 1)) {
+      filled.push(next);
+      last++;
+    }
+    return filled;
+  }
+
+  /** What was deleted between two positions, both excluded, in order. */
+  between(after: number, before: number): JournalEntry[] {
+    const found: JournalEntry[] = [];
+    if (before - after > this.#bySeq.size) {
+      for (const [seq, entry] of this.#bySeq) if (seq > after && seq < before) found.push(entry);
+      return found.toSorted((a, b) => a.seq - b.seq);
+    }
+    for (let seq = after + 1; seq < before; seq++) {
+      const entry = this.#bySeq.get(seq);
+      if (entry !== undefined) found.push(entry);
+    }
+    return found;
+  }
+
+  /** Whether the next entry after a position was deleted, so that the stream has nothing there to wait for. */
+  follows(position: number): boolean {
+    return this.#bySeq.has(position + 1);
+  }
+
+  /** The oldest number that is kept where the oldest entry of the stream has this one: those before it may be deleted. */
+  floor(oldest: number): number {
+    let floor = oldest;
+    while (this.#bySeq.has(floor - 1)) floor--;
+    return floor;
+  }
+
+  /** Number of the newest deleted entry that this pod has too, in the same place; 0 if there is none. */
+  newestCommon(): number {
+    const { ring } = this.#options;
+    let newest = 0;
+    for (const entry of this.#bySeq.values()) {
+      if (entry.seq > newest && this.#namesOf(entry).some((one) => ring.get(one)?.id === entry.id)) newest = entry.seq;
+    }
+    return newest;
+  }
+
+  /** Takes deletions out of their stream, in order; those that are known already do nothing. */
+  take(records: readonly RawEntry[]): void {
+    const { ring, onDeleted, log } = this.#options;
+    for (const record of records) {
+      this.#last = record[0];
+      const deletion = parseDeletion(record);
+      if (deletion === undefined) continue;
+      const { entry, isStored } = deletion;
+      if (isStored) this.#bySeq.set(entry.seq, entry);
+      if (this.#byId.has(entry.id)) continue;
+      this.#byId.set(entry.id, deletion);
+      const names = this.#namesOf(entry);
+      const here = names.find((one) => ring.replace(one));
+      if (here !== undefined) {
+        log.info({ offset: formatOffset(here) }, 'an entry of the journal was deleted; this pod serves it no longer');
+      }
+      for (const one of here === undefined ? names : [here]) onDeleted(one);
+    }
+  }
+
+  /** Reads what was added since. */
+  async refresh(redis: Redis | Cluster): Promise<void> {
+    for (;;) {
+      const page = await this.#page(redis, this.#last);
+      this.take(page);
+      if (page.length < PAGE) return;
+    }
+  }
+
+  /**
+   * Reads all of them anew. A Redis that failed over or was restarted may have lost some: these are carried out again, or the
+   * payloads would be back.
+   */
+  async reload(redis: Redis | Cluster): Promise<void> {
+    const records: RawEntry[] = [];
+    for (let after = '0-0'; ;) {
+      const page = await this.#page(redis, after);
+      records.push(...page);
+      after = page.at(-1)?.[0] ?? after;
+      if (page.length < PAGE) break;
+    }
+    const there = new Set(records.map((record) => parseDeletion(record)?.entry.id));
+    const lost = [...this.#byId.values()].filter(({ entry }) => !there.has(entry.id));
+    for (const { entry } of lost) this.#byId.delete(entry.id);
+    this.#bySeq.clear();
+    this.#last = '0-0';
+    this.take(records);
+    this.#limit = this.#byId.size + SPARE;
+    if (lost.length > 0) await this.#carryOutAgain(redis, lost);
+  }
+
+  /**
+   * Deletes an entry in Redis; every pod that reads the deletions is told by that.
+   *
+   * @param isHere - whether this pod has it in memory: then others may, though Redis has lost it
+   */
+  async carryOut(
+    redis: Redis | Cluster,
+    { entry, reason }: { readonly entry: JournalEntry; readonly reason: string },
+    isHere: boolean,
+  ): Promise<DeleteAnswer> {
+    const { journal, deletions, statuses } = this.#options.keys;
+    const { epoch, seq, id, event, json, symbol = '', timeframe = '', service = '' } = entry;
+    const name = entry.deleted ? (entry.name ?? '') : nameOfMessage(event, json);
+    const args = [seq, id, reason, isHere ? '1' : '0', epoch, event, symbol, timeframe, service, name];
+    return (await deleteScript.run(redis, [journal, deletions, statuses], args)) as DeleteAnswer;
+  }
+
+  async #carryOutAgain(redis: Redis | Cluster, lost: readonly Deletion[]): Promise<void> {
+    const [oldest] = (await redis.xrange(this.#options.keys.journal, '-', '+', 'COUNT', 1)) as RawEntry[];
+    const from = oldest === undefined ? Infinity : parseEntry(oldest).seq;
+    for (const deletion of lost) {
+      if (deletion.entry.seq < from || (await this.carryOut(redis, deletion, false)) !== 'OK') continue;
+      const offset = formatOffset(deletion.entry);
+      this.#options.log.warn({ offset }, 'Redis had lost the deletion of an entry; it was carried out again');
+    }
+    // Those above, and what was taken on another connection while this one read.
+    await this.refresh(redis);
+  }
+
+  async #page(redis: Redis | Cluster, after: string): Promise<RawEntry[]> {
+    return redis.xrange(this.#options.keys.deletions, `(${after}`, '+', 'COUNT', PAGE);
+  }
+
+  /** The same entry under the name of its epoch in Redis and, where that is another, under this pod's own. */
+  #namesOf(entry: JournalEntry): JournalEntry[] {
+    const named = this.#options.named(entry);
+    return named.epoch === entry.epoch ? [entry] : [entry, named];
+  }
+}
+
+/** Whether a page has every place from one on: that of `after` itself, or the next, and no number left out. */
+export function isWhole(page: readonly JournalEntry[], after: Offset): boolean {
+  const [first] = page;
+  if (first === undefined || first.seq > after.seq + 1) return false;
+  return page.every(({ seq }, i) => seq === first.seq + i);
+}
+
+/**
+ * The end of a page from which on no number is left out within an epoch. One that is was deleted by somebody else's hand, or by
+ * a gateway of another version, and nothing is known of it.
+ */
+export function wholeEnd(page: readonly JournalEntry[]): readonly JournalEntry[] {
+  const hole = page.findLastIndex((entry, i) => {
+    const former = page[i - 1];
+    return former?.epoch === entry.epoch && entry.seq !== former.seq + 1;
+  });
+  return hole > 0 ? page.slice(hole) : page;
+}

@@ -1,0 +1,49 @@
+import type { Cluster, Redis } from 'ioredis';
+import type { RawEntry } from './redis-entry.js';
+import type { JournalKeys } from './redis-keys.js';
+
+/** Redis answers a waiting read at the latest after this time; that it does is the proof that the link lives. */
+export const BLOCK_MS = 1000;
+/** Beyond {@link BLOCK_MS}: how late an answer may be before the link counts as dead. */
+const GRACE_MS = 2000;
+/** Most entries of one answer. */
+export const READ_COUNT = 1000;
+
+/** What has come since: entries, and deletions of entries. */
+export interface StreamAnswer {
+  readonly entries: RawEntry[];
+  readonly deletions: readonly RawEntry[];
+}
+
+/**
+ * Reads what comes after a place of the journal, and after one of the deletions, in one answer of Redis.
+ *
+ * @param wait - whether to wait for it; nothing came if both are empty then
+ * @throws when Redis does not answer in time
+ */
+export async function readStreams(
+  redis: Redis | Cluster,
+  { journal, deletions }: JournalKeys,
+  after: { readonly entry: number; readonly deletion: string },
+  wait: boolean,
+): Promise<StreamAnswer> {
+  let timer: NodeJS.Timeout | undefined;
+  const silence = new Promise<never>((_, reject) => {
+    // A pause of this process is not Redis's silence: look once more after the next turn of the loop.
+    timer = setTimeout(
+      () => setImmediate(() => setImmediate(reject, new Error(`no answer within ${BLOCK_MS + GRACE_MS} ms`))),
+      BLOCK_MS + GRACE_MS,
+    );
+  });
+  try {
+    const places = [journal, deletions, `${after.entry}-0`, after.deletion] as const;
+    const read = wait
+      ? redis.xread('COUNT', READ_COUNT, 'BLOCK', BLOCK_MS, 'STREAMS', ...places)
+      : redis.xread('COUNT', READ_COUNT, 'STREAMS', ...places);
+    read.catch(() => {});
+    const answer = new Map(await Promise.race([read, silence]));
+    return { entries: answer.get(journal) ?? [], deletions: answer.get(deletions) ?? [] };
+  } finally {
+    clearTimeout(timer);
+  }
+}
