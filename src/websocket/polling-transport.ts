@@ -30,6 +30,7 @@ type SentCallback = (transport: unknown) => void;
 
 /** What engine.io's socket keeps of packets that wait for a transport; the names are the same in all of 6.x. */
 interface Outbox {
+  readonly readyState: string;
   /** Waiting for a transport that is writable, oldest first. */
   writeBuffer: Packet[];
   /** Told when what is in `writeBuffer` has been sent. */
@@ -110,6 +111,12 @@ export class PollingTransport extends Transport {
       this.#answer(poll.req, poll.res, 'text/plain; charset=UTF-8', payload),
     );
     this.emit('drain');
+  }
+
+  override close(done?: () => void): void {
+    super.close(done);
+    // A session that is over is found by no poll any more: with nobody to wait for, nothing of it is to be kept.
+    if (this.#outbox?.readyState === 'closed') this.#onLastAnswer?.();
   }
 
   override doClose(done: () => void = () => {}): void {
