@@ -68,7 +68,8 @@ export class PollingTransport extends Transport {
   #outbox: Outbox | undefined = undefined;
   /** The poll that waits for packets. MUST be let go of as soon as it is answered or aborted. */
   #poll: { readonly req: PollingRequest; readonly res: GuardedResponse } | undefined = undefined;
-  #isReading = false;
+  /** The POST whose body is not whole yet. */
+  #post: { readonly res: GuardedResponse } | undefined = undefined;
   /** Set while the session is being closed: tells that the next answer says so. */
   #onLastAnswer: (() => void) | undefined = undefined;
 
@@ -79,6 +80,16 @@ export class PollingTransport extends Transport {
 
   override get name(): 'polling' {
     return 'polling';
+  }
+
+  /** The body that is being sent by the client, if there is one: another object for each. */
+  get body(): object | undefined {
+    return this.#post;
+  }
+
+  /** Gives up the body that is being sent, and with it the connection that it comes over. */
+  dropBody(): void {
+    this.#post?.res.close();
   }
 
   /**
@@ -192,7 +203,7 @@ export class PollingTransport extends Transport {
       res.refuse(code, [['Cache-Control', 'no-store']]);
       this.onError(code);
     };
-    if (this.#isReading) {
+    if (this.#post !== undefined) {
       refuse('overlapping_request');
       return;
     }
@@ -201,12 +212,12 @@ export class PollingTransport extends Transport {
       refuse(body.refusal);
       return;
     }
-    this.#isReading = true;
+    this.#post = { res };
     let isOver = false;
     res.onAborted(() => {
       if (isOver) return;
       isOver = true;
-      this.#isReading = false;
+      this.#post = undefined;
       this.onError('data request connection closed prematurely');
     });
     res.onData((chunk, isLast) => {
@@ -219,7 +230,7 @@ export class PollingTransport extends Transport {
       }
       if (state !== 'whole') return;
       isOver = true;
-      this.#isReading = false;
+      this.#post = undefined;
       if (body.refusal !== undefined) {
         refuse(body.refusal);
         return;
