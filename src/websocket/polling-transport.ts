@@ -69,7 +69,7 @@ export class PollingTransport extends Transport {
   /** The poll that waits for packets. MUST be let go of as soon as it is answered or aborted. */
   #poll: { readonly req: PollingRequest; readonly res: GuardedResponse } | undefined = undefined;
   /** The POST whose body is not whole yet. */
-  #post: { readonly res: GuardedResponse } | undefined = undefined;
+  #post: { readonly res: GuardedResponse; readonly body: BodyReader } | undefined = undefined;
   /** Set while the session is being closed: tells that the next answer says so. */
   #onLastAnswer: (() => void) | undefined = undefined;
 
@@ -152,6 +152,7 @@ export class PollingTransport extends Transport {
   protected override onClose(): void {
     // Nobody else answers the poll that waits.
     if (this.writable) this.send([{ type: 'noop' }]);
+    this.#post?.body.forget();
     super.onClose();
   }
 
@@ -212,7 +213,7 @@ export class PollingTransport extends Transport {
       refuse(body.refusal);
       return;
     }
-    this.#post = { res };
+    this.#post = { res, body };
     let isOver = false;
     res.onAborted(() => {
       if (isOver) return;
@@ -235,7 +236,7 @@ export class PollingTransport extends Transport {
         refuse(body.refusal);
         return;
       }
-      this.onData(body.text);
+      if (this.readyState !== 'closed') this.onData(body.text);
       // A browser would offer an answer of type text/plain for download.
       this.#answer(req, res, 'text/html', 'ok');
     });

@@ -13,6 +13,10 @@ const AT_ONCE = 50;
 /** Bytes of the header that each session opens with. */
 const HEADER = 16_000;
 
+/** Bytes of a message that does not end, and who sends one each. */
+const BODY = 1_000_000;
+const SENDERS = 60;
+
 async function openSession(pod: Pod): Promise<{ client: RawClient; sid: string }> {
   const client = await RawClient.connect(pod.port);
   await client.send(RawClient.request('GET', 'transport=polling', { cookie: `a=${'x'.repeat(HEADER)}` }));
@@ -55,3 +59,39 @@ test.for(Object.entries(WAYS))(
     expect(kept).toBeLessThan((SESSIONS * HEADER) / 10);
   },
 );
+
+test('nothing is kept of a message that is on its way when its session on long-polling ends', async () => {
+  const pod = await Pod.start(cleanup, {}, { nodeArgs: MEASURED });
+  const part = 'x'.repeat(BODY - 10);
+  const senders = await Promise.all(
+    Array.from({ length: SENDERS }, async () => {
+      const { client, sid } = await openSession(pod);
+      cleanup.add(client, ({ socket }) => socket.destroy());
+      return { client, sid };
+    }),
+  );
+  const head = (sid: string): string =>
+    RawClient.request('POST', `transport=polling&sid=${sid}`, { 'content-length': BODY });
+  await Promise.all(senders.map(({ client, sid }) => client.send(head(sid) + part)));
+  await until('the messages', async () => (await memoryOf(pod)) > SENDERS * BODY);
+  // A second message at the same time is a fault, which ends the session.
+  const others = await Promise.all(senders.map(() => RawClient.connect(pod.port)));
+  for (const other of others) cleanup.add(other, ({ socket }) => socket.destroy());
+  await Promise.all(
+    others.map(async (other, i) => {
+      await other.send(head(senders[i]?.sid ?? ''));
+      await other.take('overlapping_request');
+    }),
+  );
+  const before = await memoryOf(pod);
+  expect(senders.filter(({ client }) => client.closed)).toEqual([]);
+  expect(before).toBeLessThan(SENDERS * BODY);
+  // They end as they have begun: each gets an answer.
+  await Promise.all(
+    senders.map(async ({ client }) => {
+      await client.send('x'.repeat(10));
+      await client.take('\r\n\r\nok');
+    }),
+  );
+  expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
+});
