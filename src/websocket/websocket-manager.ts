@@ -224,6 +224,7 @@ export class WebSocketManager {
       tokens: options.jwt && new TokenVerifier(options.jwt, { onChange: keyFaults(options.log) }),
       isShort: () => options.memory.isHigh,
       onRefused: (code, fields) => this.#onRefused(code, fields),
+      boundary,
       log: options.log,
     });
     const serve = (socket: FeedSocket, work: () => void): void =>
