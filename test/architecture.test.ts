@@ -127,6 +127,7 @@ const MAY_IMPORT: Readonly<Record<string, { code: readonly string[]; types?: rea
 const PACKAGES: Readonly<Record<string, { code: RegExp; types?: RegExp }>> = {
   'socket.io': { code: /^websocket\// },
   'socket.io-adapter': { code: /^websocket\// },
+  'socket.io-parser': { code: /^websocket\/parser\.ts$/ },
   'engine.io': { code: /^websocket\// },
   '@socket.io/': { code: /^websocket\/adapter\.ts$/ },
   'uWebSockets.js': {

@@ -97,14 +97,14 @@ function readReason(request: AdminRequest): string {
   if (reason === undefined) throw refused('There is no reason.');
   if (more.length > 0) throw refused('There are two reasons that differ.');
   const parsed = reasonSchema.safeParse(reason);
-  if (!parsed.success) throw refused('The reason can not be taken.');
+  if (!parsed.success) throw refused('The reason cannot be taken.');
   return parsed.data;
 }
 
 function away(why: string): Problem {
   return new Problem(
     'journal_unavailable',
-    `The journal can not be reached (${why}), so it is not known whether the entry is deleted. Send it again: it is safe.`,
+    `The journal cannot be reached (${why}), so it is not known whether the entry is deleted. Send it again: it is safe.`,
     { headers: { 'Retry-After': '1' } },
   );
 }

@@ -77,7 +77,7 @@ async function page(source: HistorySource, { query }: AdminRequest): Promise<Adm
     if (entries === undefined) throw await lost(source, 'expired', next);
     for (const entry of entries) {
       const offset = formatOffset(entry);
-      // The payload goes out as it came: parsing and serialising again would change numbers that a double can not hold.
+      // The payload goes out as it came: parsing and serialising again would change numbers that a double cannot hold.
       if (entry.deleted) deleted.push(JSON.stringify(offset));
       else list.push(`{"offset":"${offset}","event":"${entry.event}","data":${entry.json}}`);
     }

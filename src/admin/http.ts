@@ -1,4 +1,5 @@
 import { HTTP_ERRORS, PROBLEMS, Problem, type ProblemCode } from '../errors.js';
+import { isEncoded } from '../http/content-encoding.js';
 import type { Handler } from '../http/guarded-app.js';
 import type { GuardedRequest } from '../http/guarded-request.js';
 import type { GuardedResponse } from '../http/guarded-response.js';
@@ -184,11 +185,11 @@ export function serveRoutes(
       route.guard?.({ ...request, body: Buffer.alloc(0) });
       let body: Buffer | undefined = Buffer.alloc(0);
       if (route.method !== 'GET') {
-        const encoding = request.header('content-encoding').trim();
-        if (encoding !== '' && encoding.toLowerCase() !== 'identity') {
+        const encoding = request.header('content-encoding');
+        if (isEncoded(encoding)) {
           throw new Problem(
             'unsupported_encoding',
-            `Send the body as it is; "${encoding.slice(0, 64)}" is not decoded.`,
+            `Send the body as it is; "${encoding.trim().slice(0, 64)}" is not decoded.`,
           );
         }
         const max = route.maxBody ?? 0;

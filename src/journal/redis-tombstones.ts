@@ -32,9 +32,9 @@ const deleteScript = new Script(DELETE_SCRIPT);
 /**
  * What is left of entries that were deleted from the journal in Redis.
  *
- * A stream can not change an entry, so its place in the stream is empty, and this is kept beside it, written by the same
+ * A stream cannot change an entry, so its place in the stream is empty, and this is kept beside it, written by the same
  * script. Every pod has all of it in memory: whoever reads the journal fills the empty places from here, and whoever finds one
- * that it can not fill reads what was added meanwhile ({@link refresh}) before it takes entries for lost.
+ * that it cannot fill reads what was added meanwhile ({@link refresh}) before it takes entries for lost.
  */
 export class RedisTombstones {
   readonly #options: RedisTombstonesOptions;

@@ -1,4 +1,4 @@
-import { type Socket as Connection, uServer } from 'engine.io';
+import { type BaseServer, type Socket as Connection, uServer } from 'engine.io';
 import type { CompressOptions, WebSocket } from 'uWebSockets.js';
 import type { Handler, RoutedApp, SocketBehavior } from '../http/guarded-app.js';
 import type { GuardedRequest } from '../http/guarded-request.js';
@@ -7,6 +7,7 @@ import type { Admission } from './admission.js';
 import { limitBacklog } from './backlog.js';
 import { chooseOffer } from './compression-offer.js';
 import { SOCKET_PATH, SOCKET_PATHS } from './handshake.js';
+import { EngineServerBase, checkInternals, insideOf } from './internals.js';
 import { MAX_CONNECTS } from './lean-client.js';
 import { LeanConnection } from './lean-connection.js';
 import { type LeanHandlers, LeanServer, type OversizedHandlers } from './lean-server.js';
@@ -82,19 +83,6 @@ function asksForPolling(req: GuardedRequest): boolean {
   return new URLSearchParams(req.getQuery()).getAll('transport').at(-1) === 'polling';
 }
 
-/** Has engine.io keep all lines of `X-Forwarded-For` as one; of a header that comes more than once it keeps the last. */
-function joinForwarded(server: uServer): void {
-  const inside = server as unknown as {
-    prepare(req: GuardedRequest & { headers: Record<string, string> }, res: GuardedResponse): void;
-  };
-  const prepare = inside.prepare.bind(server);
-  inside.prepare = (req, res) => {
-    prepare(req, res);
-    const forwarded = req.head.forwardedFor;
-    if (forwarded !== '') req.headers['x-forwarded-for'] = forwarded;
-  };
-}
-
 /** As engine.io answers what it does not understand. */
 function answerBadRequest(res: GuardedResponse): void {
   res.code = 'bad_request';
@@ -135,25 +123,44 @@ const ABNORMAL = 1006;
 const UWS_TOO_LARGE = 'Received too big message';
 
 /** engine.io's server, which closes our connections too. */
-class EngineServer extends uServer {
+class EngineServer extends EngineServerBase {
   lean: LeanServer | undefined = undefined;
+
+  // All lines of `X-Forwarded-For` as one; of a header that comes more than once the base class keeps the last.
+  protected override prepare(req: GuardedRequest, res: GuardedResponse): void {
+    const prepared: GuardedRequest = req;
+    super.prepare(prepared, res);
+    const forwarded = req.head.forwardedFor;
+    if (forwarded !== '') prepared.headers['x-forwarded-for'] = forwarded;
+  }
 
   // Two that the base class lets pass, and nobody answers then: a request that is no WebSocket, for a session that is on
   // one, and a WebSocket for a session that has one, or is about to.
-  protected override verify(...[req, upgrade, done]: Parameters<uServer['verify']>): void | boolean {
+  protected override verify(...[req, upgrade, done]: Parameters<BaseServer['verify']>): void | boolean {
     return super.verify(req, upgrade, (code, context) => {
       const { sid = '', transport } = req._query;
-      const session = this.clients[sid] as { upgrading: boolean; upgraded: boolean } | undefined;
-      const isTaken = upgrade && session !== undefined && (session.upgrading || session.upgraded);
+      const session = upgrade ? this.session(sid) : undefined;
+      const { upgrading = false, upgraded = false } = session === undefined ? {} : insideOf(session);
+      const isTaken = upgrading || upgraded;
       if (code === undefined && (isTaken || (!upgrade && transport === 'websocket')))
         done(uServer.errors.BAD_REQUEST, { name: 'TRANSPORT_MISMATCH' });
       else done(code, context);
     });
   }
 
-  protected override createTransport(...[name, req]: Parameters<uServer['createTransport']>): unknown {
+  protected override createTransport(...[name, req]: Parameters<BaseServer['createTransport']>): unknown {
     if (name !== 'polling') return super.createTransport(name, req);
     return new PollingTransport(req as unknown as PollingRequest);
+  }
+
+  /** The sessions of engine.io's own. */
+  sessions(): Connection[] {
+    return Object.values(this.clients);
+  }
+
+  /** A session of engine.io's own; `undefined` if there is none with this id. */
+  session(sid: string): Connection | undefined {
+    return Object.hasOwn(this.clients, sid) ? this.clients[sid] : undefined;
   }
 
   override close(): this {
@@ -202,7 +209,7 @@ export class FeedEngine {
     };
     this.server = new EngineServer(engineOptions);
     this.#handlers = lean;
-    joinForwarded(this.server);
+    checkInternals(this.server);
     if (options.transports.includes('websocket')) {
       const count = (change: number): unknown => (this.server.clientsCount += change);
       this.server.lean = new LeanServer(options, count, lean);
@@ -220,9 +227,7 @@ export class FeedEngine {
 
   /** Every Engine.IO session that is open, on whatever transport. */
   sessions(): Connection[] {
-    // Typed as engine.io's own business, and yet its only list.
-    const { clients } = this.server as unknown as { clients: Readonly<Record<string, Connection>> };
-    return [...Object.values(clients), ...((this.server.lean?.all() ?? []) as unknown as Connection[])];
+    return [...this.server.sessions(), ...((this.server.lean?.all() ?? []) as unknown as Connection[])];
   }
 
   /** Whether a connection was cut because more than the limit was waiting for it. */
@@ -356,9 +361,8 @@ export class FeedEngine {
   #passesBy(res: GuardedResponse, req: GuardedRequest, maxPayload: number): boolean {
     const bytes = oversizedBytes(req, maxPayload);
     if (bytes === 0) return false;
-    const { clients } = this.server as unknown as { clients: Readonly<Record<string, Connection>> };
     const sid = new URLSearchParams(req.getQuery()).getAll('sid').at(-1) ?? '';
-    const connection = Object.hasOwn(clients, sid) ? clients[sid] : undefined;
+    const connection = this.server.session(sid);
     if (connection?.transport.name !== 'polling') return false;
     passBy(res, {
       refuse: (head) => {

@@ -3,6 +3,7 @@ import type { ExtendedError } from 'socket.io';
 import type { ConnectError, ConnectErrorCode } from '../contract/connect.js';
 import { type ParsedTopics, covers, intersection, parseTopics } from '../contract/topics.js';
 import type { TokenErrorCode } from '../errors.js';
+import type { ErrorBoundary } from '../http/error-boundary.js';
 import type { TokenVerifier, Verdict } from './authentication.js';
 import { tokenOf } from './bearer.js';
 import type { FeedSocket } from './feed-socket.js';
@@ -14,11 +15,13 @@ export type EntranceRefusal = TokenErrorCode | ConnectErrorCode | 'memory';
 /** How the entrance is set up. */
 export interface EntranceOptions {
   /** Unset: nobody needs a token. */
-  readonly tokens: TokenVerifier | undefined;
+  readonly tokens: Pick<TokenVerifier, 'verify'> | undefined;
   /** Whether there is no memory for another client: it may have connected long before it asks for its topics. */
   readonly isShort: () => boolean;
   /** @param fields - for the log; not escaped yet */
   readonly onRefused: (code: EntranceRefusal, fields: RefusalFields) => void;
+  /** Told of what looking at a token has thrown. */
+  readonly boundary: Pick<ErrorBoundary, 'run'>;
   readonly log: Logger;
 }
 
@@ -26,7 +29,7 @@ export interface EntranceOptions {
 export type TopicChoice =
   ParsedTopics | { readonly ok: false; readonly code: 'topics_not_allowed'; readonly message: string };
 
-/** How often it is logged that the keys can not be had. */
+/** How often it is logged that the keys cannot be had. */
 const LOG_EVERY_MS = 10_000;
 
 /**
@@ -72,15 +75,21 @@ export class Entrance {
     }
     // Before the token is looked at, which takes a while: the next socket must not slip in meanwhile.
     this.#occupied.add(socket.conn);
-    const { tokens } = this.#options;
+    const { tokens, boundary } = this.#options;
     if (tokens === undefined) {
       this.#giveTopics(socket, next);
       return;
     }
     const token = tokenOf(socket.handshake);
-    // It is of no use any more, and a secret that is not kept can not be told.
+    // It is of no use any more, and a secret that is not kept cannot be told.
     delete socket.handshake.auth['token'];
-    void tokens.verify(token).then((verdict) => this.#onVerdict(socket, verdict, next));
+    boundary.run(
+      'promise',
+      () => `client ${socket.id}`,
+      async () => this.#onVerdict(socket, await tokens.verify(token), next),
+      // It would wait for an answer until CONNECT_TIMEOUT.
+      () => this.#sendAway(socket, next),
+    );
   }
 
   /** Frees the connection of a socket that is gone. */
@@ -105,7 +114,7 @@ export class Entrance {
     const now = Date.now();
     if (now >= this.#nextLog) {
       this.#nextLog = now + LOG_EVERY_MS;
-      this.#options.log.warn({ reason: message }, 'the keys of the token issuer can not be had; clients are sent away');
+      this.#options.log.warn({ reason: message }, 'the keys of the token issuer cannot be had; clients are sent away');
     }
     this.#sendAway(socket, next);
   }

@@ -1,6 +1,6 @@
 import type { Server } from 'socket.io';
 import type { LeanConnection, Receiver } from './lean-connection.js';
-import { isCostly } from './message-shape.js';
+import { parser } from './parser.js';
 
 /** Socket.IO CONNECT packets taken on one connection; a client sends one for each namespace, and there is one. */
 export const MAX_CONNECTS = 4;
@@ -12,11 +12,7 @@ interface Packet {
   readonly data?: unknown;
 }
 
-interface Decoder {
-  add(data: string | Buffer): void;
-  on(event: 'decoded', listener: (packet: Packet) => void): void;
-  destroy(): void;
-}
+type Decoder = InstanceType<typeof parser.Decoder>;
 
 /** A namespace's socket as its client uses it. */
 interface ClientSocket {
@@ -36,7 +32,6 @@ interface ClientNamespace {
 /** What Socket.IO's own client uses of the server, private parts included; they are the same in all of 4.x. */
 interface ServerInside {
   readonly encoder: { encode(packet: object): (string | Buffer)[] };
-  _parser: { readonly Decoder: new () => Decoder };
   readonly _nsps: ReadonlyMap<string, unknown>;
   readonly _connectTimeout: number;
   _checkNamespace(name: string, auth: object, done: (namespace: unknown) => void): void;
@@ -56,16 +51,6 @@ const CONNECT_ERROR = 4;
 const BINARY_EVENT = '5';
 const BINARY_ACK = '6';
 
-/** A decoder that does not take what would hold up the loop. */
-function wary(Base: new () => Decoder): new () => Decoder {
-  return class extends Base {
-    override add(data: string | Buffer): void {
-      if (typeof data === 'string' && isCostly(data)) throw new Error('too many values in one message');
-      super.add(data);
-    }
-  };
-}
-
 /** What all clients of one server share. */
 export class LeanClients {
   readonly server: ServerInside;
@@ -80,8 +65,6 @@ export class LeanClients {
   constructor(server: Server, onFault: (connection: LeanConnection, error: unknown) => void) {
     this.server = server as unknown as ServerInside;
     this.onFault = onFault;
-    // Socket.IO's own clients, which are those of engine.io's connections, take it from there too.
-    this.server._parser = { ...this.server._parser, Decoder: wary(this.server._parser.Decoder) };
     this.#decoder = this.newDecoder((packet) => {
       this.#decoded = packet;
     });
@@ -115,7 +98,7 @@ export class LeanClients {
   }
 
   newDecoder(onPacket: (packet: Packet) => void): Decoder {
-    const decoder = new this.server._parser.Decoder();
+    const decoder = new parser.Decoder();
     decoder.on('decoded', onPacket);
     return decoder;
   }

@@ -38,6 +38,11 @@ interface SocketInside {
   run(event: readonly unknown[], done: (error?: unknown) => void): void;
 }
 
+/** What is used of engine.io's side of a connection. */
+interface EngineConnection {
+  readonly request: { headers: object };
+}
+
 interface Handshake {
   headers: object;
   auth: object;
@@ -204,17 +209,17 @@ abstract class LeanSocket extends SocketBase {
   /** Lets go of what only middlewares and connection handlers use. */
   forgetHandshake(): void {
     const { conn, handshake } = this;
-    if (!(conn instanceof LeanConnection)) return;
-    conn.forgetHeaders();
+    if (conn instanceof LeanConnection) conn.forgetHeaders();
+    // engine.io keeps the first request of a session for as long as the session lasts.
+    else (conn as EngineConnection).request.headers = NOTHING;
     handshake.headers = NOTHING;
     handshake.auth = NOTHING;
   }
 }
 
 /**
- * Has a namespace make sockets that keep little: of a client whose session began on a WebSocket, `handshake.headers`,
- * `handshake.auth` and `request.headers` are there for middlewares and for connection handlers until those return, and
- * are empty afterwards. What is sent in the meantime leaves in one write.
+ * Has a namespace make sockets that keep little: `handshake.headers`, `handshake.auth` and `request.headers` are there for
+ * middlewares and for connection handlers until those return, and are empty afterwards. What is sent in the meantime leaves in one write.
  *
  * @param onFault - told of what a handler of a socket has thrown
  */

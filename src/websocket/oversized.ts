@@ -29,7 +29,7 @@ export function takenAtMost(maxPayload: number): number {
   return Math.max(2 * maxPayload, MIN_TAKEN_BYTES);
 }
 
-/** Whom refusals are told. */
+/** The limit of size, and callbacks for what is refused. */
 export interface OversizedOptions {
   /** Bytes of the longest message that is worked on. */
   readonly maxPayload: number;

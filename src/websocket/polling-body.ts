@@ -1,4 +1,5 @@
 import type { HttpErrorCode } from '../errors.js';
+import { isEncoded } from '../http/content-encoding.js';
 
 /**
  * Bytes of a body in chunks that are passed over once it is too long, so that the client gets to read why: one that is
@@ -11,8 +12,7 @@ export type BodyState = 'partial' | 'whole' | 'endless';
 
 /** What is wrong with a body that can be known before it is there. */
 function refusalOf(headers: Readonly<Record<string, string>>, limit: number): HttpErrorCode | undefined {
-  const encoding = headers['content-encoding']?.trim().toLowerCase() ?? '';
-  if (encoding !== '' && encoding !== 'identity') return 'unsupported_encoding';
+  if (isEncoded(headers['content-encoding'])) return 'unsupported_encoding';
   const type = headers['content-type']?.split(';')[0]?.trim().toLowerCase();
   if (type === 'application/octet-stream') return 'binary_body';
   const length = headers['content-length'];

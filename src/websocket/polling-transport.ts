@@ -1,6 +1,7 @@
 import { type Socket as Connection, Transport } from 'engine.io';
 import type { HttpErrorCode } from '../errors.js';
 import type { GuardedResponse } from '../http/guarded-response.js';
+import { type EnginePacket, type SocketInside, insideOf } from './internals.js';
 import { BodyReader } from './polling-body.js';
 
 /**
@@ -20,35 +21,16 @@ export interface PollingRequest {
   res: GuardedResponse | null;
 }
 
-/** An Engine.IO packet. */
-interface Packet {
-  readonly type: string;
-  readonly data?: string | Buffer;
-}
-
-type SentCallback = (transport: unknown) => void;
-
-/** What engine.io's socket keeps of packets that wait for a transport; the names are the same in all of 6.x. */
-interface Outbox {
-  readonly readyState: string;
-  /** Waiting for a transport that is writable, oldest first. */
-  writeBuffer: Packet[];
-  /** Told when what is in `writeBuffer` has been sent. */
-  packetsFn: SentCallback[];
-  /** The same, of what the transport has now: one entry for each flush. */
-  sentCallbackFn: (SentCallback[] | null)[];
-}
-
 /** The parser of protocol v4, which is the only one that is let in. */
 interface PayloadParser {
-  encodePayload(packets: readonly Packet[], done: (payload: string) => void): void;
-  decodePayload(payload: string): Packet[];
+  encodePayload(packets: readonly EnginePacket[], done: (payload: string) => void): void;
+  decodePayload(payload: string): EnginePacket[];
 }
 
 /** Characters that wait for a client of engine.io's to poll, or to be taken by its WebSocket. */
 export function waitingCharacters(connection: Connection): number {
   let size = 0;
-  for (const { data } of (connection as unknown as Outbox).writeBuffer) size += data?.length ?? 0;
+  for (const { data } of insideOf(connection).writeBuffer) size += data?.length ?? 0;
   return size;
 }
 
@@ -65,7 +47,7 @@ export class PollingTransport extends Transport {
   /** Bytes of a body; set by engine.io's server. */
   maxHttpBufferSize = 0;
   readonly #parser: PayloadParser;
-  #outbox: Outbox | undefined = undefined;
+  #outbox: SocketInside | undefined = undefined;
   /** The poll that waits for packets. MUST be let go of as soon as it is answered or aborted. */
   #poll: { readonly req: PollingRequest; readonly res: GuardedResponse } | undefined = undefined;
   /** The POST whose body is not whole yet. */
@@ -96,7 +78,7 @@ export class PollingTransport extends Transport {
    * Names the socket that this is the transport of. Until then it is given one packet: the one that opens the session.
    */
   serve(connection: Connection): void {
-    this.#outbox = connection as unknown as Outbox;
+    this.#outbox = insideOf(connection);
   }
 
   override onRequest(req: PollingRequest): void {
@@ -110,7 +92,7 @@ export class PollingTransport extends Transport {
   }
 
   /** Answers the poll that waits. MUST only be called while the transport is writable. */
-  override send(packets: Packet[]): void {
+  override send(packets: EnginePacket[]): void {
     this.writable = false;
     const poll = this.#poll;
     if (poll === undefined) return;
@@ -176,7 +158,7 @@ export class PollingTransport extends Transport {
   }
 
   /** Puts packets back before all that has come since, and those that are to be told of them too. */
-  #giveBack(packets: Packet[], outbox: Outbox): void {
+  #giveBack(packets: EnginePacket[], outbox: SocketInside): void {
     outbox.writeBuffer = [...packets, ...outbox.writeBuffer];
     const told = outbox.sentCallbackFn.pop();
     // The socket takes one entry for each answer.

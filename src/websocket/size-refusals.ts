@@ -5,7 +5,7 @@ import { OversizedMessages, TOO_LARGE } from './oversized.js';
 import type { MemoryPressure } from './memory-pressure.js';
 import type { RefusalLog } from './refusal-log.js';
 
-/** Who is told of messages that are too large. */
+/** The limit of size, and where refusals are counted and logged. */
 export interface SizeRefusalsOptions {
   /** Bytes of the longest message that is worked on. */
   readonly maxPayload: number;

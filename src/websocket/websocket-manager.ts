@@ -25,6 +25,7 @@ import { useLeanSockets } from './lean-socket.js';
 import { ConnectionLimits, type ConnectionLimitsOptions } from './limits.js';
 import type { MemoryPressure } from './memory-pressure.js';
 import type { OriginPolicy } from './origin.js';
+import { parser } from './parser.js';
 import { type OtherPods, PodCalls, roomOfUser } from './pods.js';
 import { Recovery } from './recovery.js';
 import type { RefusalFields, RefusalLog } from './refusal-log.js';
@@ -160,6 +161,7 @@ export class WebSocketManager {
     this.sio = new Server({
       serveClient: false,
       connectTimeout: options.connectTimeout,
+      parser,
       adapter: adapter as never,
       // The journal decides how long a client may be away. Middlewares must run: else recovery walks around them.
       connectionStateRecovery: { skipMiddlewares: false },
@@ -225,6 +227,7 @@ export class WebSocketManager {
       tokens: options.jwt && new TokenVerifier(options.jwt, { onChange: keyFaults(options.log) }),
       isShort: () => options.memory.isHigh,
       onRefused: (code, fields) => this.#onRefused(code, fields),
+      boundary,
       log: options.log,
     });
     const serve = (socket: FeedSocket, work: () => void): void =>

@@ -74,7 +74,8 @@ function serve(socket) {
   });
   socket.on('who am I', (done) => {
     const { headers, auth } = socket.handshake;
-    const now = { headers: Object.keys(headers).length, auth: Object.keys(auth).length };
+    const count = (object) => Object.keys(object).length;
+    const now = { headers: count(headers), auth: count(auth), requestHeaders: count(socket.request.headers) };
     const transport = socket.conn.transport.name;
     done({ id: socket.id, transport, protocol: socket.conn.protocol, peer: socket.conn.remoteAddress, seen, now });
   });

@@ -13,25 +13,28 @@ afterEach(() => cleanup.run());
 
 const FILLER = `"${'x'.repeat(20_000)}"`;
 
-test('long messages of many values, or of deep ones, are costly; long texts and what stands in them are not', () => {
-  for (const inner of ['0,'.repeat(8193), '[],'.repeat(4200), '['.repeat(65), '{"a":'.repeat(65)]) {
-    expect(isCostly(`2["subscribe",${FILLER},${inner}`)).toBe(true);
-    expect(isCostly(`2["subscribe",${inner}`)).toBe(inner.length > 16_384);
+test('messages of many values, or of deep ones, are costly; long texts and what stands in them are not', () => {
+  const costly = ['0,'.repeat(2049), '[],'.repeat(257), '{},'.repeat(257), '"a":0,'.repeat(257), '['.repeat(65)];
+  for (const inner of costly) {
+    expect([inner, isCostly(`2["subscribe",${FILLER},${inner}`)]).toEqual([inner, true]);
+    expect(isCostly(`2["subscribe",${inner}`)).toBe(inner.length > 500);
   }
-  const topics = Array.from({ length: 1024 }, (_, i) => `["\\,[{${i}${'x'.repeat(40)}`);
+  const topics = Array.from({ length: 1024 }, (_, i) => `["\\,[{:${i}${'x'.repeat(40)}`);
   expect(isCostly(`0${JSON.stringify({ topics, token: 'x'.repeat(8192) })}`)).toBe(false);
   expect(isCostly(`2["a",${JSON.stringify('[,'.repeat(50_000))}]`)).toBe(false);
   expect(isCostly(`2["a",${FILLER},${'['.repeat(60)}${']'.repeat(60)},${'['.repeat(60)}`)).toBe(false);
+  expect(isCostly(`2/${'n'.repeat(200)},${'9'.repeat(15)}["a",${FILLER}]`)).toBe(false);
 });
 
-test('a mebibyte of brackets or of numbers closes its connection before it is decoded, over either transport', async () => {
+test('what stands before the JSON of a long message is short, or the message is costly', () => {
+  for (const filler of [' ', '1', '\t', '/a', '-', 'é'])
+    expect(isCostly(`2${filler.repeat(600)}["subscribe",[]]`)).toBe(true);
+});
+
+/** Sends each message over both transports: each must close its connection, and nobody else's. */
+async function expectClosed(bodies: readonly string[]): Promise<void> {
   const pod = await Pod.start(cleanup);
   const honest = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'] });
-  const bodies = [
-    `40{"topics":${'['.repeat(500_000)}${']'.repeat(500_000)}}`,
-    `42["subscribe",[${'0,'.repeat(500_000)}0]]`,
-    `42["subscribe",[${'{},'.repeat(300_000)}{}]]`,
-  ];
   for (const body of bodies) {
     const socket = cleanup.add(await RawClient.connect(pod.port), (self) => self.socket.destroy());
     await socket.open();
@@ -50,4 +53,21 @@ test('a mebibyte of brackets or of numbers closes its connection before it is de
   await until('the signal', () => honest.signals.length === 1, { seen: () => honest });
   expect(honest.disconnects).toEqual([]);
   expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
+}
+
+test('a mebibyte of brackets or of numbers closes its connection before it is decoded, over either transport', async () => {
+  await expectClosed([
+    `40{"topics":${'['.repeat(500_000)}${']'.repeat(500_000)}}`,
+    `42["subscribe",[${'0,'.repeat(500_000)}0]]`,
+    `42["subscribe",[${'{},'.repeat(300_000)}{}]]`,
+    `42${' '.repeat(900_000)}["subscribe",[]]`,
+  ]);
+});
+
+test('16 KB of brackets or of blanks close their connection too, over either transport', async () => {
+  await expectClosed([
+    `42["subscribe",${'['.repeat(8000)}${']'.repeat(8000)}]`,
+    `42["subscribe",[${'{},'.repeat(5000)}{}]]`,
+    `42${' '.repeat(16_000)}["subscribe",[]]`,
+  ]);
 });
