@@ -20,7 +20,7 @@ export interface EntranceOptions {
   readonly isShort: () => boolean;
   /** @param fields - for the log; not escaped yet */
   readonly onRefused: (code: EntranceRefusal, fields: RefusalFields) => void;
-  /** Told of what looking at a token has thrown. */
+  /** Reports what the check of a token has thrown. */
   readonly boundary: Pick<ErrorBoundary, 'run'>;
   readonly log: Logger;
 }

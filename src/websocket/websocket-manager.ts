@@ -21,6 +21,7 @@ import type { FeedServer, FeedSocket } from './feed-socket.js';
 import { FloodGuard, type FloodKind } from './flood.js';
 import { keyFaults } from './key-set.js';
 import { LeanClients } from './lean-client.js';
+import type { LeanHandlers } from './lean-server.js';
 import { useLeanSockets } from './lean-socket.js';
 import { ConnectionLimits, type ConnectionLimitsOptions } from './limits.js';
 import type { MemoryPressure } from './memory-pressure.js';
@@ -157,64 +158,16 @@ export class WebSocketManager {
       options.log,
       () => options.memory.isHigh,
     );
-    const adapter = this.#recovery.extend(options.adapter ?? ((namespace) => new Adapter(namespace)));
-    this.sio = new Server({
-      serveClient: false,
-      connectTimeout: options.connectTimeout,
-      parser,
-      adapter: adapter as never,
-      // The journal decides how long a client may be away. Middlewares must run: else recovery walks around them.
-      connectionStateRecovery: { skipMiddlewares: false },
-    });
+    this.sio = this.#newServer();
     this.pods = new PodCalls(this.sio, options.otherPods, options.describe);
-    const { boundary, origins } = options;
     const addresses = new ClientAddress(options.trustProxy);
     const limits = new ConnectionLimits(options.limits, addresses, options.memory, () => this.connections);
-    this.#admission = new Admission({ origins, limits });
-    const guard = new FloodGuard({
-      ...options.limits,
-      maxPayload: options.maxPayload,
-      onFlood: (connection, kind) => {
-        this.#causes.set(connection, FLOOD);
-        options.events.flooded(kind);
-      },
-    });
-    const endOn =
-      (stage: FaultStage) =>
-      (connection: { readonly id: string; close(): unknown }, error: unknown): void =>
-        boundary.fault(stage, `connection ${connection.id}`, error, () => connection.close());
-    const clients = new LeanClients(this.sio, endOn('event'));
-    this.#engine = new FeedEngine(
-      app,
-      options,
-      this.#admission,
-      {
-        onConnection: (connection) => {
-          limits.count(connection);
-          clients.serve(connection);
-        },
-        admits: (connection, bytes, kind) => guard.admits(connection, bytes, kind),
-        admitsPing: (transport, connection, bytes) => guard.admitsPing(transport, connection, bytes),
-        onFault: endOn('timer'),
-      },
-      sizeRefusals({
-        maxPayload: options.maxPayload,
-        events: options.events,
-        log: options.refusals,
-        onCut: (connection, cause) => this.#causes.set(connection, cause),
-        memory: options.memory,
-        sessions: () => this.#engine.sessions(),
-      }),
-    );
-    // Before Socket.IO listens, so that a flood is cut before it is worked on.
-    this.#engine.server.on('connection', (connection: Connection) => {
-      limits.count(connection);
-      guard.watch(connection);
-    });
+    this.#admission = new Admission({ origins: options.origins, limits });
+    this.#engine = this.#newEngine(app, limits);
     this.sio.bind(this.#engine.server);
     const root = this.sio.of('/');
     useLeanSockets(root, (socket, error) => {
-      boundary.fault('event', `client ${socket.id}`, error, () => socket.conn.close());
+      options.boundary.fault('event', `client ${socket.id}`, error, () => socket.conn.close());
     });
     this.#rooms = new Rooms(app, root.adapter, root.sockets, {
       isFeedRoom,
@@ -227,18 +180,11 @@ export class WebSocketManager {
       tokens: options.jwt && new TokenVerifier(options.jwt, { onChange: keyFaults(options.log) }),
       isShort: () => options.memory.isHigh,
       onRefused: (code, fields) => this.#onRefused(code, fields),
-      boundary,
+      boundary: options.boundary,
       log: options.log,
     });
-    const serve = (socket: FeedSocket, work: () => void): void =>
-      boundary.run(
-        'event',
-        () => `client ${socket.id}`,
-        work,
-        () => socket.conn.close(),
-      );
-    this.sio.use((socket, next) => serve(socket, () => this.#entrance.admit(socket, next)));
-    this.sio.on('connect', (socket) => serve(socket, () => this.#onConnect(socket)));
+    this.sio.use((socket, next) => this.#serve(socket, () => this.#entrance.admit(socket, next)));
+    this.sio.on('connect', (socket) => this.#serve(socket, () => this.#onConnect(socket)));
   }
 
   /** Clients that have an Engine.IO session, including those that are still connecting. */
@@ -294,6 +240,70 @@ export class WebSocketManager {
     this.#subscriptions.close();
     this.#expiry.close();
     await this.sio.close();
+  }
+
+  #newServer(): FeedServer {
+    const { adapter, connectTimeout } = this.#options;
+    return new Server({
+      serveClient: false,
+      connectTimeout,
+      parser,
+      adapter: this.#recovery.extend(adapter ?? ((namespace) => new Adapter(namespace))) as never,
+      // The journal decides how long a client may be away. Middlewares must run: else recovery walks around them.
+      connectionStateRecovery: { skipMiddlewares: false },
+    });
+  }
+
+  #newEngine(app: RoutedApp, limits: ConnectionLimits): FeedEngine {
+    const { boundary, events, maxPayload, memory, refusals } = this.#options;
+    const guard = new FloodGuard({
+      ...this.#options.limits,
+      maxPayload,
+      onFlood: (connection, kind) => {
+        this.#causes.set(connection, FLOOD);
+        events.flooded(kind);
+      },
+    });
+    const endOn =
+      (stage: FaultStage) =>
+      (connection: { readonly id: string; close(): unknown }, error: unknown): void =>
+        boundary.fault(stage, `connection ${connection.id}`, error, () => connection.close());
+    const clients = new LeanClients(this.sio, endOn('event'));
+    const lean: LeanHandlers = {
+      onConnection: (connection) => {
+        limits.count(connection);
+        clients.serve(connection);
+      },
+      admits: (connection, bytes, kind) => guard.admits(connection, bytes, kind),
+      admitsPing: (transport, connection, bytes) => guard.admitsPing(transport, connection, bytes),
+      onFault: endOn('timer'),
+    };
+    const oversized = sizeRefusals({
+      maxPayload,
+      events,
+      log: refusals,
+      onCut: (connection, cause) => this.#causes.set(connection, cause),
+      memory,
+      sessions: () => this.#engine.sessions(),
+    });
+    const engine = new FeedEngine(app, this.#options, this.#admission, lean, oversized);
+    // Before Socket.IO listens, so that a flood is cut before it is worked on.
+    engine.server.on('connection', (connection: Connection) => {
+      limits.count(connection);
+      guard.watch(connection);
+    });
+    return engine;
+  }
+
+  /** Does work for a client, which is closed when that throws. */
+  #serve(socket: FeedSocket, work: () => void): void {
+    const { conn } = socket;
+    this.#options.boundary.run(
+      'event',
+      () => `client ${socket.id}`,
+      work,
+      () => conn.close(),
+    );
   }
 
   #onRefused(reason: EntranceRefusal, fields: RefusalFields): void {

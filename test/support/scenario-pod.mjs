@@ -14,6 +14,10 @@ const ends = [];
 
 process.on('unhandledRejection', (error) => app.noteFault('promise', error));
 
+function sizeOf(object) {
+  return Object.keys(object).length;
+}
+
 function serve(socket) {
   const seen = { ...socket.handshake, requestUserAgent: socket.request.headers['user-agent'] };
   const outgoing = [];
@@ -74,8 +78,7 @@ function serve(socket) {
   });
   socket.on('who am I', (done) => {
     const { headers, auth } = socket.handshake;
-    const count = (object) => Object.keys(object).length;
-    const now = { headers: count(headers), auth: count(auth), requestHeaders: count(socket.request.headers) };
+    const now = { headers: sizeOf(headers), auth: sizeOf(auth), requestHeaders: sizeOf(socket.request.headers) };
     const transport = socket.conn.transport.name;
     done({ id: socket.id, transport, protocol: socket.conn.protocol, peer: socket.conn.remoteAddress, seen, now });
   });

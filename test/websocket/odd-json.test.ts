@@ -49,6 +49,7 @@ describe('JSON that nests 30,000 levels deep harms nobody', () => {
       const url = `${pod.url}/socket.io/?EIO=4&transport=polling&sid=${sid}`;
       // The session ends with the poll that is told so.
       await until('the session to be over', async () => (await httpRequest(url)).status === 400);
+      expect(raw.received.toString('latin1')).not.toContain('"code"');
       await stillServed(pod, honest);
     }
   });
