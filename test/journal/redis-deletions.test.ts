@@ -213,20 +213,20 @@ describe('a reader that was away while entries were deleted', () => {
   });
 });
 
-describe('a reader that was there while more entries were deleted at once than come with one answer of Redis', () => {
-  /** Appends entries to an empty journal and deletes some, newest first, before anybody can read. */
-  async function appendAndDelete(client: Redis, epoch: string, count: number, gone: readonly number[]): Promise<void> {
-    const { meta, journal, statuses, lease, request, deletions } = journalKeys('gateway');
-    const head = [epoch, 0, 100_000, Date.now() + 60_000, '', 0, '0', '', 1000];
-    const entries = messages(count).flatMap(({ event, json }, i) => [event, json, '', '', '', `h${i + 1}`]);
-    const all = client.multi().eval(APPEND_SCRIPT, 5, meta, journal, statuses, lease, request, ...head, ...entries);
-    for (const seq of gone.toReversed()) {
-      const rest = ['wrong', '0', epoch, 'new_signal', '', '', '', 'name'];
-      all.eval(DELETE_SCRIPT, 3, journal, deletions, statuses, seq, `h${seq}`, ...rest);
-    }
-    for (const [error] of (await all.exec()) ?? []) expect(error).toBeNull();
+/** Appends entries to an empty journal and deletes some, newest first, before anybody can read. */
+async function appendAndDelete(client: Redis, epoch: string, count: number, gone: readonly number[]): Promise<void> {
+  const { meta, journal, statuses, lease, request, deletions } = journalKeys('gateway');
+  const head = [epoch, 0, 100_000, Date.now() + 60_000, '', 0, '0', '', 1000];
+  const entries = messages(count).flatMap(({ event, json }, i) => [event, json, '', '', '', `h${i + 1}`]);
+  const all = client.multi().eval(APPEND_SCRIPT, 5, meta, journal, statuses, lease, request, ...head, ...entries);
+  for (const seq of gone.toReversed()) {
+    const rest = ['wrong', '0', epoch, 'new_signal', '', '', '', 'name'];
+    all.eval(DELETE_SCRIPT, 3, journal, deletions, statuses, seq, `h${seq}`, ...rest);
   }
+  for (const [error] of (await all.exec()) ?? []) expect(error).toBeNull();
+}
 
+describe('a reader that was there while more entries were deleted at once than come with one answer of Redis', () => {
   test.each([
     ['every other one', range(1, 1500).map((n) => 2 * n - 1)],
     ['every other one, and the newest', [...range(1, 1499).map((n) => 2 * n - 1), 3000]],
