@@ -30,6 +30,8 @@ export interface HistorySource {
 export const DEFAULT_LIMIT = 100;
 /** Most entries in one answer. */
 export const MAX_LIMIT = 1000;
+/** Entries read at once after those that were deleted; how many of those there are is not known. */
+const READ_ON = 100;
 
 function readLimit(text: string | null): number {
   if (text === null) return DEFAULT_LIMIT;
@@ -72,17 +74,19 @@ async function page(source: HistorySource, { query }: AdminRequest): Promise<Adm
   const deleted: string[] = [];
   let next = after;
   // An answer without entries says that there are no more yet, so a page of nothing but deleted ones is no answer.
-  for (let isEnd = false; list.length === 0 && deleted.length < MAX_LIMIT && !isEnd;) {
-    const entries = await source.read(next, limit);
+  for (let isEnd = false, count = limit; list.length === 0 && deleted.length < MAX_LIMIT && !isEnd;) {
+    const entries = await source.read(next, count);
     if (entries === undefined) throw await lost(source, 'expired', next);
     for (const entry of entries) {
+      if (list.length === limit || deleted.length === MAX_LIMIT) break;
+      next = entry;
       const offset = formatOffset(entry);
       // The payload goes out as it came: parsing and serialising again would change numbers that a double cannot hold.
       if (entry.deleted) deleted.push(JSON.stringify(offset));
       else list.push(`{"offset":"${offset}","event":"${entry.event}","data":${entry.json}}`);
     }
-    next = entries.at(-1) ?? next;
     isEnd = entries.length === 0;
+    count = Math.max(limit, READ_ON);
   }
   const gone = deleted.length === 0 ? '' : `"deleted":[${deleted.join(',')}],`;
   return { status: 200, body: `{"entries":[${list.join(',')}],${gone}"next":"${formatOffset(next)}"}` };

@@ -1,5 +1,6 @@
 import type { FeedMessage } from '../contract/decode.js';
 import { nameOfMessage } from '../contract/message-name.js';
+import { WaitingNames } from './waiting-names.js';
 
 /** A message heard on Pub/Sub and not yet known to be in the journal. */
 export interface QueuedMessage {
@@ -53,6 +54,22 @@ function nameOf({ event, json }: FeedMessage): string {
   return nameOfMessage(event, json);
 }
 
+/** Notes when an entry was seen. */
+function note(ahead: Map<string, number[]>, key: string, now: number): void {
+  const times = ahead.get(key);
+  if (times === undefined) ahead.set(key, [now]);
+  else times.push(now);
+}
+
+/** Whether a message was seen before it was heard: then it is heard now. */
+function takeOne(ahead: Map<string, number[]>, key: string): boolean {
+  const times = ahead.get(key);
+  if (times === undefined) return false;
+  times.shift();
+  if (times.length === 0) ahead.delete(key);
+  return true;
+}
+
 /**
  * What a pod has heard on Pub/Sub, less what it has seen in the journal.
  *
@@ -68,8 +85,10 @@ export class BridgeQueue {
   readonly #byContent = new Map<string, Item[]>();
   /** Entries seen before their message was heard: when. */
   readonly #ahead = new Map<string, number[]>();
-  /** Whether some of these stand there by name: their text is deleted. */
-  #hasNames = false;
+  /** The same by name: their text is deleted. What is heard is named only while there are some. */
+  readonly #aheadByName = new Map<string, number[]>();
+  /** Since a deleted entry was looked for, until nothing waits. */
+  #names: WaitingNames<Item[]> | undefined;
   /** Ids that this pod has appended and not yet seen: when their messages were heard. */
   readonly #appended = new Map<string, number>();
   #size = 0;
@@ -95,12 +114,16 @@ export class BridgeQueue {
   heard(message: FeedMessage, now: number): number {
     const key = keyOf(message.event, message.json);
     // By name where it was deleted before it was heard, so that a later holder does not bring it back.
-    if (this.#takeAhead(key) || (this.#hasNames && this.#takeAhead(nameOf(message)))) return 0;
+    if (takeOne(this.#ahead, key)) return 0;
+    if (this.#aheadByName.size > 0 && takeOne(this.#aheadByName, nameOf(message))) return 0;
     const item: Item = { id: this.#newId(), message, key, at: now, size: message.json.length };
     this.#items.set(item.id, item);
     const same = this.#byContent.get(key);
-    if (same === undefined) this.#byContent.set(key, [item]);
-    else same.push(item);
+    if (same === undefined) {
+      const group = [item];
+      this.#byContent.set(key, group);
+      this.#names?.add(group);
+    } else same.push(item);
     this.#size += item.size;
     let dropped = 0;
     while (this.#items.size > this.#limits.maxItems || (this.#items.size > 1 && this.#size > this.#limits.maxSize)) {
@@ -123,17 +146,16 @@ export class BridgeQueue {
       this.#appended.delete(entry.id);
       return own;
     }
-    const key = entry.name === undefined ? keyOf(entry.event, entry.json) : this.#keyNamed(entry.name);
-    const item = this.#items.get(entry.id) ?? this.#byContent.get(key)?.[0];
+    const { name } = entry;
+    const key = name ?? keyOf(entry.event, entry.json);
+    const equal = (): Item | undefined => (name === undefined ? this.#byContent.get(key)?.[0] : this.#firstNamed(name));
+    const item = this.#items.get(entry.id) ?? equal();
     if (item !== undefined) {
       this.#newestMatched = Math.max(this.#newestMatched, item.at);
       this.#remove(item);
       return item.at;
     }
-    if (key === entry.name) this.#hasNames = true;
-    const ahead = this.#ahead.get(key);
-    if (ahead === undefined) this.#ahead.set(key, [now]);
-    else ahead.push(now);
+    note(name === undefined ? this.#ahead : this.#aheadByName, key, now);
     return undefined;
   }
 
@@ -141,6 +163,7 @@ export class BridgeQueue {
   forgetHeard(): void {
     this.#items.clear();
     this.#byContent.clear();
+    this.#names = undefined;
     this.#size = 0;
   }
 
@@ -151,12 +174,13 @@ export class BridgeQueue {
    * @param until - ms; those seen later may still be matched
    */
   forgetSeen(until: number): void {
-    for (const [key, times] of this.#ahead) {
-      const young = times.filter((at) => at > until);
-      if (young.length === 0) this.#ahead.delete(key);
-      else if (young.length < times.length) this.#ahead.set(key, young);
+    for (const ahead of [this.#ahead, this.#aheadByName]) {
+      for (const [key, times] of ahead) {
+        const young = times.filter((at) => at > until);
+        if (young.length === 0) ahead.delete(key);
+        else if (young.length < times.length) ahead.set(key, young);
+      }
     }
-    if (this.#ahead.size === 0) this.#hasNames = false;
   }
 
   /**
@@ -243,19 +267,11 @@ export class BridgeQueue {
     return dropped;
   }
 
-  /** Whether a message was seen before it was heard: then it is heard now. */
-  #takeAhead(key: string): boolean {
-    const ahead = this.#ahead.get(key);
-    if (ahead === undefined) return false;
-    ahead.shift();
-    if (ahead.length === 0) this.#ahead.delete(key);
-    return true;
-  }
-
-  /** The key of the message of that name that waits here, or the name. Deletions are rare, and names are not kept. */
-  #keyNamed(name: string): string {
-    for (const { key, message } of this.#items.values()) if (nameOf(message) === name) return key;
-    return name;
+  /** The first message of a name that waits. */
+  #firstNamed(name: string): Item | undefined {
+    if (this.#items.size === 0) return undefined;
+    this.#names ??= new WaitingNames(this.#byContent.values());
+    return this.#names.find(name)?.[0];
   }
 
   #remove(item: Item): void {
@@ -265,6 +281,9 @@ export class BridgeQueue {
     if (same === undefined) return;
     const index = same.indexOf(item);
     if (index >= 0) same.splice(index, 1);
-    if (same.length === 0) this.#byContent.delete(item.key);
+    if (same.length > 0) return;
+    this.#byContent.delete(item.key);
+    if (this.#items.size === 0) this.#names = undefined;
+    else this.#names?.remove(same);
   }
 }

@@ -128,7 +128,7 @@ export class RedisPages {
     const { commands, tombstones } = this.#options;
     const filled = tombstones.fill(page, begin());
     const [first] = filled;
-    if (first !== undefined && isWhole(filled, from ?? first)) return filled;
+    if (first !== undefined && isWhole(filled, (from ?? first).seq)) return filled;
     // The page may be newer than what this pod knows of deletions.
     await tombstones.refresh(commands);
     return tombstones.fill(page, begin());

@@ -8,7 +8,7 @@ import { newEpoch } from './memory-journal.js';
 import { type RawEntry, parseEntry, parseStatuses } from './redis-entry.js';
 import type { JournalKeys } from './redis-keys.js';
 import { FORK_SCRIPT, OPEN_SCRIPT } from './redis-scripts.js';
-import { type RedisTombstones, wholeEnd } from './redis-tombstones.js';
+import { type RedisTombstones, isWhole, wholeEnd } from './redis-tombstones.js';
 import type { Ring } from './ring.js';
 import { Script } from './script.js';
 import { READ_COUNT, type StreamAnswer, readStreams } from './stream-read.js';
@@ -147,7 +147,12 @@ export class RedisReader {
         if (this.#tombstones.isLarge) await inTime(this.#tombstones.reload(redis));
         const raw = await this.#next(redis, this.#position, !this.#tombstones.follows(this.#position));
         if (raw.length > 0) await this.#together(redis, raw);
-        const entries = this.#tombstones.fill(raw.map(parseEntry), this.#position);
+        let entries = this.#tombstones.fill(raw.map(parseEntry), this.#position);
+        if (entries.length > 0 && !isWhole(entries, this.#position)) {
+          // Before what is missing counts as trimmed: more may have been deleted than came with one answer.
+          await inTime(this.#tombstones.refresh(redis));
+          entries = this.#tombstones.fill(raw.map(parseEntry), this.#position);
+        }
         if (entries.length === 0) {
           await inTime(this.#checkIdle(redis));
           continue;
@@ -209,7 +214,9 @@ export class RedisReader {
     const [newest] = (await redis.xrevrange(this.#keys.journal, '+', '-', 'COUNT', 1)) as RawEntry[];
     const last = newest === undefined ? 0 : parseEntry(newest).seq;
     if (last > this.#position) return;
-    // Those that were deleted have no entry either, and are not nothing. Their epochs are older than the one in force.
+    // Those that were deleted have no entry either, and are not nothing. Their epochs are older than the one in force. There
+    // may be more of them than came with one answer.
+    await this.#tombstones.refresh(redis);
     const deleted = this.#tombstones.between(this.#position, head + 1);
     for (const { epoch } of deleted) this.#accepted.add(epoch);
     await this.#take(redis, deleted);

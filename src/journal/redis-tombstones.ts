@@ -1,7 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { nameOfMessage } from '../contract/message-name.js';
-import { type Offset, formatOffset } from '../contract/offset.js';
+import { formatOffset } from '../contract/offset.js';
 import type { JournalEntry } from './journal.js';
 import { type Deletion, type RawEntry, parseDeletion, parseEntry } from './redis-entry.js';
 import type { JournalKeys } from './redis-keys.js';
@@ -24,8 +24,10 @@ export interface RedisTombstonesOptions {
 }
 
 const PAGE = 1000;
-/** Those that Redis has dropped since are forgotten when there are so many more than it had. */
+/** Those that Redis has dropped since are looked for when there are so many more than it had. */
 const SPARE = 10_000;
+/** Deletions that are remembered after Redis has dropped or lost them: somebody may have read the entries before. */
+const MAX_GONE = 10_000;
 
 const deleteScript = new Script(DELETE_SCRIPT);
 
@@ -39,9 +41,13 @@ const deleteScript = new Script(DELETE_SCRIPT);
 export class RedisTombstones {
   readonly #options: RedisTombstonesOptions;
   readonly #byId = new Map<string, Deletion>();
+  /** Those that Redis knows no longer, and has no entry of: the oldest are forgotten first. */
+  readonly #gone = new Set<string>();
   /** Those with an empty place in the stream. */
   readonly #bySeq = new Map<number, JournalEntry>();
   #last = '0-0';
+  /** How often all were read anew: each time {@link last} begins anew too. */
+  #reloads = 0;
   #limit = SPARE;
 
   constructor(options: RedisTombstonesOptions) {
@@ -141,7 +147,10 @@ export class RedisTombstones {
       if (deletion === undefined) continue;
       const { entry, isStored } = deletion;
       if (isStored) this.#bySeq.set(entry.seq, entry);
-      if (this.#byId.has(entry.id)) continue;
+      if (this.#byId.has(entry.id)) {
+        this.#gone.delete(entry.id);
+        continue;
+      }
       this.#byId.set(entry.id, deletion);
       const names = this.#namesOf(entry);
       const here = names.find((one) => ring.replace(one));
@@ -155,7 +164,10 @@ export class RedisTombstones {
   /** Reads what was added since. */
   async refresh(redis: Redis | Cluster): Promise<void> {
     for (;;) {
+      const reloads = this.#reloads;
       const page = await this.#page(redis, this.#last);
+      // Read after a place that is no longer the last one: what lies between would be passed over.
+      if (reloads !== this.#reloads) continue;
       this.take(page);
       if (page.length < PAGE) return;
     }
@@ -163,9 +175,12 @@ export class RedisTombstones {
 
   /**
    * Reads all of them anew. A Redis that failed over or was restarted may have lost some: these are carried out again, or the
-   * payloads would be back.
+   * payloads would be back. Until that is settled, and for as long as somebody may have read the entries before, they are
+   * still known as deleted: a replay may have a page in hand.
    */
   async reload(redis: Redis | Cluster): Promise<void> {
+    // What another connection reads meanwhile may be newer than the pages read here: it is not lost.
+    const known = new Set(this.#byId.keys());
     const records: RawEntry[] = [];
     for (let after = '0-0'; ;) {
       const page = await this.#page(redis, after);
@@ -174,13 +189,19 @@ export class RedisTombstones {
       if (page.length < PAGE) break;
     }
     const there = new Set(records.map((record) => parseDeletion(record)?.entry.id));
-    const lost = [...this.#byId.values()].filter(({ entry }) => !there.has(entry.id));
-    for (const { entry } of lost) this.#byId.delete(entry.id);
+    const lost: Deletion[] = [];
     this.#bySeq.clear();
+    for (const [id, deletion] of this.#byId) {
+      if (there.has(id)) continue;
+      if (!known.has(id)) {
+        if (deletion.isStored) this.#bySeq.set(deletion.entry.seq, deletion.entry);
+      } else if (!this.#gone.has(id)) lost.push(deletion);
+    }
+    this.#reloads++;
     this.#last = '0-0';
     this.take(records);
-    this.#limit = this.#byId.size + SPARE;
     if (lost.length > 0) await this.#carryOutAgain(redis, lost);
+    this.#limit = this.#byId.size + SPARE;
   }
 
   /**
@@ -200,16 +221,26 @@ export class RedisTombstones {
     return (await deleteScript.run(redis, [journal, deletions, statuses], args)) as DeleteAnswer;
   }
 
+  /** Carries out again what Redis has lost, where it has the entry. */
   async #carryOutAgain(redis: Redis | Cluster, lost: readonly Deletion[]): Promise<void> {
     const [oldest] = (await redis.xrange(this.#options.keys.journal, '-', '+', 'COUNT', 1)) as RawEntry[];
     const from = oldest === undefined ? Infinity : parseEntry(oldest).seq;
     for (const deletion of lost) {
-      if (deletion.entry.seq < from || (await this.carryOut(redis, deletion, false)) !== 'OK') continue;
-      const offset = formatOffset(deletion.entry);
+      const { entry } = deletion;
+      if (entry.seq < from || (await this.carryOut(redis, deletion, false)) !== 'OK') {
+        this.#gone.add(entry.id);
+        continue;
+      }
+      const offset = formatOffset(entry);
       this.#options.log.warn({ offset }, 'Redis had lost the deletion of an entry; it was carried out again');
     }
-    // Those above, and what was taken on another connection while this one read.
+    // Those above, and what others carried out meanwhile.
     await this.refresh(redis);
+    for (const id of this.#gone) {
+      if (this.#gone.size <= MAX_GONE) break;
+      this.#gone.delete(id);
+      this.#byId.delete(id);
+    }
   }
 
   async #page(redis: Redis | Cluster, after: string): Promise<RawEntry[]> {
@@ -223,10 +254,10 @@ export class RedisTombstones {
   }
 }
 
-/** Whether a page has every place from one on: that of `after` itself, or the next, and no number left out. */
-export function isWhole(page: readonly JournalEntry[], after: Offset): boolean {
+/** Whether a page has every number from one on: `after` itself, or the next, and none left out. */
+export function isWhole(page: readonly JournalEntry[], after: number): boolean {
   const [first] = page;
-  if (first === undefined || first.seq > after.seq + 1) return false;
+  if (first === undefined || first.seq > after + 1) return false;
   return page.every(({ seq }, i) => seq === first.seq + i);
 }
 

@@ -1,5 +1,9 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { type HistorySource, historyRoute } from '../../src/admin/history.js';
+import { formatOffset } from '../../src/contract/offset.js';
 import { PROBLEMS, type ProblemCode } from '../../src/errors.js';
+import { MemoryJournal } from '../../src/journal/memory-journal.js';
+import { messages } from '../contracts/journal.js';
 import { httpRequest } from '../support/http.js';
 import { Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
@@ -229,4 +233,41 @@ test('an offset of a journal that Redis has lost is refused by a pod that has ne
   expect(page.next).toBe(newest);
   // A pod that has seen both goes from the one to the other.
   expect(prices(await history(pod, `?after=${offsets[4]}`))).toEqual(range(6, 11));
+});
+
+test('a small page over many deleted entries does not ask the journal for them one by one', async () => {
+  const journal = new MemoryJournal(5000, { onEntry: () => {}, onGap: () => {} });
+  const start = journal.head();
+  const places = await journal.append(messages(1300));
+  for (const place of places.slice(0, 1200)) await journal.delete(place);
+  let reads = 0;
+  const source: HistorySource = {
+    back: (count) => journal.back(count),
+    resolve: (offset) => journal.resolve(offset),
+    read: (after, limit) => {
+      reads++;
+      return journal.read(after, limit);
+    },
+  };
+  const route = historyRoute(
+    source,
+    () => true,
+    () => {},
+  );
+  const offsets = places.map(formatOffset);
+  const pages: [number, string[], number, string][] = [];
+  for (let after = formatOffset(start); pages.length < 3;) {
+    const query = new URLSearchParams({ after, limit: '1' });
+    const request = { method: 'GET', path: '/v1/signals', query, header: () => '', body: Buffer.alloc(0) };
+    const answer = await route.handle({ ...request, remoteAddress: new Uint8Array(4) });
+    const page = JSON.parse(String(answer.body)) as Page & { readonly deleted?: readonly string[] };
+    pages.push([reads, page.entries.map(({ offset }) => offset), page.deleted?.length ?? 0, page.next]);
+    after = page.next;
+    reads = 0;
+  }
+  expect(pages).toEqual([
+    [11, [], 1000, offsets[999]],
+    [3, [offsets[1200]], 200, offsets[1200]],
+    [1, [offsets[1201]], 0, offsets[1201]],
+  ]);
 });

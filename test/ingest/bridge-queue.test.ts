@@ -53,6 +53,8 @@ interface SimulatedPod {
 class World {
   readonly published: FeedMessage[] = [];
   readonly journal: SeenEntry[] = [];
+  /** Indexes of entries that are deleted: who sees them from now on sees what is left of them. */
+  readonly deleted = new Set<number>();
   readonly pods: SimulatedPod[];
   #holder = 0;
 
@@ -88,9 +90,14 @@ class World {
 
   see(pod: SimulatedPod, count: number): void {
     for (const one of this.journal.slice(pod.seen, pod.seen + count)) {
-      pod.queue.seen(one, 0);
+      pod.queue.seen(this.deleted.has(pod.seen) ? { ...left(one.json), id: one.id } : one, 0);
       pod.seen++;
     }
+  }
+
+  /** Deletes the newest entry but a few. */
+  delete(back: number): void {
+    this.deleted.add(this.journal.length - 1 - back);
   }
 
   /** The holder sends what waits; one batch at a time. */
@@ -147,7 +154,7 @@ class World {
 type Step =
   | { readonly kind: 'publish'; readonly text: string }
   | { readonly kind: 'hear' | 'see'; readonly pod: number; readonly count: number }
-  | { readonly kind: 'send'; readonly count: number }
+  | { readonly kind: 'send' | 'delete'; readonly count: number }
   | { readonly kind: 'execute' }
   | { readonly kind: 'confirm' | 'forget' | 'takeOver'; readonly pod: number };
 
@@ -161,6 +168,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('hear' as const), pod, count }) },
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('see' as const), pod, count }) },
   { weight: 5, arbitrary: fc.record({ kind: fc.constant('send' as const), count }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('delete' as const), count: fc.nat(5) }) },
   { weight: 5, arbitrary: fc.record({ kind: fc.constant('execute' as const) }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('confirm' as const), pod }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('forget' as const), pod }) },
@@ -177,6 +185,8 @@ function apply(world: World, one: Step): void {
       return world.see(world.pod(one.pod), one.count);
     case 'send':
       return world.send(one.count);
+    case 'delete':
+      return world.delete(one.count);
     case 'execute':
       return world.execute();
     case 'confirm':
@@ -293,6 +303,67 @@ describe('an entry that was deleted before this pod read it', () => {
     queue.seen({ ...left('a'), id: second?.id ?? '' }, 1);
     expect(queue.first(9)).toHaveLength(1);
     expect(queue.first(9)[0]?.id).not.toBe(second?.id);
+  });
+});
+
+/** A message that counts how often its text is read. */
+function counted(text: string): { readonly message: FeedMessage; readonly reads: () => number } {
+  let reads = 0;
+  const one: FeedMessage = {
+    event: 'new_signal',
+    get json() {
+      reads++;
+      return text;
+    },
+  };
+  return { message: one, reads: () => reads };
+}
+
+/** How often the text is read of a message that is heard while nothing is deleted. */
+function usual(): number {
+  const { message: one, reads } = counted('a');
+  new BridgeQueue(newId).heard(one, 0);
+  return reads();
+}
+
+describe('the text of a message', () => {
+  test('is not looked at where a deleted entry is found by its id', () => {
+    const queue = new BridgeQueue(newId);
+    const all = ['a', 'b', 'c'].map(counted);
+    for (const one of all) queue.heard(one.message, 0);
+    const before = all.map(({ reads }) => reads());
+    queue.seen({ ...left('c'), id: queue.first(9)[2]?.id ?? '' }, 1);
+    expect(queue.length).toBe(2);
+    expect(all.map(({ reads }) => reads())).toEqual(before);
+  });
+
+  test('is looked at once, however many deleted entries come while it waits', () => {
+    const queue = new BridgeQueue(newId);
+    const all = ['a', 'b', 'c', 'd'].map(counted);
+    for (const one of all.slice(0, 3)) queue.heard(one.message, 0);
+    queue.seen(left('x'), 1);
+    const before = all.map(({ reads }) => reads());
+    for (const text of ['y', 'z', 'b']) queue.seen(left(text), 2);
+    expect(all.map(({ reads }) => reads())).toEqual(before);
+    for (const text of ['x', 'y', 'z']) queue.heard(message(text), 3);
+    const [, , , last] = all;
+    if (last !== undefined) queue.heard(last.message, 4);
+    queue.seen(left('d'), 5);
+    queue.seen(left('a'), 6);
+    expect(all.slice(0, 3).map(({ reads }) => reads())).toEqual(before.slice(0, 3));
+    expect(queue.first(9).map((one) => one.message)).toEqual([all[2]?.message]);
+  });
+
+  test('is named no longer when the deleted entries that waited for theirs have them, or are too old', () => {
+    const queue = new BridgeQueue(newId);
+    queue.seen(left('a'), 0);
+    queue.seen(left('b'), 0);
+    queue.seen(foreign('c'), 5);
+    queue.heard(message('a'), 1);
+    queue.forgetSeen(4);
+    const one = counted('d');
+    queue.heard(one.message, 6);
+    expect(one.reads()).toBe(usual());
   });
 });
 

@@ -3,9 +3,12 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { FeedMessage } from '../../src/contract/decode.js';
 import type { Offset } from '../../src/contract/offset.js';
 import type { JournalEntry } from '../../src/journal/journal.js';
+import { journalKeys } from '../../src/journal/redis-keys.js';
+import { APPEND_SCRIPT, DELETE_SCRIPT } from '../../src/journal/redis-scripts.js';
 import { appendAll, delivered, message, messages, placeOf, priceOf, range, readAll } from '../contracts/journal.js';
 import { JournalPod } from '../support/journal-pod.js';
 import { Cleanup, HOST } from '../support/processes.js';
+import { RedisGate } from '../support/redis-gate.js';
 import { RedisServer } from '../support/redis.js';
 import { TcpForwarder } from '../support/tcp-forwarder.js';
 import { until } from '../support/until.js';
@@ -210,6 +213,71 @@ describe('a reader that was away while entries were deleted', () => {
   });
 });
 
+/** Appends entries to an empty journal and deletes some, newest first, before anybody can read. */
+async function appendAndDelete(client: Redis, epoch: string, count: number, gone: readonly number[]): Promise<void> {
+  const { meta, journal, statuses, lease, request, deletions } = journalKeys('gateway');
+  const head = [epoch, 0, 100_000, Date.now() + 60_000, '', 0, '0', '', 1000];
+  const entries = messages(count).flatMap(({ event, json }, i) => [event, json, '', '', '', `h${i + 1}`]);
+  const all = client.multi().eval(APPEND_SCRIPT, 5, meta, journal, statuses, lease, request, ...head, ...entries);
+  for (const seq of gone.toReversed()) {
+    const rest = ['wrong', '0', epoch, 'new_signal', '', '', '', 'name'];
+    all.eval(DELETE_SCRIPT, 3, journal, deletions, statuses, seq, `h${seq}`, ...rest);
+  }
+  for (const [error] of (await all.exec()) ?? []) expect(error).toBeNull();
+}
+
+describe('a reader that was there while more entries were deleted at once than come with one answer of Redis', () => {
+  test.each([
+    ['every other one', range(1, 1500).map((n) => 2 * n - 1)],
+    ['every other one, and the newest', [...range(1, 1499).map((n) => 2 * n - 1), 3000]],
+    ['all but the newest', range(1, 2999)],
+    ['all', range(1, 3000)],
+  ])('%s: it gets the others, what is left of those, and no gap', async (_, gone) => {
+    const redis = await RedisServer.start(cleanup);
+    const pod = await JournalPod.start(cleanup, { url: redis.url });
+    const start = placeOf(pod.journal.head());
+    await appendAndDelete(redis.client(cleanup), start.epoch, 3000, gone);
+    await delivered(pod, 3000);
+    expect(shape(pod.entries)).toEqual(expected(3000, gone));
+    expect(pod.gaps).toEqual([]);
+    await pod.journal.append([message(3001)]);
+    await delivered(pod, 3001);
+    expect(pod.entries.at(-1)).toMatchObject({ epoch: start.epoch, seq: 3001 });
+    expect(pod.gaps).toEqual([]);
+  });
+});
+
+test('an entry that is deleted while the pod reads all deletions anew stays so, and nobody is told of it twice', async () => {
+  const redis = await RedisServer.start(cleanup);
+  const gate = await RedisGate.open(cleanup, redis.port);
+  const pod = await JournalPod.start(cleanup, { url: redis.url, readerUrl: gate.url });
+  const client = redis.client(cleanup);
+  const reader = async (): Promise<string | undefined> =>
+    String(await client.client('LIST'))
+      .split('\n')
+      .find((line) => line.includes('name=test:reader '));
+  const places = await pod.journal.append(messages(3));
+  await delivered(pod, 3);
+  const [, inHand] = pod.entries;
+  if (inHand === undefined) throw new Error('unreachable');
+  await remove(pod, [places[0]]);
+  const isReading = gate.holdAt(':reader', 'xrange');
+  await client.client('KILL', 'ID', / ?id=(\d+)/.exec((await reader()) ?? '')?.[1] ?? '');
+  await until('the deletions to be read', isReading);
+  // The answer to it is on its way: the next deletion is not in it.
+  await until('Redis to have answered', async () => (await reader())?.includes(' cmd=xrange '));
+  await remove(pod, [places[1]]);
+  const isFurther = gate.holdAt(':reader', 'xrange');
+  gate.release();
+  await until('the reader to go on', isFurther);
+  expect(pod.journal.current(inHand)).toMatchObject({ deleted: true, json: '' });
+  gate.release();
+  await pod.linked();
+  expect(pod.journal.current(inHand)).toMatchObject({ deleted: true, json: '' });
+  expect(pod.deleted.map(({ seq }) => seq)).toEqual([1, 2]);
+  expect(pod.gaps).toEqual([]);
+});
+
 /** Two pods on a primary with a replica, which can be cut off and promoted. */
 async function beforeFailover(): Promise<{
   readonly pods: readonly JournalPod[];
@@ -289,6 +357,26 @@ describe('a deletion that Redis loses', () => {
       expect(one.entries.map(priceOf)).toEqual(range(1, 18));
       expect(one.gaps).toEqual([]);
     }
+  });
+
+  test('with its entry holds for who had read that before: a replay that has it in hand does not send it', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const forwarder = await TcpForwarder.open(cleanup, redis.port);
+    const pod = await JournalPod.start(cleanup, { url: redis.url, readerUrl: forwarder.url });
+    const [place] = await pod.journal.append(messages(3));
+    await delivered(pod, 3);
+    const [inHand] = pod.entries;
+    if (inHand === undefined) throw new Error('unreachable');
+    await remove(pod, [place]);
+    await redis.client(cleanup).del(DELETIONS);
+    for (let turn = 0; turn < 2; turn++) {
+      forwarder.leadTo(0);
+      await until('the reader to be cut off', () => !pod.up);
+      forwarder.leadTo(redis.port);
+      await pod.linked();
+      expect(pod.journal.current(inHand)).toMatchObject({ deleted: true, json: '' });
+    }
+    expect(pod.deleted.map(({ seq }) => seq)).toEqual([1]);
   });
 
   test('with all its data holds in the memory of the pods, and an entry that only they have can be deleted', async () => {
