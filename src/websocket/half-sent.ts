@@ -1,12 +1,13 @@
 import type { Socket as Connection } from 'engine.io';
 import { LeanConnection } from './lean-connection.js';
+import { PollingTransport } from './polling-transport.js';
 
 /** How long a client may take to answer a ping while memory is short. */
 const ANSWER_MS = 5000;
 
 /** What is used of engine.io's side of a connection. */
 interface EngineConnection {
-  readonly transport: { readonly name: string; readonly dataReq?: object | null };
+  readonly transport: object;
   sendPacket(type: 'ping'): void;
 }
 
@@ -40,7 +41,10 @@ export class HalfSent {
       for (const { connection, isSilent } of asked) {
         if (connection.readyState !== 'open' || !isSilent()) continue;
         this.#onCut(connection);
+        const transport: object = connection.transport;
         connection.close(true);
+        // What there is of a body is kept by its request, which does not end with the session.
+        if (transport instanceof PollingTransport) transport.dropBody();
       }
     }, ANSWER_MS).unref();
   }
@@ -56,9 +60,10 @@ function ask(connection: Connection): (() => boolean) | undefined {
     return () => lean.pingedAt === pingedAt && lean.heardAt === 0;
   }
   const inside = connection as unknown as EngineConnection;
-  if (inside.transport.name === 'polling') {
-    const { dataReq } = inside.transport;
-    return dataReq ? () => inside.transport.dataReq === dataReq : undefined;
+  const { transport } = inside;
+  if (transport instanceof PollingTransport) {
+    const { body } = transport;
+    return body && (() => transport.body === body);
   }
   if (connection.readyState !== 'open') return undefined;
   let isSilent = true;

@@ -28,6 +28,7 @@ export class BodyReader {
   #size = 0;
   #refusal: HttpErrorCode | undefined;
   #isDone = false;
+  #isForgotten = false;
 
   /** @param limit - bytes */
   constructor(headers: Readonly<Record<string, string>>, limit: number) {
@@ -45,6 +46,12 @@ export class BodyReader {
     return Buffer.concat(this.#chunks).toString();
   }
 
+  /** Keeps nothing of the body any more, neither what has come nor what comes: nobody is going to read it. */
+  forget(): void {
+    this.#isForgotten = true;
+    this.#chunks.length = 0;
+  }
+
   /**
    * Takes a part of the body.
    *
@@ -56,7 +63,7 @@ export class BodyReader {
     if (this.#size > this.#limit) {
       this.#refusal = 'body_too_large';
       this.#chunks.length = 0;
-    } else if (chunk.byteLength > 0) {
+    } else if (chunk.byteLength > 0 && !this.#isForgotten) {
       // Copied: uWebSockets.js takes the memory back.
       this.#chunks.push(Buffer.from(chunk.slice(0)));
     }

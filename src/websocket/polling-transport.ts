@@ -30,6 +30,7 @@ type SentCallback = (transport: unknown) => void;
 
 /** What engine.io's socket keeps of packets that wait for a transport; the names are the same in all of 6.x. */
 interface Outbox {
+  readonly readyState: string;
   /** Waiting for a transport that is writable, oldest first. */
   writeBuffer: Packet[];
   /** Told when what is in `writeBuffer` has been sent. */
@@ -67,7 +68,8 @@ export class PollingTransport extends Transport {
   #outbox: Outbox | undefined = undefined;
   /** The poll that waits for packets. MUST be let go of as soon as it is answered or aborted. */
   #poll: { readonly req: PollingRequest; readonly res: GuardedResponse } | undefined = undefined;
-  #isReading = false;
+  /** The POST whose body is not whole yet. */
+  #post: { readonly res: GuardedResponse; readonly body: BodyReader } | undefined = undefined;
   /** Set while the session is being closed: tells that the next answer says so. */
   #onLastAnswer: (() => void) | undefined = undefined;
 
@@ -78,6 +80,16 @@ export class PollingTransport extends Transport {
 
   override get name(): 'polling' {
     return 'polling';
+  }
+
+  /** The body that is being sent by the client, if there is one: another object for each. */
+  get body(): object | undefined {
+    return this.#post;
+  }
+
+  /** Gives up the body that is being sent, and with it the connection that it comes over. */
+  dropBody(): void {
+    this.#post?.res.close();
   }
 
   /**
@@ -112,6 +124,12 @@ export class PollingTransport extends Transport {
     this.emit('drain');
   }
 
+  override close(done?: () => void): void {
+    super.close(done);
+    // A session that is over is found by no poll any more: with nobody to wait for, nothing of it is to be kept.
+    if (this.#outbox?.readyState === 'closed') this.#onLastAnswer?.();
+  }
+
   override doClose(done: () => void = () => {}): void {
     const closed = (): void => {
       clearTimeout(timer);
@@ -134,6 +152,7 @@ export class PollingTransport extends Transport {
   protected override onClose(): void {
     // Nobody else answers the poll that waits.
     if (this.writable) this.send([{ type: 'noop' }]);
+    this.#post?.body.forget();
     super.onClose();
   }
 
@@ -185,7 +204,7 @@ export class PollingTransport extends Transport {
       res.refuse(code, [['Cache-Control', 'no-store']]);
       this.onError(code);
     };
-    if (this.#isReading) {
+    if (this.#post !== undefined) {
       refuse('overlapping_request');
       return;
     }
@@ -194,12 +213,12 @@ export class PollingTransport extends Transport {
       refuse(body.refusal);
       return;
     }
-    this.#isReading = true;
+    this.#post = { res, body };
     let isOver = false;
     res.onAborted(() => {
       if (isOver) return;
       isOver = true;
-      this.#isReading = false;
+      this.#post = undefined;
       this.onError('data request connection closed prematurely');
     });
     res.onData((chunk, isLast) => {
@@ -212,12 +231,12 @@ export class PollingTransport extends Transport {
       }
       if (state !== 'whole') return;
       isOver = true;
-      this.#isReading = false;
+      this.#post = undefined;
       if (body.refusal !== undefined) {
         refuse(body.refusal);
         return;
       }
-      this.onData(body.text);
+      if (this.readyState !== 'closed') this.onData(body.text);
       // A browser would offer an answer of type text/plain for download.
       this.#answer(req, res, 'text/html', 'ok');
     });

@@ -23,8 +23,16 @@ test('clients that send all but the end of a large message do not fill the memor
   const hostile = await Promise.all(
     Array.from({ length: HOSTILE }, async (_, i) => {
       const client = cleanup.add(await RawClient.connect(pod.port), ({ socket }) => socket.destroy());
-      // Half of them on what engine.io serves.
-      if (i % 2 === 0) {
+      // A third over long-polling, a third on a WebSocket that engine.io serves.
+      if (i % 3 === 0) {
+        const sid = await client.handshake();
+        await client.post(sid, '40');
+        client.socket.write(
+          RawClient.request('POST', `transport=polling&sid=${sid}`, { 'content-length': MEBIBYTE - 10 }),
+        );
+        return client;
+      }
+      if (i % 3 === 1) {
         await client.open();
         return client;
       }
@@ -39,6 +47,9 @@ test('clients that send all but the end of a large message do not fill the memor
   await Promise.all(hostile.map((client) => client.send(part)));
   await until('the memory to be short', async () => (await pod.metric('gateway_memory_share')) > 0.75);
   await until('them to be cut', () => hostile.every(({ closed }) => closed), { limit: 40_000 });
+  // Also those over long-polling, which uWebSockets.js would end some time.
+  const kinds = { reason: 'memory' };
+  expect(await pod.metric('gateway_disconnects_total', kinds)).toBeGreaterThanOrEqual(HOSTILE / 3);
   await until('the memory to be back', async () => (await pod.metric('gateway_memory_share')) < 0.75);
   await pod.ready();
   await pod.post('/v1/signals', signal(1));

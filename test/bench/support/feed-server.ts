@@ -23,6 +23,8 @@ export interface Connection {
   readonly said: string[];
   pongs: number;
   open: boolean;
+  /** Whether it has sent CONNECT: before that a client gets nothing, or what it gets again as missed would come twice. */
+  joined: boolean;
 }
 
 /** What makes a server different from a good one. */
@@ -59,7 +61,7 @@ export class FeedServer {
       upgrade: (res, req, context) => {
         let headerBytes = 0;
         req.forEach((name, value) => (headerBytes += name.length + value.length + 4));
-        const connection = { headerBytes, from: '', auth: {}, said: [], pongs: 0, open: true };
+        const connection = { headerBytes, from: '', auth: {}, said: [], pongs: 0, open: true, joined: false };
         const key = req.getHeader('sec-websocket-key');
         res.upgrade(connection as unknown as Connection, key, req.getHeader('sec-websocket-protocol'), '', context);
       },
@@ -77,6 +79,7 @@ export class FeedServer {
           return;
         }
         connection.auth = JSON.parse(text.slice(2) || '{}') as Auth;
+        connection.joined = true;
         if (server !== undefined) (onConnect ?? welcome)(connection, server);
       },
       pong: (ws) => void ws.getUserData().pongs++,
@@ -94,8 +97,8 @@ export class FeedServer {
 
   /** Sends one signal to some connections, or to all. */
   send(n: number, dueMicros: number, to: readonly Connection[] = this.connections): void {
-    for (const { ws, open } of to) {
-      if (open) ws.send(`42["new_signal",${signalText(n, dueMicros)},"epoch:${n}"]`);
+    for (const { ws, open, joined } of to) {
+      if (open && joined) ws.send(`42["new_signal",${signalText(n, dueMicros)},"epoch:${n}"]`);
     }
   }
 
