@@ -20,6 +20,8 @@ export interface DashboardParts {
   /** Longest signal, in bytes. */
   readonly maxSignalBytes: number;
   readonly onRejected: OnRejected;
+  /** Told of every page that presents a token or a key that is none. */
+  readonly onWrong: () => void;
   readonly log: Logger;
 }
 
@@ -32,7 +34,7 @@ export function serveDashboard(
   app: { any(pattern: string, handler: Handler): unknown },
   parts: DashboardParts,
 ): string | undefined {
-  const { basePath, describe, pod, apiKeys, publisher, maxSignalBytes, onRejected, log } = parts;
+  const { basePath, describe, pod, apiKeys, publisher, maxSignalBytes, onRejected, onWrong, log } = parts;
   const page = loadPage(basePath);
   if (page === undefined) {
     log.warn('the dashboard is not built, so there is no page at "/"; run "npm run build", or set DASHBOARD to off');
@@ -49,7 +51,7 @@ export function serveDashboard(
     });
   }
   serveRoutes(app, [
-    infoRoute(describe, token === undefined ? 'api_key' : 'link', (request) => check(request) === 'known'),
+    infoRoute({ describe, publishWith: token === undefined ? 'api_key' : 'link', check, onWrong }),
     publishRoute({
       path: '/dashboard/signals',
       event: 'new_signal',

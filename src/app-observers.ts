@@ -3,7 +3,9 @@ import { problemText } from './admin/http.js';
 import type { Metrics } from './admin/metrics.js';
 import type { Fanout } from './fanout/fanout.js';
 import type { Fault } from './http/error-boundary.js';
+import type { GuardOptions } from './http/guarded-app.js';
 import type { AnswerPolicy, Headers } from './http/guarded-response.js';
+import { preflight } from './http/preflight.js';
 import type { OriginPolicy } from './websocket/origin.js';
 import type { RefusalLog } from './websocket/refusal-log.js';
 import type { ConnectionEvents } from './websocket/websocket-manager.js';
@@ -40,15 +42,9 @@ export function faultObserver(log: Logger, metrics: Metrics): (fault: Fault) => 
   };
 }
 
-/**
- * How long a connection on which nothing is asked may be kept, in seconds: uWebSockets.js closes it after 8 to 12, and a
- * proxy that keeps one for longer would send a request into a connection that is being closed.
- */
-const KEEP_ALIVE: readonly [string, string] = ['Keep-Alive', 'timeout=7'];
-
 /** What every answer of the admin port has. Its errors are told to their callers, who are the operator's own. */
 export const ADMIN_ANSWERS: AnswerPolicy = {
-  headers: () => [KEEP_ALIVE],
+  headers: () => [],
   onRefused: () => {},
   errorBody: ({ code, status, message }) => ({
     contentType: 'application/problem+json',
@@ -59,16 +55,39 @@ export const ADMIN_ANSWERS: AnswerPolicy = {
 /** For what any page may read, and needs no credentials for. */
 const OPEN: Headers = [['Access-Control-Allow-Origin', '*']];
 
-/** What every answer of the public port has, and who is told of its errors. */
-export function publicAnswers(origins: OriginPolicy, metrics: Metrics, refusals: RefusalLog): AnswerPolicy {
-  return {
-    headers: (origin, host, isOpen): Headers => [...(isOpen ? OPEN : origins.headers(origin, host)), KEEP_ALIVE],
-    onRefused: ({ code, status, request, origin, host }) => {
+/** What every answer of the public port has, who is told of its errors, and what is answered where no part answers. */
+export function publicAnswers(
+  origins: OriginPolicy,
+  metrics: Metrics,
+  refusals: RefusalLog,
+): Required<Pick<GuardOptions, 'policy' | 'rest'>> {
+  const allows = (origin: string, host: string): boolean => origins.allows(origin, host);
+  const policy: AnswerPolicy = {
+    headers: (origin, host, isOpen): Headers => (isOpen ? OPEN : origins.headers(origin, host)),
+    onRefused: ({ code, status, request, origin, host, address, forwardedFor }) => {
       metrics.refusals.inc({ reason: code });
       // A fault has a line of its own.
       if (status === 500) return;
-      refusals.note(code, { status, request, ...(origin !== '' && { origin, host }) });
+      refusals.note(code, {
+        status,
+        request,
+        address,
+        ...(forwardedFor !== '' && { forwardedFor }),
+        ...(origin !== '' && { origin, host }),
+      });
     },
+  };
+  return {
+    policy,
+    rest: { any: (res) => res.refuse('not_found'), options: preflight({ allows, ownPages: '/dashboard/' }) },
+  };
+}
+
+/** Counts and logs pages of the dashboard that present a token or a key that is none. */
+export function wrongTokenObserver(metrics: Metrics, refusals: RefusalLog): () => void {
+  return () => {
+    metrics.refusals.inc({ reason: 'publish_token_wrong' });
+    refusals.note('publish_token_wrong', { request: 'GET /dashboard/info' });
   };
 }
 

@@ -18,6 +18,7 @@ import {
   faultObserver,
   linkAnnouncer,
   publicAnswers,
+  wrongTokenObserver,
 } from './app-observers.js';
 import { publisherInto } from './app-publisher.js';
 import { RedisParts } from './app-redis.js';
@@ -31,7 +32,6 @@ import { encodeEntry } from './fanout/packet.js';
 import { listen } from './http-listener.js';
 import { ErrorBoundary, type FaultStage } from './http/error-boundary.js';
 import { GuardedApp } from './http/guarded-app.js';
-import { preflight } from './http/preflight.js';
 import { Rejections } from './ingest/rejections.js';
 import type { DeletingJournal, Journal, JournalListener, OnceJournal } from './journal/journal.js';
 import { MemoryJournal } from './journal/memory-journal.js';
@@ -134,8 +134,8 @@ export class App {
     this.#checkpoints = new Checkpoints(this.#fanout, () => this.#journal.head());
     this.#memory = new MemoryPressure(config.limits.maxMemoryPercent, config.limits.memoryLimit);
     this.#publicApp = new PublicApp(uws, config.tls, {
+      ...publicAnswers(this.#origins, this.#metrics, this.#refusals),
       boundary: this.#boundary,
-      policy: publicAnswers(this.#origins, this.#metrics, this.#refusals),
       basePath: config.basePath,
       maxHeaderBytes: config.maxHeaderBytes,
     });
@@ -329,15 +329,11 @@ export class App {
         publisher,
         maxSignalBytes,
         onRejected,
+        onWrong: wrongTokenObserver(this.#metrics, this.#refusals),
         log: this.#log,
       });
     }
     this.#publicApp.any('/asyncapi.json', (res, req) => this.#documents.answer(res, req));
-    this.#publicApp.options(
-      '/*',
-      preflight({ allows: (origin, host) => this.#origins.allows(origin, host), ownPages: '/dashboard/' }),
-    );
-    this.#publicApp.any('/*', (res) => res.refuse('not_found'));
   }
 
   #buildAdmin(publisher: Publisher, onRejected: OnRejected): TemplatedApp {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { EXIT, StartError } from './errors.js';
 import { CORS_ORIGIN } from './origin-list.js';
 import { REDIS_URL_TAKES, type RedisTarget, describeRedis, parseRedisUrl } from './redis/url.js';
-import { type Variable, commaList, file, oneOf, text, wholeNumber } from './variable.js';
+import { address, type Variable, commaList, file, oneOf, text, wholeNumber } from './variable.js';
 
 const COMPRESSIONS = ['off', 'shared', 'dedicated'] as const;
 /** How WebSocket messages are compressed. */
@@ -117,9 +117,9 @@ function areNetworks(list: readonly string[]): boolean {
 
 const VARIABLES = {
   PORT: wholeNumber(0, 65_535, 3000),
-  HOST: text('0.0.0.0', 'an address to listen on', /^\S+$/),
+  HOST: address('0.0.0.0'),
   ADMIN_PORT: wholeNumber(0, 65_535, 3001),
-  ADMIN_HOST: text('127.0.0.1', 'an address to listen on', /^\S+$/),
+  ADMIN_HOST: address('127.0.0.1'),
   REDIS_URL: {
     schema: z.string().transform((value, context) => {
       const target = parseRedisUrl(value);

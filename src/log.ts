@@ -51,8 +51,21 @@ function gathered(destination: ReturnType<typeof pino.destination>): Destination
     lines = [];
     destination.write(text);
   };
-  // Before the destination writes its own rest.
-  process.prependListener('exit', handOn);
+  let isFailing = false;
+  destination.on('error', (error: Error) => {
+    // A disk that is full: the gateway goes on without a log. Lines are dropped until some can be written again.
+    if (!isFailing)
+      process.stderr.write(`Cannot write the log: ${error.message}. Lines are lost until it can be written.\n`);
+    isFailing = true;
+  });
+  destination.on('write', () => {
+    isFailing = false;
+  });
+  // Before the destination writes its own rest, for which it would try for ever.
+  process.prependListener('exit', () => {
+    if (isFailing) destination.destroy();
+    else handOn();
+  });
   return {
     write: (line) => {
       if (lines.push(line) === 1) setTimeout(handOn, GATHER_MS).unref();

@@ -32,6 +32,18 @@ export function text(fallback: string | undefined, takes: string, shape = /^.+$/
   return { schema: z.string().regex(shape), fallback, takes };
 }
 
+/** An address to listen on; an IPv6 one may stand in brackets, as in a URL. */
+export function address(fallback: string): Variable<string> {
+  return {
+    schema: z
+      .string()
+      .regex(/^\S+$/)
+      .transform((value) => value.replace(/^\[(.*)\]$/, '$1')),
+    fallback,
+    takes: 'an address to listen on',
+  };
+}
+
 /** One of a few words. */
 export function oneOf<const T extends readonly string[]>(words: T, fallback: T[number]): Variable<T[number]> {
   const takes = `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;

@@ -68,7 +68,7 @@ function targetPart({ file, target }: Import): string | undefined {
 }
 
 /** Parts that everybody may import: they know nothing of what the gateway does. */
-const LEAVES = ['deadline.ts', 'errors.ts', 'http/', 'loopback.ts', 'random-name.ts'];
+const LEAVES = ['deadline.ts', 'errors.ts', 'loopback.ts', 'random-name.ts'];
 
 /**
  * Who may import whom: main, cli → cli/ → gateway-process → app → {ingest, fanout, websocket, admin, dashboard, journal, redis} → contract. A part's own files and the
@@ -82,25 +82,25 @@ const MAY_IMPORT: Readonly<Record<string, { code: readonly string[]; types?: rea
   // A producer like any other: it publishes over HTTP and knows nothing of what is behind it.
   'demo/': { code: [], types: ['contract/'] },
   'app.ts': {
-    code: 'admin/ contract/ fanout/ ingest/ journal/ redis/ websocket/ app-dashboard.ts app-observers.ts app-publisher.ts app-redis.ts banner.ts config.ts certificate.ts http-listener.ts log.ts public-app.ts stop.ts uws.ts version.ts'.split(
+    code: 'admin/ contract/ fanout/ http/ ingest/ journal/ redis/ websocket/ app-dashboard.ts app-observers.ts app-publisher.ts app-redis.ts banner.ts config.ts certificate.ts http-listener.ts log.ts public-app.ts stop.ts uws.ts version.ts'.split(
       ' ',
     ),
   },
   // The half of the composition root that exists only with Redis.
   'app-redis.ts': { code: ['contract/', 'ingest/', 'journal/', 'redis/', 'websocket/'], types: ['config.ts'] },
   // The part of the composition root that only exists when the dashboard is on.
-  'app-dashboard.ts': { code: ['admin/', 'dashboard/'] },
+  'app-dashboard.ts': { code: ['admin/', 'dashboard/'], types: ['http/'] },
   // What happens, counted and logged.
-  'app-observers.ts': { code: ['admin/'], types: ['fanout/', 'websocket/'] },
+  'app-observers.ts': { code: ['admin/', 'http/'], types: ['fanout/', 'websocket/'] },
   'app-publisher.ts': { code: ['contract/', 'journal/'], types: ['admin/'] },
   'banner.ts': { code: ['redis/'] },
   'config.ts': { code: ['origin-list.ts', 'redis/', 'variable.ts'] },
   'origin-list.ts': { code: ['variable.ts'] },
   'variable.ts': { code: [] },
   'log.ts': { code: [], types: ['config.ts'] },
-  'uws.ts': { code: [] },
+  'uws.ts': { code: ['http/'] },
   'certificate.ts': { code: [] },
-  'public-app.ts': { code: ['http-listener.ts'], types: ['uws.ts'] },
+  'public-app.ts': { code: ['http/', 'http-listener.ts'], types: ['uws.ts'] },
   'stop.ts': { code: [] },
   'version.ts': { code: [] },
   'http-listener.ts': { code: [], types: ['uws.ts'] },
@@ -115,9 +115,9 @@ const MAY_IMPORT: Readonly<Record<string, { code: readonly string[]; types?: rea
   // Fan-out and replay take journal entries, so they know what an entry is, and nothing of how a journal works.
   'fanout/': { code: ['contract/'], types: ['journal/'] },
   'ingest/': { code: ['contract/'] },
-  'websocket/': { code: ['contract/'], types: ['journal/', 'uws.ts'] },
-  'admin/': { code: ['contract/'] },
-  'dashboard/': { code: ['contract/'], types: ['admin/'] },
+  'websocket/': { code: ['contract/'], types: ['http/', 'journal/', 'uws.ts'] },
+  'admin/': { code: ['contract/', 'http/'] },
+  'dashboard/': { code: ['contract/'], types: ['admin/', 'http/'] },
   'redis/': { code: [] },
   // Runs in browsers: of the gateway it has the types alone.
   'client/': { code: [], types: ['contract/'] },

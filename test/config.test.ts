@@ -88,6 +88,7 @@ const GOOD: [string, string, Partial<Config>][] = [
   ['TRANSPORTS', ' websocket , polling ', { transports: ['websocket', 'polling'] }],
   ['DASHBOARD', 'off', { dashboard: false }],
   ['BASE_PATH', '/', { basePath: '' }],
+  ['HOST', '[::1]', { host: '::1' }],
   ['BASE_PATH', '/feed', { basePath: '/feed' }],
   ['BASE_PATH', '/a/b-c_d.e~f/', { basePath: '/a/b-c_d.e~f' }],
   ['MAX_SIGNAL_BYTES', '64', { maxSignalBytes: 64 }],

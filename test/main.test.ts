@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
-import { FeedClient, Pod } from './support/pod.js';
+import { FeedClient, MAIN, Pod } from './support/pod.js';
 import { Child, Cleanup, HOST, freePort } from './support/processes.js';
 import { RedisServer } from './support/redis.js';
 import { signal } from './support/signals.js';
@@ -252,8 +252,23 @@ test('an exception that nobody catches ends the process with what it was and wha
     msg: 'uncaught exception; the process ends',
     err: { message: 'broken on purpose', stack: expect.stringContaining('at ') as string },
     recentRequests: expect.arrayContaining([
-      expect.stringMatching(/^GET \/socket\.io\/\?EIO=4&transport=polling&sid=… \(\d+ ms ago\)$/),
+      expect.stringMatching(/^GET \/socket\.io\/\?EIO=4&transport=polling&sid=\.\.\. \(\d+ ms ago\)$/),
     ]) as string[],
   });
   expect(pod.output()).not.toContain('a-secret');
+});
+
+test('a log that cannot be written holds nobody up, and ends no process', async () => {
+  const [port, adminPort] = [await freePort(), await freePort()];
+  const line = `exec ${process.execPath} ${MAIN} > /dev/full`;
+  const env = { HOST, ADMIN_HOST: HOST, PORT: String(port), ADMIN_PORT: String(adminPort), DRAIN_DELAY_SECONDS: '0' };
+  const child = cleanup.add(new Child('sh', ['-c', line], env), (self) => self.kill());
+  await until('the pod to say why', () => child.stderr.includes('Cannot write the log: ENOSPC'));
+  const client = await FeedClient.connect(cleanup, `http://${HOST}:${port}`);
+  for (let i = 0; i < 100; i++) await fetch(`http://${HOST}:${port}/nothing-${i}`);
+  expect((await fetch(`http://${HOST}:${adminPort}/readyz`)).status).toBe(200);
+  expect(client.disconnects).toEqual([]);
+  expect(child.stderr.match(/Cannot write the log/g)).toHaveLength(1);
+  child.process.kill('SIGTERM');
+  expect(await child.exit).toBe(0);
 });

@@ -32,7 +32,7 @@ interface Reason {
 }
 
 const NOT_FOUND = 404;
-const WRONG_PORT = 'Is this the public port of a gateway (PORT, 3000 by default)?';
+const WRONG_PORT = 'Is this the public port of a gateway (PORT, 3000 by default), with its BASE_PATH?';
 
 /** Reads an error of the stock client; the gateway's own code is named where it gave one. */
 function reasonOf(error: ConnectError, url: URL): Reason {
@@ -41,7 +41,7 @@ function reasonOf(error: ConnectError, url: URL): Reason {
   try {
     const body = JSON.parse(context?.responseText ?? '') as Readonly<Record<string, unknown>>;
     const { code, message } = body;
-    // The admin port answers it.
+    // The admin port answers it, and the public one where the path is not below its BASE_PATH.
     if (code === 'not_found') return { reason: 'there is no Socket.IO (not_found)', advice: WRONG_PORT };
     if (typeof code === 'string') {
       return { reason: harmless(`${typeof message === 'string' ? message : 'refused'} (${code})`) };
@@ -119,7 +119,9 @@ export async function tail(options: TailOptions): Promise<void> {
   const { url, token, connectFor, json = false } = options;
   const topics = topicsOf(options.topics);
   if (topics?.length === 0) throw new StartError('--topics takes a list such as BTC/USDT,ETH/USDT@1m.', EXIT.config);
-  const socket: Socket<ServerToClientEvents> = io(url.href, {
+  const socket: Socket<ServerToClientEvents> = io(url.origin, {
+    // To the stock client the path of an address is a namespace; here it is the gateway's BASE_PATH.
+    path: `${url.pathname.replace(/\/$/, '')}/socket.io/`,
     // A gateway may offer one of them only.
     transports: ['websocket', 'polling'],
     tryAllTransports: true,

@@ -1,3 +1,4 @@
+import type { PresentedKey } from '../admin/access.js';
 import type { AdminRequest, Route } from '../admin/http.js';
 import type { PublishWith } from './publish-access.js';
 
@@ -11,23 +12,27 @@ export interface DashboardInfo {
   readonly head: string;
 }
 
-/**
- * `GET /dashboard/info`: what the page shows of its pod, and whether what it presents lets it publish.
- *
- * @param publishWith - what it has to present
- */
-export function infoRoute(
-  describe: () => DashboardInfo,
-  publishWith: PublishWith,
-  mayPublish: (request: AdminRequest) => boolean,
-): Route {
+/** How the route decides what a page may. */
+export interface InfoRouteOptions {
+  readonly describe: () => DashboardInfo;
+  /** What a page has to present to publish. */
+  readonly publishWith: PublishWith;
+  /** Looks at what it presents. */
+  readonly check: (request: AdminRequest) => PresentedKey;
+  /** Told of every page that presents something else: whoever guesses keys is to be seen. */
+  readonly onWrong: () => void;
+}
+
+/** `GET /dashboard/info`: what the page shows of its pod, and whether what it presents lets it publish. */
+export function infoRoute({ describe, publishWith, check, onWrong }: InfoRouteOptions): Route {
   return {
     method: 'GET',
     path: '/dashboard/info',
-    handle: (request) => ({
-      status: 200,
-      headers: { 'X-Content-Type-Options': 'nosniff' },
-      body: JSON.stringify({ ...describe(), publishWith, mayPublish: mayPublish(request) }),
-    }),
+    handle: (request) => {
+      const presented = check(request);
+      if (presented !== 'known' && presented !== 'none') onWrong();
+      const body = JSON.stringify({ ...describe(), publishWith, mayPublish: presented === 'known' });
+      return { status: 200, headers: { 'X-Content-Type-Options': 'nosniff' }, body };
+    },
   };
 }

@@ -1,3 +1,5 @@
+import type { RequestHead } from './request-head.js';
+
 /** Where in the service of a client an error came up; the label `stage` of `gateway_unhandled_faults_total`. */
 export const FAULT_STAGES = [
   'request',
@@ -31,34 +33,28 @@ export interface Fault {
 }
 
 /** A request as it is remembered. */
-interface RecentRequest {
-  readonly method: string;
-  readonly path: string;
-  readonly query: string;
-  /** Unix time in ms. */
-  readonly atMs: number;
-}
+type RecentRequest = Pick<RequestHead, 'method' | 'path' | 'query' | 'atMs'>;
 
 /** Requests remembered for the last words of a process. */
 const REMEMBERED = 8;
 
 const MAX_PATH_LENGTH = 200;
 
-/** Values that say how a client connects, and nothing that opens a session. */
-const SHOWN_PARAMETERS = new Set(['EIO', 'transport']);
-const MAX_VALUE_LENGTH = 16;
+/** Parameters that say how a client connects, and nothing that opens a session. */
+const SHOWN = /^(?:EIO=\d|transport=(?:polling|websocket))$/;
+/** Names of parameters; anything else may be a secret that was put into the wrong place. */
+const NAMES = new Set(['EIO', 'transport', 'sid', 't', 'b64', 'j', 'token', 'reason', 'after', 'limit']);
 
-/** Of a query the names, and the values that are no secret: a `sid` is a key to its session. */
+/** Of a query the names that are known, and the values that are no secret: a `sid` is a key to its session. */
 function withoutSecrets(query: string): string {
   return query
     .slice(0, MAX_PATH_LENGTH)
     .split('&')
     .map((parameter) => {
-      const at = parameter.indexOf('=');
-      if (at < 0) return parameter;
-      const name = parameter.slice(0, at);
-      const value = parameter.slice(at + 1);
-      return SHOWN_PARAMETERS.has(name) && value.length <= MAX_VALUE_LENGTH ? parameter : `${name}=…`;
+      if (SHOWN.test(parameter)) return parameter;
+      const [name = '', value] = parameter.split('=', 2);
+      const shown = NAMES.has(name) ? name : '...';
+      return value === undefined ? shown : `${shown}=...`;
     })
     .join('&');
 }
@@ -66,7 +62,9 @@ function withoutSecrets(query: string): string {
 /** A request line for logs: the path and the query shortened, and without what opens a session. */
 export function describeRequest(method: string, path: string, query: string): string {
   const shown = query === '' ? '' : `?${withoutSecrets(query)}`;
-  return `${method.toUpperCase()} ${path.slice(0, MAX_PATH_LENGTH)}${shown}`;
+  // A query that lost its question mark stands in the path.
+  const [clean = ''] = path.slice(0, MAX_PATH_LENGTH).split(/[&=;]/, 1);
+  return `${method.toUpperCase()} ${clean}${clean.length < path.length ? '...' : ''}${shown}`;
 }
 
 /**
@@ -78,6 +76,7 @@ export function describeRequest(method: string, path: string, query: string): st
 export class ErrorBoundary {
   readonly #report: (fault: Fault) => void;
   readonly #recent: RecentRequest[] = [];
+  #next = 0;
 
   /** @param report - told of every fault; MUST NOT throw */
   constructor(report: (fault: Fault) => void) {
@@ -85,17 +84,17 @@ export class ErrorBoundary {
   }
 
   /** Remembers a request, for {@link recent}. */
-  remember(method: string, path: string, query: string): void {
-    if (this.#recent.length === REMEMBERED) this.#recent.shift();
-    this.#recent.push({ method, path, query, atMs: Date.now() });
+  remember(request: RecentRequest): void {
+    this.#recent[this.#next] = request;
+    this.#next = (this.#next + 1) % REMEMBERED;
   }
 
   /** The newest requests, the last one first, each with how long ago it came: what a process was at when it ended. */
   recent(): string[] {
     const now = Date.now();
     return this.#recent
-      .map(({ method, path, query, atMs }) => `${describeRequest(method, path, query)} (${now - atMs} ms ago)`)
-      .toReversed();
+      .toSorted((one, other) => other.atMs - one.atMs)
+      .map(({ method, path, query, atMs }) => `${describeRequest(method, path, query)} (${now - atMs} ms ago)`);
   }
 
   /**

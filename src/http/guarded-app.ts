@@ -2,7 +2,7 @@ import type { HttpRequest, HttpResponse, TemplatedApp, WebSocket, WebSocketBehav
 import type { ErrorBoundary, FaultStage } from './error-boundary.js';
 import { GuardedRequest } from './guarded-request.js';
 import { type AnswerPolicy, GuardedResponse } from './guarded-response.js';
-import { defectOf } from './request-head.js';
+import { RequestHead } from './request-head.js';
 
 /** Answers a request. */
 export type Handler = (res: GuardedResponse, req: GuardedRequest) => unknown;
@@ -28,6 +28,8 @@ export interface GuardOptions {
   readonly policy?: AnswerPolicy | undefined;
   /** What every path begins with, such as `/feed`; handlers see paths without it. @default '' */
   readonly basePath?: string;
+  /** Answers what no other handler does, outside of {@link basePath} too; without it uWebSockets.js does, with a bare 404. */
+  readonly rest?: { readonly any: Handler; readonly options: Handler };
   /** Longest head of a request, in bytes. @default no limit but that of uWebSockets.js */
   readonly maxHeaderBytes?: number;
 }
@@ -65,13 +67,16 @@ export class GuardedApp implements RoutedApp {
 
   constructor(
     native: TemplatedApp,
-    { boundary, policy, basePath = '', maxHeaderBytes = Number.POSITIVE_INFINITY }: GuardOptions,
+    { boundary, policy, basePath = '', rest, maxHeaderBytes = Number.POSITIVE_INFINITY }: GuardOptions,
   ) {
     this.#maxHeaderBytes = maxHeaderBytes;
     this.#native = native;
     this.#boundary = boundary;
     this.#policy = policy;
     this.#basePath = basePath;
+    if (rest === undefined) return;
+    native.any('/*', (res, req) => this.#serve('request', res, req, rest.any));
+    native.options('/*', (res, req) => this.#serve('request', res, req, rest.options));
   }
 
   any(pattern: string, handler: Handler): this {
@@ -113,25 +118,18 @@ export class GuardedApp implements RoutedApp {
   }
 
   #serve(stage: FaultStage, res: HttpResponse, req: HttpRequest, handler: Handler): void {
-    const request = new GuardedRequest(req, this.#basePath.length);
-    const origin = this.#policy === undefined ? '' : req.getHeader('origin');
-    const facts = {
-      method: req.getMethod(),
-      path: req.getUrl(),
-      query: request.getQuery(),
-      origin,
-      host: origin === '' ? '' : req.getHeader('host'),
-      isEmpty: /^0+$/.test(req.getHeader('content-length')),
-    };
-    this.#boundary.remember(facts.method, facts.path, facts.query);
-    const response = new GuardedResponse(res, facts, this.#boundary, this.#policy);
+    const head = new RequestHead(req);
+    this.#boundary.remember(head);
+    const response = new GuardedResponse(res, head, this.#boundary, this.#policy);
     try {
-      const defect = defectOf(req, this.#maxHeaderBytes);
+      const defect = head.defect(this.#maxHeaderBytes);
       if (defect !== undefined) {
-        // Where its body ends nobody may know, so nothing is to follow on this connection.
-        response.refuse(defect, [], true);
+        // Where its body ends nobody may know, so nothing is to follow on this connection. Not now: uWebSockets.js would
+        // go on with what came in the same packet. While a request is open it closes the connection for that instead.
+        setImmediate(() => response.refuse(defect, [], true));
         return;
       }
+      const request = new GuardedRequest(req, head, this.#basePath.length);
       const result = handler(response, request);
       if (result instanceof Promise) result.catch((error: unknown) => response.fail(stage, error));
     } catch (error) {

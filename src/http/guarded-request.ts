@@ -1,4 +1,5 @@
 import type { HttpRequest } from 'uWebSockets.js';
+import type { RequestHead } from './request-head.js';
 
 /**
  * A request as handlers see it, valid until the handler returns.
@@ -7,12 +8,15 @@ import type { HttpRequest } from 'uWebSockets.js';
  * typings say. The path is the one below the prefix that the app is served under.
  */
 export class GuardedRequest implements HttpRequest {
+  /** What was read of it already; stays valid. */
+  readonly head: RequestHead;
   readonly #native: HttpRequest;
   readonly #prefix: number;
 
   /** @param prefix - characters of the path that come before what handlers know */
-  constructor(native: HttpRequest, prefix: number) {
+  constructor(native: HttpRequest, head: RequestHead, prefix: number) {
     this.#native = native;
+    this.head = head;
     this.#prefix = prefix;
   }
 
@@ -26,11 +30,11 @@ export class GuardedRequest implements HttpRequest {
 
   /** The path, without the query. */
   getUrl(): string {
-    return this.#native.getUrl().slice(this.#prefix);
+    return this.#prefix === 0 ? this.head.path : this.head.path.slice(this.#prefix);
   }
 
   getMethod(): string {
-    return this.#native.getMethod();
+    return this.head.method;
   }
 
   getCaseSensitiveMethod(): string {
@@ -40,10 +44,7 @@ export class GuardedRequest implements HttpRequest {
   getQuery(): string;
   getQuery(key: string): string | undefined;
   getQuery(key?: string): string | undefined {
-    // With a query of its own the native method decodes; without one it would look for a parameter named "undefined".
-    if (key !== undefined) return this.#native.getQuery(key);
-    const query: string | undefined = this.#native.getQuery();
-    return query ?? '';
+    return key === undefined ? this.head.query : this.#native.getQuery(key);
   }
 
   forEach(callback: (key: string, value: string) => void): void {

@@ -1,6 +1,7 @@
 import type { HttpResponse, us_socket_context_t } from 'uWebSockets.js';
 import { HTTP_ERRORS, type HttpErrorCode, REFUSALS, type RefusalCode } from '../errors.js';
 import { type ErrorBoundary, type FaultStage, describeRequest } from './error-boundary.js';
+import type { RequestHead } from './request-head.js';
 import { sendBody } from './send-body.js';
 
 /** A text or bytes, as uWebSockets.js takes them. */
@@ -20,6 +21,10 @@ export interface Refusal {
   readonly origin: string;
   /** Header `Host` beside an origin. */
   readonly host: string;
+  /** Where it came from: the peer's address. */
+  readonly address: string;
+  /** Header `X-Forwarded-For`, empty if there was none. */
+  readonly forwardedFor: string;
 }
 
 /** An error that is answered by the wrapper itself. */
@@ -52,18 +57,13 @@ export interface AnswerPolicy {
   onRefused(refusal: Refusal): void;
 }
 
-/** What is known of a request for as long as its answer takes. */
-export interface AnsweredRequest {
-  readonly method: string;
-  readonly path: string;
-  readonly query: string;
-  readonly origin: string;
-  readonly host: string;
-  /** Whether a body of no bytes is announced. */
-  readonly isEmpty: boolean;
-}
-
 const NO_BYTES = new ArrayBuffer(0);
+
+/**
+ * How long a connection on which nothing is asked may be kept, in seconds: uWebSockets.js closes it after 8 to 12, and a
+ * proxy that keeps one for longer would send a request into a connection that is being closed.
+ */
+const KEEP_ALIVE = ['Keep-Alive', 'timeout=7'] as const;
 
 const STATUS_TEXT: Readonly<Record<number, string>> = {
   400: 'Bad Request',
@@ -115,18 +115,13 @@ export class GuardedResponse implements HttpResponse {
   readonly #native: HttpResponse;
   readonly #boundary: ErrorBoundary;
   readonly #policy: AnswerPolicy | undefined;
-  readonly #request: AnsweredRequest;
+  readonly #request: RequestHead;
   readonly #onAborted: (() => void)[] = [];
   #status = 0;
   #isOpen = false;
   #isOver = false;
 
-  constructor(
-    native: HttpResponse,
-    request: AnsweredRequest,
-    boundary: ErrorBoundary,
-    policy: AnswerPolicy | undefined,
-  ) {
+  constructor(native: HttpResponse, request: RequestHead, boundary: ErrorBoundary, policy: AnswerPolicy | undefined) {
     this.#native = native;
     this.#request = request;
     this.#boundary = boundary;
@@ -161,7 +156,10 @@ export class GuardedResponse implements HttpResponse {
     this.cork(() => {
       this.writeStatus(`${status} ${STATUS_TEXT[status] ?? 'Error'}`);
       for (const [name, value] of headers) this.writeHeader(name, value);
-      if (retryAfter !== undefined) this.writeHeader('Retry-After', String(retryAfter));
+      if (retryAfter !== undefined) {
+        // A page reads no other than the usual headers unless it may (Fetch standard, CORS-safelisted).
+        this.writeHeader('Retry-After', String(retryAfter)).writeHeader('Access-Control-Expose-Headers', 'Retry-After');
+      }
       const { contentType, text } = this.#errorBody({ code, message, status });
       this.writeHeader('Content-Type', contentType).end(text, closeConnection);
     });
@@ -176,7 +174,8 @@ export class GuardedResponse implements HttpResponse {
   fail(stage: FaultStage, error: unknown): void {
     this.#boundary.fault(stage, this.#line(), error, () => {
       if (this.#status === 0) this.refuse('internal');
-      else this.close();
+      // Not now: it may be in a callback for a part of a body, after which uWebSockets.js goes on reading.
+      else setImmediate(() => this.close());
     });
   }
 
@@ -210,12 +209,17 @@ export class GuardedResponse implements HttpResponse {
     let bytes = body === undefined ? '' : (body as string | Uint8Array);
     if (this.#status >= 400) bytes = this.#finishRefusal(bytes);
     this.#isOver = true;
-    if (this.#request.method === 'head') {
+    const isHead = this.#request.method === 'head';
+    if (closeConnection) {
+      this.#native.end(isHead ? '' : bytes, true);
+      return this;
+    }
+    this.#native.writeHeader(...KEEP_ALIVE);
+    if (isHead) {
       // Told the length as an argument, uWebSockets.js would wait for a body that does not come.
       this.#native.writeHeader('Content-Length', String(Buffer.byteLength(bytes)));
       this.#native.endWithoutBody();
-    } else if (closeConnection) this.#native.end(bytes, true);
-    else sendBody(this.#native, bytes);
+    } else sendBody(this.#native, bytes);
     return this;
   }
 
@@ -223,7 +227,7 @@ export class GuardedResponse implements HttpResponse {
     if (this.#isOver) return this;
     if (this.#status === 0) this.writeStatus('200 OK');
     this.#isOver = true;
-    this.#native.endWithoutBody();
+    this.#native.writeHeader(...KEEP_ALIVE).endWithoutBody();
     return this;
   }
 
@@ -313,8 +317,9 @@ export class GuardedResponse implements HttpResponse {
     const status = this.#status;
     const known = CODES.get(status) ?? (status < 500 ? 'bad_request' : 'internal');
     const code = this.code ?? known;
-    const { origin, host } = this.#request;
-    this.#policy?.onRefused({ code, status, request: this.#line(), origin, host });
+    const { origin, host, forwardedFor } = this.#request;
+    const address = Buffer.from(this.#native.getRemoteAddressAsText()).toString();
+    this.#policy?.onRefused({ code, status, request: this.#line(), origin, host, address, forwardedFor });
     if (body.length > 0) return body;
     const { contentType, text } = this.#errorBody({ code, message: HTTP_ERRORS[known].message, status });
     this.#native.writeHeader('Content-Type', contentType);

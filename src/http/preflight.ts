@@ -41,9 +41,9 @@ export interface PreflightOptions {
  */
 export function preflight({ allows, ownPages }: PreflightOptions): Handler {
   return (res, req) => {
-    const origin = req.getHeader('origin');
+    const { origin, host } = req.head;
     const asked = req.getHeader('access-control-request-headers').trim();
-    const mayCome = origin !== '' && allows(origin, req.getHeader('host')) && !req.getUrl().startsWith(ownPages);
+    const mayCome = origin !== '' && allows(origin, host) && !req.getUrl().startsWith(ownPages);
     res.cork(() => {
       res.writeStatus('204 No Content');
       if (mayCome) {

@@ -8,38 +8,93 @@ const AROUND_REQUEST_LINE = 12;
 /** What is wrong with the head of a request; a code of `errors.ts`. */
 export type HeadDefect = 'headers_too_large' | 'bad_request';
 
-/** Headers that come once at most: with two, this gateway and whatever stands before it may each believe another one. */
-const ONCE = new Set(['content-length', 'transfer-encoding', 'host', 'origin', 'authorization']);
+/** The length of a body that has no bytes. */
+const ZERO = /^0+$/;
 
 /**
- * Looks at the head of a request once, before any handler sees it.
+ * The head of a request, read once before any handler sees it, since uWebSockets.js takes it back and every look costs.
  *
  * Its size is that of the request line and every header as they come over the wire. What uWebSockets.js takes off the ends
  * of values (white space, bytes beyond ASCII) is not counted, and a character counts as one byte; it bounds both by
- * counting bytes itself: see {@link allowHeaders}. Costs about 1.1 µs for the 12 headers of a browser.
- *
- * A length that is said twice, or beside a transfer coding, and a coding that is not decoded here are refused: whoever
- * believes another of them sees another request (RFC 9112, 6.3 and 11.2).
- *
- * @param maxBytes - longest head
+ * counting bytes itself: see {@link allowHeaders}.
  */
-export function defectOf(req: HttpRequest, maxBytes: number): HeadDefect | undefined {
-  // `undefined`, whatever the typings say, where the path has no `?`.
-  const query = req.getQuery() as string | undefined;
-  let size = AROUND_REQUEST_LINE + req.getMethod().length + req.getUrl().length;
-  if (query !== undefined && query !== '') size += query.length + 1;
-  let seen = '';
-  let isMalformed = false;
-  req.forEach((name, value) => {
-    size += name.length + value.length + AROUND_HEADER;
-    if (!ONCE.has(name)) return;
-    if (seen.includes(` ${name} `)) isMalformed = true;
-    seen += ` ${name} `;
-    if (name === 'transfer-encoding' && value.toLowerCase() !== 'chunked') isMalformed = true;
-  });
-  if (size > maxBytes) return 'headers_too_large';
-  const isFramedTwice = seen.includes(' content-length ') && seen.includes(' transfer-encoding ');
-  return isMalformed || isFramedTwice ? 'bad_request' : undefined;
+export class RequestHead {
+  /** In lower case. */
+  readonly method: string;
+  readonly path: string;
+  /** What follows the `?`; a text in every case, where uWebSockets.js gives `undefined` for a request line without one. */
+  readonly query: string;
+  /** Unix time in ms. */
+  readonly atMs = Date.now();
+  /** Header `Origin`, empty if there was none. */
+  origin = '';
+  host = '';
+  /**
+   * Header `X-Forwarded-For`, all lines of it as one (RFC 9110, 5.3): a proxy may add a line of its own to one that the
+   * client has made up, or sent empty.
+   */
+  forwardedFor = '';
+  /** Whether a body of no bytes is announced. */
+  isEmpty = false;
+  /** In bytes. */
+  size: number;
+  #lengths = 0;
+  #codings = 0;
+  #hosts = 0;
+  #origins = 0;
+  #tokens = 0;
+  #isUndecoded = false;
+
+  constructor(req: HttpRequest) {
+    this.method = req.getMethod();
+    this.path = req.getUrl();
+    this.query = (req.getQuery() as string | undefined) ?? '';
+    this.size = AROUND_REQUEST_LINE + this.method.length + this.path.length;
+    if (this.query !== '') this.size += this.query.length + 1;
+    req.forEach((name, value) => this.#take(name, value));
+  }
+
+  /**
+   * What is wrong with it. A length that is said twice, or beside a transfer coding, and a coding that is not decoded here:
+   * whoever believes another of them sees another request (RFC 9112, 6.3 and 11.2). The same for a host, an origin and a
+   * token: this gateway and whatever stands before it may each believe another one.
+   *
+   * @param maxBytes - longest head
+   */
+  defect(maxBytes: number): HeadDefect | undefined {
+    if (this.size > maxBytes) return 'headers_too_large';
+    const isDoubled = this.#lengths + this.#codings > 1 || this.#hosts > 1 || this.#origins > 1 || this.#tokens > 1;
+    return isDoubled || this.#isUndecoded ? 'bad_request' : undefined;
+  }
+
+  #take(name: string, value: string): void {
+    this.size += name.length + value.length + AROUND_HEADER;
+    switch (name) {
+      case 'content-length':
+        this.#lengths++;
+        this.isEmpty = ZERO.test(value);
+        return;
+      case 'transfer-encoding':
+        this.#codings++;
+        this.#isUndecoded ||= value.toLowerCase() !== 'chunked';
+        return;
+      case 'host':
+        this.#hosts++;
+        this.host = value;
+        return;
+      case 'origin':
+        this.#origins++;
+        this.origin = value;
+        return;
+      case 'authorization':
+        this.#tokens++;
+        return;
+      case 'x-forwarded-for':
+        if (value !== '') this.forwardedFor = this.forwardedFor === '' ? value : `${this.forwardedFor}, ${value}`;
+        return;
+      default:
+    }
+  }
 }
 
 /** How many times `MAX_HEADER_BYTES` uWebSockets.js is let read, so that what is beyond our limit gets an answer of ours. */

@@ -80,6 +80,46 @@ class AdapterPublisher {
   }
 }
 
+type MessageListener = (...args: unknown[]) => void;
+
+/**
+ * The connection as the Redis adapter gets it for subscribing: what a listener of the adapter throws about a message that
+ * is none is logged, at a limited rate, and ends no process. Whoever may publish in this Redis can send it anything.
+ */
+function guardedSubscriber<C extends Connection>(connection: C, log: Logger): C {
+  const guards = new WeakMap<MessageListener, MessageListener>();
+  let nextLog = 0;
+  const guard = (listener: MessageListener): MessageListener => {
+    const known = guards.get(listener);
+    if (known !== undefined) return known;
+    const guarded: MessageListener = (...args) => {
+      try {
+        listener(...args);
+      } catch (error) {
+        const now = Date.now();
+        if (now < nextLog) return;
+        nextLog = now + LOG_EVERY_MS;
+        log.warn({ reason: messageOf(error) }, 'a message of another pod cannot be read; it was dropped');
+      }
+    };
+    guards.set(listener, guarded);
+    return guarded;
+  };
+  return new Proxy(connection, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target);
+      if (typeof value !== 'function' || name === 'constructor') return value;
+      if (name !== 'on' && name !== 'off') return (value as MessageListener).bind(target);
+      return (event: string, listener: MessageListener) =>
+        (value as (event: string, listener: MessageListener) => unknown).call(
+          target,
+          event,
+          /message/i.test(event) ? guard(listener) : listener,
+        );
+    },
+  });
+}
+
 /**
  * The adapter that shares with other pods what is not in the journal: `io.emit` of any pod, emits of
  * `@socket.io/redis-emitter`, cluster-wide disconnects, `serverSideEmit`.
@@ -97,7 +137,8 @@ export function redisAdapter(
   log: Logger,
 ): AdapterFactory {
   const publisher = new AdapterPublisher(publish, isCluster, log);
+  const subscriber = guardedSubscriber(subscribe, log);
   // "static": one channel for all rooms. "dynamic" would subscribe in Redis for every topic that has a client.
-  if (isCluster) return createShardedAdapter(publisher, subscribe, { subscriptionMode: 'static' });
-  return createAdapter(publisher, subscribe, { publishOnSpecificResponseChannel: true });
+  if (isCluster) return createShardedAdapter(publisher, subscriber, { subscriptionMode: 'static' });
+  return createAdapter(publisher, subscriber, { publishOnSpecificResponseChannel: true });
 }

@@ -2,7 +2,6 @@ import type { RefusalCode } from '../errors.js';
 import type { GuardedRequest } from '../http/guarded-request.js';
 import type { GuardedResponse } from '../http/guarded-response.js';
 import type { ConnectionLimits } from './limits.js';
-import { forwardedFor } from './handshake.js';
 import type { OriginPolicy } from './origin.js';
 
 /** What admission looks at. */
@@ -39,8 +38,7 @@ export class Admission {
       res.refuse('method_not_allowed', [['Allow', 'GET, POST, OPTIONS']]);
       return false;
     }
-    const origin = req.getHeader('origin');
-    const host = origin === '' ? '' : req.getHeader('host');
+    const { origin, host } = req.head;
     const refusal = this.#refusal(origin, host, res, req);
     if (refusal === undefined) return true;
     res.refuse(refusal);
@@ -54,7 +52,7 @@ export class Admission {
     if (this.stopping) return 'stopping';
     return limits.refusal(
       () => Buffer.from(res.getRemoteAddressAsText()).toString(),
-      () => forwardedFor(req),
+      () => req.head.forwardedFor,
     );
   }
 }

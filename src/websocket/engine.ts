@@ -6,7 +6,7 @@ import type { GuardedResponse } from '../http/guarded-response.js';
 import type { Admission } from './admission.js';
 import { limitBacklog } from './backlog.js';
 import { chooseOffer } from './compression-offer.js';
-import { SOCKET_PATHS, SOCKET_PATH, forwardedFor } from './handshake.js';
+import { SOCKET_PATH, SOCKET_PATHS } from './handshake.js';
 import { MAX_CONNECTS } from './lean-client.js';
 import { LeanConnection } from './lean-connection.js';
 import { type LeanHandlers, LeanServer, type OversizedHandlers } from './lean-server.js';
@@ -90,7 +90,7 @@ function joinForwarded(server: uServer): void {
   const prepare = inside.prepare.bind(server);
   inside.prepare = (req, res) => {
     prepare(req, res);
-    const forwarded = forwardedFor(req);
+    const forwarded = req.head.forwardedFor;
     if (forwarded !== '') req.headers['x-forwarded-for'] = forwarded;
   };
 }

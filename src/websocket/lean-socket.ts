@@ -26,11 +26,13 @@ interface SocketInside {
   handshake: Handshake;
   recovered: boolean;
   buildHandshake(auth: object): Handshake;
+  removeAllListeners(event: string): this;
   join(rooms: string | readonly string[]): unknown;
   _cleanup(): void;
   _error(error: { message: string; data: unknown }): void;
   _onconnect(): void;
   _onerror(error: unknown): void;
+  _onclose(reason: string, description?: unknown): unknown;
   _onpacket(packet: unknown): void;
   dispatch(event: readonly [name: string, ...args: unknown[]]): void;
   run(event: readonly unknown[], done: (error?: unknown) => void): void;
@@ -170,6 +172,17 @@ abstract class LeanSocket extends SocketBase {
     }
   }
 
+  override _onclose(reason: string, description?: unknown): unknown {
+    try {
+      return super._onclose(reason, description);
+    } catch (error) {
+      // A handler of "disconnecting" throws before the socket is let go of.
+      if (this.connected) this.removeAllListeners('disconnecting')._onclose(reason, description);
+      this.onFault(error);
+      return this;
+    }
+  }
+
   // As in socket.io, but for the boundary around the handlers.
   override dispatch(event: readonly [name: string, ...args: unknown[]]): void {
     this.run(event, (refusal) => {
@@ -218,13 +231,17 @@ export function useLeanSockets(namespace: Namespace, onFault: (socket: Socket, e
     inside._preConnectSockets.set(socket.id, socket);
     inside.run(socket, (error) => {
       process.nextTick(() => {
-        if (conn.readyState !== 'open') {
-          socket._cleanup();
-        } else if (error) {
-          socket._cleanup();
-          socket._error({ message: error.message, data: error.data });
-        } else {
-          inside._doConnect(socket, done);
+        try {
+          if (conn.readyState !== 'open') {
+            socket._cleanup();
+          } else if (error) {
+            socket._cleanup();
+            socket._error({ message: error.message, data: error.data });
+          } else {
+            inside._doConnect(socket, done);
+          }
+        } catch (fault) {
+          onFault(socket as unknown as Socket, fault);
         }
       });
     });
@@ -242,8 +259,16 @@ export function useLeanSockets(namespace: Namespace, onFault: (socket: Socket, e
     _doConnect(socket, done) {
       const { conn } = socket;
       const native = conn instanceof LeanConnection ? conn.native : undefined;
-      if (native === undefined) doConnect(socket, done);
-      else native.cork(() => doConnect(socket, done));
+      const connect = (): void => {
+        try {
+          doConnect(socket, done);
+        } catch (error) {
+          // It must not pass through native code.
+          onFault(socket as unknown as Socket, error);
+        }
+      };
+      if (native === undefined) connect();
+      else native.cork(connect);
       (socket as LeanSocket).forgetHandshake();
     },
   };

@@ -115,9 +115,9 @@ export class PollingTransport extends Transport {
     const poll = this.#poll;
     if (poll === undefined) return;
     this.#poll = undefined;
-    const room = MAX_PACKETS - (this.#onLastAnswer === undefined ? 0 : 1);
-    if (packets.length > room && this.#outbox !== undefined) this.#giveBack(packets.splice(room), this.#outbox);
-    else if (this.#onLastAnswer !== undefined) this.#close(packets);
+    if (packets.length > MAX_PACKETS && this.#outbox !== undefined) {
+      this.#giveBack(packets.splice(MAX_PACKETS), this.#outbox);
+    }
     this.#parser.encodePayload(packets, (payload) =>
       this.#answer(poll.req, poll.res, 'text/plain; charset=UTF-8', payload),
     );
@@ -166,9 +166,13 @@ export class PollingTransport extends Transport {
     }
   }
 
-  #close(packets: Packet[]): void {
-    packets.push({ type: 'close' });
-    this.#onLastAnswer?.();
+  /**
+   * Tells that the session ends, in an answer of its own: of packets beside it the stock client hands on none before it has
+   * connected again, and asks for them once more.
+   */
+  #sendClose(onLastAnswer: () => void): void {
+    this.send([{ type: 'close' }]);
+    onLastAnswer();
   }
 
   /** Puts packets back before all that has come since, and those that are to be told of them too. */
@@ -196,7 +200,7 @@ export class PollingTransport extends Transport {
     this.writable = true;
     this.emit('ready');
     // Nothing was waiting, or it would not be writable any more.
-    if (this.writable && this.#onLastAnswer !== undefined) this.send([{ type: 'noop' }]);
+    if (this.writable && this.#onLastAnswer !== undefined) this.#sendClose(this.#onLastAnswer);
   }
 
   #onPost(req: PollingRequest, res: GuardedResponse): void {

@@ -4,7 +4,7 @@ import { type Offset, parseOffset } from '../contract/offset.js';
 import type { GapReason, Resolution } from '../journal/journal.js';
 import type { AdapterFactory } from './adapter.js';
 import { sessionId } from './handshake.js';
-import type { KeptTopics } from './topic-store.js';
+import type { TopicStore } from './topic-store.js';
 
 /** What a recovered socket carries from the adapter to the connection handler. */
 export interface RecoveredData {
@@ -31,7 +31,7 @@ const REMEMBERED = 10_000;
  */
 export class Recovery {
   readonly #resolve: (offset: Offset) => Promise<Resolution>;
-  readonly #claimTopics: (pid: string) => Promise<KeptTopics | undefined>;
+  readonly #claimTopics: TopicStore['claim'];
   readonly #onResult: (result: 'recovered' | GapReason | 'retry') => void;
   readonly #refused = new Map<string, GapReason>();
 
@@ -41,7 +41,7 @@ export class Recovery {
    */
   constructor(
     resolve: (offset: Offset) => Promise<Resolution>,
-    claimTopics: (pid: string) => Promise<KeptTopics | undefined>,
+    claimTopics: TopicStore['claim'],
     onResult: (result: 'recovered' | GapReason | 'retry') => void,
   ) {
     this.#resolve = resolve;
@@ -79,16 +79,18 @@ export class Recovery {
     // Both are the client's word: Socket.IO has only checked that they are strings.
     if (offset === undefined || !PID_SHAPE.test(pid)) return null;
     let resolution: Resolution;
-    let kept: KeptTopics | undefined;
+    let kept: Awaited<ReturnType<TopicStore['claim']>>;
     try {
       [resolution, kept] = await Promise.all([this.#resolve(offset), this.#claimTopics(pid)]);
     } catch {
       this.#onResult('retry');
       return this.#session(pid, { retry: true });
     }
+    // Whose topics are forgotten may have missed what they cover: no other answer is true.
+    if (kept === 'forgotten') resolution = { ok: false, reason: 'expired' };
     this.#onResult(resolution.ok ? 'recovered' : resolution.reason);
     if (resolution.ok) {
-      const chosen = kept && { topics: new Set(kept.topics), generation: kept.generation };
+      const chosen = typeof kept === 'object' && { topics: new Set(kept.topics), generation: kept.generation };
       return this.#session(pid, { resume: offset, ...chosen });
     }
     if (this.#refused.size >= REMEMBERED) this.#refused.clear();

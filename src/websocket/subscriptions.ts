@@ -1,13 +1,29 @@
 import type { Logger } from 'pino';
 import type { SubscribeAnswer, SubscribeErrorCode } from '../contract/events.js';
-import { roomsOfClient } from '../contract/topics.js';
+import { MAX_TOPICS, roomsOfClient } from '../contract/topics.js';
 import { messageOf } from '../errors.js';
 import { type TopicChoice, chooseTopics } from './entrance.js';
 import type { FeedSocket } from './feed-socket.js';
+import { NOTHING_TAKEN, type Rate, take } from './rate-limit.js';
 import { GENERATIONS, type KeptTopics, type TopicStore } from './topic-store.js';
 
 /** Requests of one client that may wait: for its replay to end, and for the store. */
 const MAX_WAITING = 16;
+
+/**
+ * Topics that one client may change in a while: each is a room to join or to leave, and costs about as much as a message,
+ * so that a handful of clients within all other limits could fill a core.
+ */
+const TOPIC_CHANGES: Rate = { perSecond: 512, burst: 4 * MAX_TOPICS };
+
+const NO_TOPICS: ReadonlySet<string> = new Set();
+
+/** Topics that one set has and the other has not. */
+function differences(one: ReadonlySet<string>, other: ReadonlySet<string>): number {
+  let both = 0;
+  for (const topic of one) if (other.has(topic)) both++;
+  return one.size + other.size - 2 * both;
+}
 
 /** Often enough that topics live for about their whole time after a pod that could not say goodbye. */
 const RENEW_MS = 3_600_000;
@@ -72,6 +88,8 @@ export class Subscriptions {
     };
     let waiting = 0;
     let last = live;
+    let paidAt = NOTHING_TAKEN;
+    let asked = socket.data.topics ?? NO_TOPICS;
     socket.on('subscribe', (value, ack) => {
       // The client's word: the answer may be asked for in the place of the topics, or not at all.
       const reply: unknown = typeof value === 'function' ? value : ack;
@@ -94,6 +112,13 @@ export class Subscriptions {
         refuse('busy', `${waiting} requests of this client are under way; wait for their answers`);
         return;
       }
+      const paidUntil = take(TOPIC_CHANGES, paidAt, differences(asked, choice.topics), performance.now());
+      if (paidUntil === undefined) {
+        refuse('busy', 'too many topics are changed at once; wait a few seconds before you ask again');
+        return;
+      }
+      paidAt = paidUntil;
+      asked = choice.topics;
       const former = last;
       const carryOut = async (): Promise<void> => {
         await former;

@@ -24,10 +24,11 @@ export interface TopicStore {
    * Takes over the topics of a client for a new connection, for {@link TOPICS_TTL_MS} again. Whatever an earlier
    * connection saves from now on is refused.
    *
-   * @returns them with the first generation of the new connection, or `undefined` when nothing is kept
+   * @returns them with the first generation of the new connection; `undefined` when the client never chose any, and
+   *   `forgotten` when it may have, and nobody knows: it must not pass for one that has what it chose
    * @throws when nobody can tell
    */
-  claim(pid: string): Promise<KeptTopics | undefined>;
+  claim(pid: string): Promise<KeptTopics | 'forgotten' | undefined>;
 }
 
 /** Generations of one connection: more than it can choose. A double counts two million connections of them. */
@@ -51,6 +52,8 @@ export class MemoryTopicStore implements TopicStore {
   // A Map keeps the order of insertion: the oldest come first.
   readonly #kept = new Map<string, KeptTopics & { readonly size: number; readonly end: number }>();
   #size = 0;
+  /** Whether topics had to go before their time. */
+  #hasForgotten = false;
 
   save(pid: string, kept: KeptTopics): Promise<void> {
     if ((this.#find(pid)?.generation ?? 0) > kept.generation) return Promise.reject(new Error(NEWER_IS_KEPT));
@@ -58,9 +61,9 @@ export class MemoryTopicStore implements TopicStore {
     return Promise.resolve();
   }
 
-  claim(pid: string): Promise<KeptTopics | undefined> {
+  claim(pid: string): Promise<KeptTopics | 'forgotten' | undefined> {
     const found = this.#find(pid);
-    if (found === undefined) return Promise.resolve(undefined);
+    if (found === undefined) return Promise.resolve(this.#hasForgotten ? 'forgotten' : undefined);
     const generation = (Math.floor(found.generation / GENERATIONS) + 1) * GENERATIONS;
     const kept = { generation, topics: found.topics };
     this.#put(pid, kept);
@@ -78,7 +81,9 @@ export class MemoryTopicStore implements TopicStore {
     this.#kept.set(pid, { generation, topics, size, end: Date.now() + TOPICS_TTL_MS });
     this.#size += size;
     for (const [oldest, { end }] of this.#kept) {
-      if (this.#size <= MAX_BYTES && end > Date.now()) break;
+      const isDue = end <= Date.now();
+      if (this.#size <= MAX_BYTES && !isDue) break;
+      if (!isDue) this.#hasForgotten = true;
       this.#remove(oldest);
     }
   }

@@ -131,7 +131,8 @@ export class WebSocketManager {
   readonly #expiry = new Expiry<FeedSocket>((socket) => {
     this.#causes.set(socket.conn, TOKEN_EXPIRED);
     // Not `disconnect`, after which the stock client would not come again with a fresh token.
-    socket.conn.close();
+    const close = (): unknown => socket.conn.close();
+    this.#options.boundary.run('timer', () => `client ${socket.id}`, close);
   });
   /** Why connections were cut. */
   readonly #causes = new WeakMap<object, string>();

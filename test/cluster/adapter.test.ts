@@ -245,6 +245,23 @@ test('the stock emitter reaches every client of every pod once, and a room', asy
   }
 }, 120_000);
 
+test('what is no message of an adapter ends no pod, whoever publishes it, and what follows is heard', async () => {
+  const { redis, pods, clients } = await setting(single);
+  const [connection] = redis.nodes;
+  const noMessages = ['ff', 'c0', '93010203', '93a178 81a36e7370a12f c0', '00', '90', '93a178c0c0', '', '7b7d'];
+  for (const hex of noMessages) {
+    for (const channel of ['socket.io#/#', 'socket.io#/#room#', 'socket.io-request#/#', 'socket.io-response#/#']) {
+      await connection?.publish(channel, Buffer.from(hex.replaceAll(' ', ''), 'hex'));
+    }
+  }
+  new Emitter(connection).emit('note', 'after it');
+  await everyoneHas(clients, ['note', 'after it']);
+  expect(clients.flatMap(({ disconnects }) => disconnects)).toEqual([]);
+  for (const { pod } of pods) {
+    expect(pod.logs().some(({ msg }) => String(msg).startsWith('a message of another pod cannot be read'))).toBe(true);
+  }
+}, 120_000);
+
 test('on a Redis Cluster the stock emitter is not heard: it publishes where the sharded adapter does not listen', async () => {
   const { redis, pods, clients } = await setting(sharded);
   // Every node gets it, so that no choice of the node is what it depends on.

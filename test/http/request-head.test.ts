@@ -167,16 +167,30 @@ test.each([
   ['two tokens', 'authorization: Bearer a\r\nauthorization: Bearer b\r\n'],
 ])('a request with %s is refused on either port, and its connection closed', async (_name, headers) => {
   const pod = await Pod.start(cleanup, { CORS_ORIGIN: 'https://app.example.com' });
+  const first = (method: string): string =>
+    `${method} /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: ${HOST}\r\n${headers}\r\n`;
+  const second = `GET /smuggled HTTP/1.1\r\nhost: ${HOST}\r\n\r\n`;
   for (const port of [pod.port, pod.adminPort]) {
-    const socket = cleanup.add(connect({ host: HOST, port }), (self) => self.destroy());
-    let answer = '';
-    socket.on('data', (data) => (answer += data.toString()));
-    socket.write(`POST /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: ${HOST}\r\n${headers}\r\nab`);
-    await until('the connection to be closed', () => socket.closed, { seen: () => answer });
-    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
-    // What follows is not taken for a second request.
-    expect(answer.match(/HTTP\/1\.1 /g)).toHaveLength(1);
+    for (const method of ['GET', 'HEAD', 'POST']) {
+      // In one packet and in two: uWebSockets.js goes on with what it has.
+      for (const packets of [[`${first(method)}ab${second}`], [`${first(method)}ab`, second]]) {
+        const socket = cleanup.add(connect({ host: HOST, port, noDelay: true }), (self) => self.destroy());
+        let answer = '';
+        socket.on('data', (data) => (answer += data.toString()));
+        socket.on('error', () => {});
+        for (const packet of packets) {
+          socket.write(packet);
+          await new Promise(setImmediate);
+        }
+        await until('the connection to be closed', () => socket.closed, { seen: () => answer });
+        // With the second request at hand, the connection is closed before the first is answered.
+        expect(answer).toMatch(/^(?:HTTP\/1\.1 400 [^]*)?$/);
+        expect(answer).not.toMatch(/not_found|404/);
+      }
+    }
   }
+  const alone = await rawRequest(pod.port, [first('POST')]);
+  expect([alone.status, alone.headers.get('connection')]).toEqual([400, 'close']);
 });
 
 test('a WebSocket of another version is told which one is spoken', async () => {

@@ -229,3 +229,20 @@ test('a stock client on long-polling gets a recovery of 1,000 and batches of 300
   expect(client.got.size).toBe(1900);
   expect(client.disconnects).toEqual([]);
 });
+
+test('a stock client on long-polling that is sent away while packets wait gets each of them once', async () => {
+  const pod = await Pod.start(cleanup);
+  const client = new CheckedClient(cleanup, pod.url, { transports: ['polling'], reconnectionDelay: 10 });
+  let sent = 0;
+  for (let round = 1; round <= 10; round++) {
+    await until('a connection', () => client.socket.connected, { seen: () => client });
+    const { id: sid } = client.socket;
+    const publishing = publish(pod, 40, sent);
+    sent += 40;
+    await Promise.all([publishing, pod.post('/v1/disconnect', { sid, reconnect: true })]);
+    await until('the end of the connection', () => client.disconnects.length === round, { seen: () => client });
+  }
+  await until('all of them', () => client.last?.seq === sent, { seen: () => client });
+  expect(client.got.size).toBe(sent);
+  expect(client.faultCount).toBe(0);
+});

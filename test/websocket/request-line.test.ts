@@ -68,6 +68,12 @@ test('everything is below BASE_PATH, the page too, and nothing is beside it', as
     expect(asset).toMatch(/^\/trading\/feed\/dashboard\/assets\//);
     expect((await httpRequest(pod.url + asset)).status).toBe(200);
   }
+  // The commonest mistake: the prefix left out. A page is to see what is wrong with it.
+  const astray = await httpRequest(`${pod.url}/socket.io/?EIO=4&transport=polling`, {
+    headers: { origin: 'https://app.example.com' },
+  });
+  expect(astray.headers['access-control-allow-origin']).toBe('*');
+  expect(JSON.parse(astray.body)).toMatchObject({ code: 'not_found' });
   expect((await httpRequest(`${pod.url}/trading/feed/asyncapi.json`)).status).toBe(200);
   expect((await httpRequest(`${pod.url}/trading/feed/dashboard/info`)).status).toBe(200);
   const bare = await httpRequest(`${pod.url}/trading/feed`);

@@ -130,6 +130,22 @@ test('of requests that all come at once the last one holds, and a client that se
   await got(client, `S${last}`);
 });
 
+test('a client that changes a thousand topics again and again is told to wait, and keeps what it was answered last', async () => {
+  const pod = await Pod.start(cleanup);
+  const client = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'] });
+  const sets = ['A', 'B'].map((name) => Array.from({ length: 1000 }, (_, i) => `${name}${i}`));
+  const answers: SubscribeAnswer[] = [];
+  for (let i = 0; i < 10; i++) answers.push(await subscribe(client, sets[i % 2]));
+  expect(answers[0]).toMatchObject({ ok: true });
+  expect(answers[2]).toMatchObject({ ok: false, error: { code: 'busy' } });
+  expect(answers.slice(2).filter(({ ok }) => !ok).length).toBeGreaterThan(2);
+  // The last that was answered well holds.
+  const held = answers.findLastIndex(({ ok }) => ok) % 2 === 0 ? 'A0' : 'B0';
+  await post(pod, held === 'A0' ? 'B0' : 'A0', held, held);
+  await got(client, held, held);
+  expect(client.disconnects).toEqual([]);
+});
+
 describe.each([
   ['without Redis, on the same pod', false],
   ['with Redis, on another pod after a SIGKILL', true],
