@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { expect, test } from 'vitest';
 import { loadConfig } from '../src/config.js';
 import { FEED_EVENTS, SUBSCRIBE_ERRORS } from '../src/contract/events.js';
-import { PROBLEMS, REFUSALS, TOKEN_ERRORS } from '../src/errors.js';
+import { HTTP_ERRORS, PROBLEMS, REFUSALS, TOKEN_ERRORS } from '../src/errors.js';
 
 function read(path: string): string {
   return readFileSync(fileURLToPath(new URL(`../${path}`, import.meta.url)), 'utf8');
@@ -14,13 +14,19 @@ function read(path: string): string {
 /** The documents that the README hands its long tables over to. */
 const TABLES = ['configuration', 'events', 'publishing', 'binaries'].map((name) => read(`docs/${name}.md`)).join('\n');
 
-/** The rows of their tables by their first cell, which is in backticks; escaped bars are kept together. */
-const ROWS = new Map(
-  [...TABLES.matchAll(/^\| *`([^`]+)` *\|(.*)\|$/gm)].map(([, name = '', rest = '']) => [
-    name,
-    rest.split(/(?<!\\)\|/).map((cell) => cell.trim()),
-  ]),
-);
+/** The rows of a text's tables by their first cell, which is in backticks; escaped bars are kept together. */
+function rowsOf(text: string): Map<string, string[]> {
+  return new Map(
+    [...text.matchAll(/^\| *`([^`]+)` *\|(.*)\|$/gm)].map(([, name = '', rest = '']) => [
+      name,
+      rest.split(/(?<!\\)\|/).map((cell) => cell.trim()),
+    ]),
+  );
+}
+
+const ROWS = rowsOf(TABLES);
+/** Of the document for clients alone: some codes are told on both ports. */
+const CLIENT_ROWS = rowsOf(read('docs/events.md'));
 
 /** The part of a source between two texts. */
 function between(text: string, start: string, end: string): string {
@@ -31,9 +37,9 @@ function between(text: string, start: string, end: string): string {
 }
 
 const CONFIG_SOURCE = read('src/config.ts');
-const VARIABLES = [...between(CONFIG_SOURCE, 'const VARIABLES = {', '} satisfies').matchAll(/^ {2}([A-Z_]+):/gm)].map(
-  ([, name = '']) => name,
-);
+const VARIABLES = [
+  ...between(CONFIG_SOURCE, 'const VARIABLES = {', '} satisfies').matchAll(/^ {2}([A-Z_]+)[:,]/gm),
+].map(([, name = '']) => name);
 
 test('every variable has a row in docs/configuration.md, with its true default, and no row is of a variable that is not there', () => {
   expect(VARIABLES.length).toBeGreaterThan(20);
@@ -54,8 +60,9 @@ test('every error code has a row in docs/publishing.md with its status', () => {
   expect(wrong).toEqual([]);
 });
 
-test('every refusal has a row in docs/events.md, with its status, and every fault of a token one with its meaning', () => {
-  const wrong = Object.entries(REFUSALS).filter(([code, { status }]) => ROWS.get(code)?.[0] !== String(status));
+test('every refusal and error of the public port has a row in docs/events.md, with its status, and every fault of a token one with its meaning', () => {
+  const refusals = [REFUSALS, HTTP_ERRORS].flatMap((registry) => Object.entries(registry));
+  const wrong = refusals.filter(([code, { status }]) => CLIENT_ROWS.get(code)?.[0] !== String(status));
   expect(wrong).toEqual([]);
   const vague = Object.entries(TOKEN_ERRORS).filter(([code, meaning]) => !ROWS.get(code)?.[0]?.startsWith(meaning));
   expect(vague).toEqual([]);
@@ -88,7 +95,7 @@ test('the binary of uWebSockets.js that is installed is the one whose hash docs/
 });
 
 test('no row is of an error, a refusal or a fault of a token that is not there', () => {
-  const known = new Set([PROBLEMS, REFUSALS, TOKEN_ERRORS].flatMap((registry) => Object.keys(registry)));
+  const known = new Set([PROBLEMS, REFUSALS, HTTP_ERRORS, TOKEN_ERRORS].flatMap((registry) => Object.keys(registry)));
   // What a client is told in the answer to a subscribe is a union of types, and is compared above.
   const codes = [...ROWS].filter(([, [status = '']]) => /^\d{3}$/.test(status)).map(([code]) => code);
   expect(codes.length).toBeGreaterThan(20);

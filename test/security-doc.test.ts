@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { ATTACK_NAMES } from './soak/attack-orders.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -10,15 +11,19 @@ function read(path: string): string {
 
 const DOC = read('docs/security.md');
 
+/** The lines of the tables whose first column has a name, without their heads. */
+function linesOf(column: string): string[] {
+  const tables = [...DOC.matchAll(/^\|.*\|$(?:\n\|.*\|$)*/gm)].map(([table]) => table.split('\n'));
+  return tables.filter(([head = '']) => head.startsWith(`| ${column} `)).flatMap((lines) => lines.slice(2));
+}
+
 /** The rows of the tables: a claim, or nothing where it is that of the row above; a test file; a test in it. */
-const ROWS = DOC.split('\n')
-  .filter((line) => line.startsWith('| ') && !/^\| (?:-+|claim) /.test(line))
-  .map((line) => {
-    const cells = line.slice(1, -1).split('|');
-    if (cells.length !== 3) throw new Error(`this row has no three cells: ${line}`);
-    const [claim = '', file = '', title = ''] = cells.map((cell) => cell.trim());
-    return { claim, file: /^`([^`]+)`$/.exec(file)?.[1] ?? file, title };
-  });
+const ROWS = linesOf('claim').map((line) => {
+  const cells = line.slice(1, -1).split('|');
+  if (cells.length !== 3) throw new Error(`this row has no three cells: ${line}`);
+  const [claim = '', file = '', title = ''] = cells.map((cell) => cell.trim());
+  return { claim, file: /^`([^`]+)`$/.exec(file)?.[1] ?? file, title };
+});
 
 /** What makes a test file of the gateway one that checks a defence, by its place and name. */
 const CHECKS =
@@ -45,6 +50,15 @@ test('every table of docs/security.md begins with a claim, and no claim is made 
   expect(firsts.filter((claim) => claim === '')).toEqual([]);
   const claims = ROWS.map(({ claim }) => claim).filter((claim) => claim !== '');
   expect(claims.filter((claim, i) => claims.indexOf(claim) !== i)).toEqual([]);
+});
+
+test('every attack of the soak run is in the table of attacks, and whatever that names as its measurement is there', () => {
+  const rows = linesOf('attack').map((line) => line.slice(1, -1).split('|'));
+  const names = rows.map(([name = '']) => name.trim());
+  expect(ATTACK_NAMES.filter((name) => !names.includes(name))).toEqual([]);
+  const files = rows.flatMap((cells) => [...cells.join().matchAll(/`(test\/[\w./-]+)`/g)].map(([, file = '']) => file));
+  expect(files.length).toBeGreaterThan(0);
+  expect(files.filter((file) => !existsSync(`${ROOT}/${file}`))).toEqual([]);
 });
 
 test('every test file that checks a defence, by its name, is in docs/security.md', () => {
