@@ -1,4 +1,4 @@
-"""Needs: pip install "python-socketio[asyncio_client]" """
+"""Needs: pip install python-socketio aiohttp """
 
 import asyncio
 import sys

@@ -115,7 +115,7 @@ const MAY_IMPORT: Readonly<Record<string, { code: readonly string[]; types?: rea
   // Fan-out and replay take journal entries, so they know what an entry is, and nothing of how a journal works.
   'fanout/': { code: ['contract/'], types: ['journal/'] },
   'ingest/': { code: ['contract/'] },
-  'websocket/': { code: ['contract/'], types: ['http/', 'journal/', 'uws.ts'] },
+  'websocket/': { code: ['contract/', 'http/'], types: ['journal/', 'uws.ts'] },
   'admin/': { code: ['contract/', 'http/'] },
   'dashboard/': { code: ['contract/'], types: ['admin/', 'http/'] },
   'redis/': { code: [] },

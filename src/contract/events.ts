@@ -120,7 +120,7 @@ export const SUBSCRIBE_ERRORS = {
   too_many_topics: 'more than a client may have',
   topics_not_allowed: "the client's token does not allow one of them",
   payload_too_large: 'the request is longer than `MAX_PAYLOAD`',
-  busy: 'earlier requests of this client are still under way',
+  busy: 'earlier requests of this client are still under way, or it changes too many topics at once',
   unavailable: 'they can not be kept for a reconnect right now; to be asked for again',
 } as const satisfies Record<string, string>;
 

@@ -48,7 +48,8 @@ export class RequestHead {
   constructor(req: HttpRequest) {
     this.method = req.getMethod();
     this.path = req.getUrl();
-    this.query = (req.getQuery() as string | undefined) ?? '';
+    const query: string | undefined = req.getQuery();
+    this.query = query ?? '';
     this.size = AROUND_REQUEST_LINE + this.method.length + this.path.length;
     if (this.query !== '') this.size += this.query.length + 1;
     req.forEach((name, value) => this.#take(name, value));

@@ -22,7 +22,7 @@ function able(programs: readonly string[], args: readonly string[]): string | un
 
 const PYTHONS = ['python3', '/usr/bin/python3'];
 const PYTHON = able(PYTHONS, ['-c', '']);
-/** Debian's packages python3-socketio and python3-aiohttp, or `pip install "python-socketio[asyncio_client]"`. */
+/** Debian's packages python3-socketio and python3-aiohttp, or `pip install python-socketio aiohttp`. */
 const SOCKETIO_PYTHON = able(PYTHONS, ['-c', 'import socketio, aiohttp']);
 const CURL = able(['curl'], ['--version']);
 
