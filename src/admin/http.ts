@@ -3,6 +3,7 @@ import { isEncoded } from '../http/content-encoding.js';
 import type { Handler } from '../http/guarded-app.js';
 import type { GuardedRequest } from '../http/guarded-request.js';
 import type { GuardedResponse } from '../http/guarded-response.js';
+import { statusText } from '../http/status-text.js';
 import { BodyPace } from './body-pace.js';
 
 /** A request as handlers see it: everything is copied, since uWebSockets.js takes its own objects back. */
@@ -48,24 +49,6 @@ const HEADERS = [
   'idempotency-key',
   'content-encoding',
 ] as const;
-
-const STATUS_TEXT: Readonly<Record<number, string>> = {
-  200: 'OK',
-  202: 'Accepted',
-  400: 'Bad Request',
-  401: 'Unauthorized',
-  403: 'Forbidden',
-  404: 'Not Found',
-  405: 'Method Not Allowed',
-  408: 'Request Timeout',
-  410: 'Gone',
-  413: 'Content Too Large',
-  415: 'Unsupported Media Type',
-  422: 'Unprocessable Content',
-  431: 'Request Header Fields Too Large',
-  500: 'Internal Server Error',
-  503: 'Service Unavailable',
-};
 
 /** A problem document (RFC 9457), as text. @param members - what it says beside the usual */
 export function problemText(
@@ -146,7 +129,7 @@ class Exchange {
     const res = this.#res;
     res.code = code;
     res.cork(() => {
-      res.writeStatus(`${response.status} ${STATUS_TEXT[response.status] ?? 'Status'}`);
+      res.writeStatus(statusText(response.status));
       res.writeHeader('Content-Type', response.contentType ?? 'application/json');
       res.writeHeader('Cache-Control', 'no-store');
       for (const [name, value] of Object.entries(response.headers ?? {})) res.writeHeader(name, value);

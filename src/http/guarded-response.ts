@@ -3,6 +3,7 @@ import { HTTP_ERRORS, type HttpErrorCode, REFUSALS, type RefusalCode } from '../
 import { type ErrorBoundary, type FaultStage, describeRequest } from './error-boundary.js';
 import type { RequestHead } from './request-head.js';
 import { sendBody } from './send-body.js';
+import { statusText } from './status-text.js';
 
 /** A text or bytes, as uWebSockets.js takes them. */
 type Text = Parameters<HttpResponse['writeHeader']>[0];
@@ -64,21 +65,6 @@ const NO_BYTES = new ArrayBuffer(0);
  * proxy that keeps one for longer would send a request into a connection that is being closed.
  */
 const KEEP_ALIVE = ['Keep-Alive', 'timeout=7'] as const;
-
-const STATUS_TEXT: Readonly<Record<number, string>> = {
-  400: 'Bad Request',
-  403: 'Forbidden',
-  404: 'Not Found',
-  405: 'Method Not Allowed',
-  411: 'Length Required',
-  413: 'Content Too Large',
-  415: 'Unsupported Media Type',
-  426: 'Upgrade Required',
-  429: 'Too Many Requests',
-  431: 'Request Header Fields Too Large',
-  500: 'Internal Server Error',
-  503: 'Service Unavailable',
-};
 
 /** The code of an error that came without one, by its status: the first of that status. */
 const CODES = new Map<number, HttpErrorCode>(
@@ -154,7 +140,7 @@ export class GuardedResponse implements HttpResponse {
     const { status, message, retryAfter } = answerFor(code);
     this.code = code;
     this.cork(() => {
-      this.writeStatus(`${status} ${STATUS_TEXT[status] ?? 'Error'}`);
+      this.writeStatus(statusText(status));
       for (const [name, value] of headers) this.writeHeader(name, value);
       if (retryAfter !== undefined) {
         // A page reads no other than the usual headers unless it may (Fetch standard, CORS-safelisted).
