@@ -123,18 +123,18 @@ export class GuardedApp implements RoutedApp {
     const response = new GuardedResponse(res, head, this.#boundary, this.#policy);
     try {
       const defect = head.defect(this.#maxHeaderBytes);
-      if (defect !== undefined) {
+      if (defect === undefined) {
+        const result = handler(response, new GuardedRequest(req, head, this.#basePath.length));
+        if (result instanceof Promise) result.catch((error: unknown) => response.fail(stage, error));
+      } else {
         // Where its body ends nobody may know, so nothing is to follow on this connection. Not now: uWebSockets.js would
         // go on with what came in the same packet. While a request is open it closes the connection for that instead.
         setImmediate(() => response.refuse(defect, [], true));
-        return;
       }
-      const request = new GuardedRequest(req, head, this.#basePath.length);
-      const result = handler(response, request);
-      if (result instanceof Promise) result.catch((error: unknown) => response.fail(stage, error));
     } catch (error) {
       response.fail(stage, error);
     }
+    if (!response.isOver) response.hold();
   }
 
   /** A callback of a WebSocket: an error closes that one. */

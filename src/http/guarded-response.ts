@@ -102,7 +102,8 @@ export class GuardedResponse implements HttpResponse {
   readonly #boundary: ErrorBoundary;
   readonly #policy: AnswerPolicy | undefined;
   readonly #request: RequestHead;
-  readonly #onAborted: (() => void)[] = [];
+  #onAborted: (() => void)[] | undefined = undefined;
+  #isHeld = false;
   #status = 0;
   #isOpen = false;
   #isOver = false;
@@ -112,11 +113,21 @@ export class GuardedResponse implements HttpResponse {
     this.#request = request;
     this.#boundary = boundary;
     this.#policy = policy;
-    native.onAborted(() => {
+  }
+
+  /**
+   * Lets the answer come later than the handler returns: uWebSockets.js ends the process where nobody would learn that the
+   * client has gone meanwhile. MUST be called before the handler returns, if the answer has not ended by then; most have, and
+   * a listener costs as much as the rest of a connect. May be called twice.
+   */
+  hold(): void {
+    if (this.#isHeld) return;
+    this.#isHeld = true;
+    this.#native.onAborted(() => {
       // What has ended, and is only not read yet, is nobody's concern any more.
       if (this.#isOver) return;
       this.#isOver = true;
-      for (const handler of this.#onAborted) this.#run('aborted', handler);
+      for (const handler of this.#onAborted ?? []) this.#run('aborted', handler);
     });
   }
 
@@ -205,7 +216,7 @@ export class GuardedResponse implements HttpResponse {
       // Told the length as an argument, uWebSockets.js would wait for a body that does not come.
       this.#native.writeHeader('Content-Length', String(Buffer.byteLength(bytes)));
       this.#native.endWithoutBody();
-    } else sendBody(this.#native, bytes);
+    } else if (!sendBody(this.#native, bytes)) this.hold();
     return this;
   }
 
@@ -225,7 +236,10 @@ export class GuardedResponse implements HttpResponse {
   }
 
   close(): this {
-    if (!this.#isOver) this.#native.close();
+    if (this.#isOver) return this;
+    // So that it is known to be over.
+    this.hold();
+    this.#native.close();
     return this;
   }
 
@@ -248,7 +262,7 @@ export class GuardedResponse implements HttpResponse {
 
   /** Adds a handler; all that were added are called, in order. */
   onAborted(handler: () => void): this {
-    this.#onAborted.push(handler);
+    (this.#onAborted ??= []).push(handler);
     return this;
   }
 

@@ -34,6 +34,11 @@ export class RequestHead {
    * client has made up, or sent empty.
    */
   forwardedFor = '';
+  authorization = '';
+  cookie = '';
+  userAgent = '';
+  /** Of a request for a WebSocket. */
+  readonly webSocket = { key: '', protocol: '', extensions: '', version: '' };
   /** Whether a body of no bytes is announced. */
   isEmpty = false;
   /** In bytes. */
@@ -89,6 +94,25 @@ export class RequestHead {
         return;
       case 'authorization':
         this.#tokens++;
+        this.authorization = value;
+        return;
+      case 'cookie':
+        this.cookie ||= value;
+        return;
+      case 'user-agent':
+        this.userAgent ||= value;
+        return;
+      case 'sec-websocket-key':
+        this.webSocket.key ||= value;
+        return;
+      case 'sec-websocket-protocol':
+        this.webSocket.protocol ||= value;
+        return;
+      case 'sec-websocket-extensions':
+        this.webSocket.extensions ||= value;
+        return;
+      case 'sec-websocket-version':
+        this.webSocket.version ||= value;
         return;
       case 'x-forwarded-for':
         if (value !== '') this.forwardedFor = this.forwardedFor === '' ? value : `${this.forwardedFor}, ${value}`;

@@ -8,15 +8,16 @@ import type { HttpResponse } from 'uWebSockets.js';
  * `end` is given waits in memory then, as often as it is asked for. While a response has not ended, the next request
  * closes the connection instead.
  *
- * @param res - has a handler for `onAborted`
+ * @returns whether it has ended; if not, the response MUST have a handler for `onAborted` when its own handler returns
  */
-export function sendBody(res: HttpResponse, body: string | Uint8Array): void {
+export function sendBody(res: HttpResponse, body: string | Uint8Array): boolean {
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
   if (bytes.byteLength === 0) {
     res.end();
-    return;
+    return true;
   }
   const [, isDone] = res.tryEnd(bytes, bytes.byteLength);
-  if (isDone) return;
+  if (isDone) return true;
   res.onWritable((offset) => res.tryEnd(bytes.subarray(offset), bytes.byteLength)[0]);
+  return false;
 }

@@ -295,7 +295,7 @@ export class FeedEngine {
       closeOnBackpressureLimit: true,
       upgrade: (res, req, context) => {
         // RFC 6455, 4.4.
-        if (req.getHeader('sec-websocket-version') !== WEBSOCKET_VERSION) {
+        if (req.head.webSocket.version !== WEBSOCKET_VERSION) {
           res.refuse('upgrade_required', [['Sec-WebSocket-Version', WEBSOCKET_VERSION]]);
           return undefined;
         }
@@ -305,9 +305,7 @@ export class FeedEngine {
         if (connection === undefined) {
           return asksForPolling(req) ? answerBadRequest(res) : behavior.upgrade?.(res, req, context);
         }
-        const key = req.getHeader('sec-websocket-key');
-        const protocol = req.getHeader('sec-websocket-protocol');
-        const extensions = req.getHeader('sec-websocket-extensions');
+        const { key, protocol, extensions } = req.head.webSocket;
         res.upgrade({ connection }, key, protocol, extensions, context);
         return undefined;
       },

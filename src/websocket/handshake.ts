@@ -1,4 +1,5 @@
 import type { GuardedRequest } from '../http/guarded-request.js';
+import type { RequestHead } from '../http/request-head.js';
 import { randomName } from '../random-name.js';
 
 /** What is kept of the request that opened a connection, in the shape in which engine.io keeps it. */
@@ -16,8 +17,17 @@ export const SOCKET_PATH = '/socket.io/';
 /** The same, with the path as some clients and proxies write it. */
 export const SOCKET_PATHS = [SOCKET_PATH, '/socket.io'] as const;
 
-/** Headers that middlewares may look at, until the client is connected. Reading one costs time on every connect. */
-const KEPT_HEADERS = ['authorization', 'cookie', 'host', 'origin', 'user-agent', 'x-forwarded-for'] as const;
+/** Headers that middlewares may look at, until the client is connected. */
+function keptHeaders(head: RequestHead): Record<string, string> {
+  const { authorization, cookie, host, origin, userAgent, forwardedFor } = head;
+  const headers: Record<string, string> = { host };
+  if (authorization !== '') headers['authorization'] = authorization;
+  if (cookie !== '') headers['cookie'] = cookie;
+  if (origin !== '') headers['origin'] = origin;
+  if (userAgent !== '') headers['user-agent'] = userAgent;
+  if (forwardedFor !== '') headers['x-forwarded-for'] = forwardedFor;
+  return headers;
+}
 
 /** Shared by all connections: a stand-in for what is not kept. */
 const NONE: Readonly<Record<string, string>> = Object.freeze({});
@@ -42,13 +52,8 @@ export function readHandshake(req: GuardedRequest): HandshakeRequest | undefined
     if (query['EIO'] !== '4' || query['transport'] !== 'websocket') return undefined;
     if (query['sid'] || query['b64']) return undefined;
   }
-  const headers: Record<string, string> = {};
-  for (const name of KEPT_HEADERS) {
-    const value = name === 'x-forwarded-for' ? req.head.forwardedFor : req.getHeader(name);
-    if (value !== '') headers[name] = value;
-  }
-  if (headers['origin'] !== undefined && !HEADER_VALUE.test(headers['origin'])) return undefined;
-  return { method: 'GET', url: SOCKET_PATH, headers, _query: query, connection: NONE };
+  if (!HEADER_VALUE.test(req.head.origin)) return undefined;
+  return { method: 'GET', url: SOCKET_PATH, headers: keptHeaders(req.head), _query: query, connection: NONE };
 }
 
 const USUAL_REQUEST: HandshakeRequest = Object.freeze({
