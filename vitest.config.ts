@@ -3,9 +3,12 @@ import { defineConfig } from 'vitest/config';
 /** Tests that wait more than they compute, and say nothing of time, memory or load: two files of them at a time. */
 const TOGETHER = [
   'test/*.test.ts',
-  'test/{admin,cli,client,contract,demo,docs,examples,fanout,http,image,ingest,journal,k8s,operations}/**/*.test.ts',
+  'test/{admin,app,cli,client,config,contract,delivery,demo,deploy,docs,examples,ingest,journal,redis}/**/*.test.ts',
+  'test/access/{bearer,client-address,expiry,rate-limit,refusal-log,token-verifier}.test.ts',
   'test/cluster/{adapter,redis-sentinel}.test.ts',
-  'test/websocket/{authentication,compatibility,engine-protocol,subscribe}.test.ts',
+  'test/http/{body-pace,certificate-watch,error-boundary,keep-alive,request-head,send-body}.test.ts',
+  'test/websocket/compatibility.test.ts',
+  'test/websocket/engine/engine-protocol.test.ts',
 ];
 
 const ALL = ['test/**/*.test.ts'];

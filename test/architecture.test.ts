@@ -55,111 +55,111 @@ function importsOf(file: string, text: string): Import[] {
 
 const IMPORTS = FILES.flatMap((file) => importsOf(file, read(file)));
 
-/** A part of the gateway: a folder of `src/`, or a file that lies in `src/` itself. */
-function partOf(file: string): string {
+/** A room of the gateway: a folder of `src/`, the engine inside `websocket/`, or a file that lies in `src/` itself. */
+function roomOf(file: string): string {
+  if (file.startsWith('websocket/engine/')) return 'websocket/engine/';
   const [first = '', ...rest] = file.split('/');
   return rest.length === 0 ? first : `${first}/`;
 }
 
-/** The part an import leads to, or `undefined` for a package. */
-function targetPart({ file, target }: Import): string | undefined {
+/** The file below `src/` that an import leads to, or `undefined` for a package. */
+function targetFile({ file, target }: Import): string | undefined {
   if (!target.startsWith('.')) return undefined;
-  return partOf(relative(SRC, resolve(SRC, dirname(file), target)).replace(/\.js$/, '.ts'));
+  return relative(SRC, resolve(SRC, dirname(file), target)).replace(/\.js$/, '.ts');
 }
 
-/** Parts that everybody may import: they know nothing of what the gateway does. */
-const LEAVES = ['deadline.ts', 'errors.ts', 'loopback.ts', 'random-name.ts'];
+/** Files that everybody may import: they know nothing of what the gateway does. */
+const GROUND = ['deadline.ts', 'errors.ts', 'random-name.ts', 'version.ts'];
 
 /**
- * Who may import whom: main, cli → cli/ → gateway-process → app → {ingest, fanout, websocket, admin, dashboard, journal, redis} → contract. A part's own files and the
- * {@link LEAVES} are always allowed. `types` are parts of which only types may be imported: they vanish when the code is built.
+ * Who may import whom: main, cli → app → {admin, dashboard, demo, websocket} → {delivery, access} → journal → contract. A
+ * room's own files and the {@link GROUND} are always allowed. `types` are rooms of which only types may be imported: they
+ * vanish when the code is built.
  */
 const MAY_IMPORT: Readonly<Record<string, { code: readonly string[]; types?: readonly string[] }>> = {
   'main.ts': { code: ['cli/'] },
   'cli.ts': { code: ['cli/'] },
-  'cli/': { code: ['config.ts', 'contract/', 'gateway-process.ts', 'redis/', 'uws.ts', 'version.ts'] },
-  'gateway-process.ts': { code: ['app.ts', 'banner.ts', 'config.ts', 'demo/', 'log.ts', 'uws.ts'] },
-  // A producer like any other: it publishes over HTTP and knows nothing of what is behind it.
-  'demo/': { code: [], types: ['contract/'] },
-  'app.ts': {
-    code: 'admin/ contract/ fanout/ http/ ingest/ journal/ redis/ websocket/ app-dashboard.ts app-observers.ts app-publisher.ts app-redis.ts banner.ts config.ts certificate.ts http-listener.ts log.ts public-app.ts stop.ts uws.ts version.ts'.split(
+  'cli/': { code: ['app/', 'config/', 'contract/', 'http/', 'redis/'] },
+  // The composition root: the only room that knows them all.
+  'app/': {
+    code: 'access/ admin/ config/ contract/ dashboard/ delivery/ demo/ http/ ingest/ journal/ redis/ websocket/'.split(
       ' ',
     ),
   },
-  // The half of the composition root that exists only with Redis.
-  'app-redis.ts': { code: ['contract/', 'ingest/', 'journal/', 'redis/', 'websocket/'], types: ['config.ts'] },
-  // The part of the composition root that only exists when the dashboard is on.
-  'app-dashboard.ts': { code: ['admin/', 'dashboard/'], types: ['http/'] },
-  // What happens, counted and logged.
-  'app-observers.ts': { code: ['admin/', 'http/'], types: ['fanout/', 'websocket/'] },
-  'app-publisher.ts': { code: ['contract/', 'journal/'], types: ['admin/'] },
-  'banner.ts': { code: ['redis/'] },
-  'config.ts': { code: ['origin-list.ts', 'redis/', 'variable.ts'] },
-  'origin-list.ts': { code: ['variable.ts'] },
-  'variable.ts': { code: [] },
-  'log.ts': { code: [], types: ['config.ts'] },
-  'uws.ts': { code: ['http/'] },
-  'certificate.ts': { code: [] },
-  'public-app.ts': { code: ['http/', 'http-listener.ts'], types: ['uws.ts'] },
-  'stop.ts': { code: [] },
-  'version.ts': { code: [] },
-  'http-listener.ts': { code: [], types: ['uws.ts'] },
-  'deadline.ts': { code: [] },
-  'errors.ts': { code: [] },
-  'loopback.ts': { code: [] },
-  'random-name.ts': { code: [] },
-  // What everybody serves HTTP with; it knows codes of errors and nothing else.
-  'http/': { code: [] },
-  'contract/': { code: [] },
-  'journal/': { code: ['contract/'] },
-  // Fan-out and replay take journal entries, so they know what an entry is, and nothing of how a journal works.
-  'fanout/': { code: ['contract/'], types: ['journal/'] },
-  'ingest/': { code: ['contract/'] },
-  'websocket/': { code: ['contract/', 'http/'], types: ['journal/', 'uws.ts'] },
+  // Doors, and what stands beside them.
+  'websocket/': { code: ['access/', 'contract/', 'delivery/', 'http/', 'websocket/engine/'], types: ['journal/'] },
+  'websocket/engine/': { code: ['access/', 'contract/', 'http/'] },
   'admin/': { code: ['contract/', 'http/'] },
-  'dashboard/': { code: ['contract/'], types: ['admin/', 'http/'] },
+  'dashboard/': { code: ['contract/', 'http/'], types: ['admin/'] },
+  // A producer like any other: it publishes over HTTP and knows nothing of what is behind it.
+  'demo/': { code: [], types: ['contract/'] },
+  // Out: delivery takes entries of a journal, so it knows what an entry is, and nothing of how a journal works.
+  'delivery/': { code: ['access/', 'contract/'], types: ['journal/', 'websocket/'] },
+  'access/': { code: ['contract/'], types: ['http/'] },
+  // In: the journal is handed to it.
+  'ingest/': { code: ['contract/'], types: ['journal/'] },
+  'journal/': { code: ['contract/', 'redis/'] },
+  // The ground.
+  'contract/': { code: [] },
+  'http/': { code: [] },
   'redis/': { code: [] },
+  'config/': { code: ['redis/'] },
   // Runs in browsers: of the gateway it has the types alone.
   'client/': { code: [], types: ['contract/'] },
+  ...Object.fromEntries(GROUND.map((file) => [file, { code: [] }])),
 };
+
+/** Inside `websocket/`, a file with a place here imports only what stands at a place after its own. */
+const WEBSOCKET_ORDER = ['websocket/websocket-manager.ts', 'websocket/rooms.ts', 'websocket/engine/'];
+
+function placeInWebsocket(file: string): number {
+  return WEBSOCKET_ORDER.findIndex((one) => file.startsWith(one));
+}
 
 /** Who may import a package (a name, or a scope that ends in a slash). `types` are files that may import its types alone. */
 const PACKAGES: Readonly<Record<string, { code: RegExp; types?: RegExp }>> = {
   'socket.io': { code: /^websocket\// },
   'socket.io-adapter': { code: /^websocket\// },
-  'socket.io-parser': { code: /^websocket\/parser\.ts$/ },
+  'socket.io-parser': { code: /^websocket\/engine\/parser\.ts$/ },
   'engine.io': { code: /^websocket\// },
   '@socket.io/': { code: /^websocket\/adapter\.ts$/ },
-  'uWebSockets.js': {
-    code: /^uws\.ts$/,
-    types: /^(?:uws|http-listener|public-app|app)\.ts$|^(?:http|websocket)\//,
-  },
+  'uWebSockets.js': { code: /^http\/uws\.ts$/, types: /^(?:http|websocket)\/|^app\/app\.ts$/ },
   react: { code: /^client\/use-signals\.ts$/ },
-  jose: { code: /^websocket\/(?:authentication|published-keys)\.ts$/ },
-  'proxy-addr': { code: /^websocket\/client-address\.ts$|^config\.ts$/ },
-  ioredis: { code: /^(?:journal|ingest|redis)\/|^websocket\/adapter\.ts$|^app(?:-redis)?\.ts$/ },
+  jose: { code: /^access\/(?:token-verifier|published-keys)\.ts$/ },
+  'proxy-addr': { code: /^access\/client-address\.ts$|^config\/config\.ts$/ },
+  ioredis: { code: /^(?:journal|ingest|redis)\/|^websocket\/adapter\.ts$|^app\/(?:app|redis-parts)\.ts$/ },
   'socket.io-client': { code: /^cli\/tail\.ts$|^client\/|^dashboard\/page\// },
   commander: { code: /^cli\// },
   'cli-progress': { code: /^cli\// },
 };
 
-test('every part of the sources is in the table of who may import whom', () => {
-  const missing = [...new Set(FILES.map(partOf))].filter((part) => MAY_IMPORT[part] === undefined);
-  expect(missing).toEqual([]);
+test('every room of the sources is in the table of who may import whom, and every room of the table is there', () => {
+  expect([...new Set(FILES.map(roomOf))].toSorted()).toEqual(Object.keys(MAY_IMPORT).toSorted());
 });
 
-test('imports between the parts go one way: main, app, the parts, contract', () => {
+test('imports between the rooms go one way: main, app, the doors, delivery and access, journal, contract', () => {
   const wrong = IMPORTS.filter((one) => {
-    const from = partOf(one.file);
-    const to = targetPart(one);
-    if (to === undefined || to === from || LEAVES.includes(to)) return false;
+    const target = targetFile(one);
+    if (target === undefined || GROUND.includes(target)) return false;
+    const from = roomOf(one.file);
+    const to = roomOf(target);
     const rule = MAY_IMPORT[from];
-    return !rule?.code.includes(to) && !(one.typeOnly && rule?.types?.includes(to));
+    return to !== from && !rule?.code.includes(to) && !(one.typeOnly && rule?.types?.includes(to));
   });
   expect(wrong).toEqual([]);
 });
 
-test('packages that do the work of one part are imported by that part alone', () => {
+test('inside websocket/ imports go from the manager over the rooms to the engine', () => {
+  const wrong = IMPORTS.filter((one) => {
+    const target = targetFile(one);
+    return (
+      target !== undefined && placeInWebsocket(target) >= 0 && placeInWebsocket(target) < placeInWebsocket(one.file)
+    );
+  });
+  expect(wrong).toEqual([]);
+});
+
+test('packages that do the work of one room are imported by that room alone', () => {
   const wrong = IMPORTS.filter(({ file, target, typeOnly }) =>
     Object.entries(PACKAGES).some(([name, { code, types }]) => {
       const isIt = name.endsWith('/') ? target.startsWith(name) : target === name || target.startsWith(`${name}/`);
@@ -185,7 +185,7 @@ test('requests and responses of uWebSockets.js are known to src/http/ alone: no 
   const outside = FILES.filter((file) => !file.startsWith('http/'));
   expect(outside.filter((file) => /\bHttpRe(?:quest|sponse)\b/.test(withoutComments(read(file))))).toEqual([]);
   const apps = FILES.filter((file) => /\.(?:SSL)?App\(/.test(read(file)));
-  expect(apps).toEqual(['app.ts', 'public-app.ts']);
+  expect(apps).toEqual(['app/app.ts', 'http/public-app.ts']);
   for (const file of apps) expect(read(file)).toContain('new GuardedApp(');
 });
 

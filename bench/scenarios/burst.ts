@@ -1,4 +1,4 @@
-import { steadyScenario } from './steady-scenario.js';
+import { steadyScenario } from '../harness/steady-scenario.js';
 
 /** As many signals as `fanout` has, but all of a second at one instant. */
 export const burst = steadyScenario({

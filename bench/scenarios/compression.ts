@@ -5,8 +5,8 @@ import { HOST } from '../../test/support/processes.js';
 import { nowMicros } from '../load/message.js';
 import type { Run } from '../result.js';
 import type { Progress, Scenario } from '../scenario.js';
-import { UsageMeter, interleave, loadOf, withServers } from './harness.js';
-import { limitedBy } from './summary.js';
+import { UsageMeter, interleave, loadOf, withServers } from '../harness/harness.js';
+import { limitedBy } from '../harness/summary.js';
 
 /** The rows: values of the variable `COMPRESSION`. */
 const WAYS = ['off', 'shared', 'dedicated'] as const;

@@ -3,9 +3,9 @@ import { Fleet } from '../load/fleet.js';
 import { CONCURRENCY, IndependentFleet } from '../load/independent.js';
 import type { Counts, Run } from '../result.js';
 import type { Progress, Scenario, ServerName } from '../scenario.js';
-import { UsageMeter, interleave, loadOf, rowsOf, withServers } from './harness.js';
-import { ALL_ROWS } from './steady-scenario.js';
-import { limitedBy } from './summary.js';
+import { UsageMeter, interleave, loadOf, rowsOf, withServers } from '../harness/harness.js';
+import { ALL_ROWS } from '../harness/steady-scenario.js';
+import { limitedBy } from '../harness/summary.js';
 
 /** Connects before those that are timed, so that the code is compiled. */
 const WARM_UP = 10_000;

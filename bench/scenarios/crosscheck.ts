@@ -2,11 +2,11 @@ import { IndependentFleet } from '../load/independent.js';
 import { publishOpenLoop } from '../load/publisher.js';
 import type { Run } from '../result.js';
 import type { Progress, Scenario } from '../scenario.js';
-import { SETTLE_LIMIT_MS } from './fleet.js';
-import { UsageMeter, interleave, loadOf, withServers } from './harness.js';
-import { type Steady, WARM_UP_SECONDS, measureSteady, settingsOf, steadyOf, withoutTopics } from './steady.js';
-import { limitedBy } from './summary.js';
-import { warmUp } from './warm-up.js';
+import { SETTLE_LIMIT_MS } from '../harness/fleet.js';
+import { UsageMeter, interleave, loadOf, withServers } from '../harness/harness.js';
+import { type Steady, WARM_UP_SECONDS, measureSteady, settingsOf, steadyOf, withoutTopics } from '../harness/steady.js';
+import { limitedBy } from '../harness/summary.js';
+import { warmUp } from '../harness/warm-up.js';
 
 /** The server with the clients of this bench; with those in C; with those in C, each read made as dear as in this bench. */
 const ROWS = ['raw', 'raw, clients in C', 'raw, clients in C, as slow'] as const;

@@ -1,4 +1,4 @@
-import { ALL_ROWS, steadyScenario } from './steady-scenario.js';
+import { ALL_ROWS, steadyScenario } from '../harness/steady-scenario.js';
 
 /** Every signal to every client, at a steady rate. */
 export const fanout = steadyScenario({

@@ -5,8 +5,8 @@ import { signalTexts } from '../load/message.js';
 import { RunningServer } from '../load/servers.js';
 import type { Run, Table } from '../result.js';
 import type { Progress, Scenario, ServerName } from '../scenario.js';
-import { UsageMeter, interleave, loadOf, rowsOf, withServers } from './harness.js';
-import { latencyFigures, limitedBy } from './summary.js';
+import { UsageMeter, interleave, loadOf, rowsOf, withServers } from '../harness/harness.js';
+import { latencyFigures, limitedBy } from '../harness/summary.js';
 
 const CONNECTIONS = 10;
 const WARM_UP_SECONDS = 1;

@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Fleet } from '../load/fleet.js';
 import type { Run } from '../result.js';
 import type { Progress, Scenario, ServerName } from '../scenario.js';
-import { UsageMeter, interleave, loadOf, rowsOf, withServers } from './harness.js';
-import { ALL_ROWS } from './steady-scenario.js';
-import { limitedBy } from './summary.js';
-import { WARM_UP_SIGNALS, warmUp } from './warm-up.js';
+import { UsageMeter, interleave, loadOf, rowsOf, withServers } from '../harness/harness.js';
+import { ALL_ROWS } from '../harness/steady-scenario.js';
+import { limitedBy } from '../harness/summary.js';
+import { WARM_UP_SIGNALS, warmUp } from '../harness/warm-up.js';
 
 /** Engine.IO's default, which every row has. */
 const PING_INTERVAL_SECONDS = 25;

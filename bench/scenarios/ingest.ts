@@ -1,9 +1,9 @@
 import type { Run } from '../result.js';
 import type { Scenario } from '../scenario.js';
-import { failureOf, interleave } from './harness.js';
-import { BATCH, measureCeiling } from './ingest-ceiling.js';
-import { WAYS, type Way, measureWays } from './ingest-way.js';
-import { latencyFigures, mergeHistograms, rowOf } from './summary.js';
+import { failureOf, interleave } from '../harness/harness.js';
+import { BATCH, measureCeiling } from '../harness/ingest-ceiling.js';
+import { WAYS, type Way, measureWays } from '../harness/ingest-way.js';
+import { latencyFigures, mergeHistograms, rowOf } from '../harness/summary.js';
 
 /** What the journal adds to the way of a signal, and how much it takes. */
 export const ingest: Scenario = {

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Fleet } from '../load/fleet.js';
 import type { Run } from '../result.js';
 import type { Progress, Scenario, ServerName } from '../scenario.js';
-import { interleave, rowsOf, withServers } from './harness.js';
-import { ALL_ROWS } from './steady-scenario.js';
+import { interleave, rowsOf, withServers } from '../harness/harness.js';
+import { ALL_ROWS } from '../harness/steady-scenario.js';
 
 /** Clients that come and go before, so that what is allocated once does not count. */
 const WARM_UP = 500;

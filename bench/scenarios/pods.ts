@@ -1,8 +1,8 @@
 import type { Row, Table } from '../result.js';
 import type { Scenario } from '../scenario.js';
-import { interleave, rowsOf } from './harness.js';
-import { ALL_ROWS, SETTLED_NOTE } from './steady-scenario.js';
-import { STEADY_COLUMNS, measureSteady, samplesOf, settingsOf, steadyOf } from './steady.js';
+import { interleave, rowsOf } from '../harness/harness.js';
+import { ALL_ROWS, SETTLED_NOTE } from '../harness/steady-scenario.js';
+import { STEADY_COLUMNS, measureSteady, samplesOf, settingsOf, steadyOf } from '../harness/steady.js';
 
 const PODS = [1, 2, 4];
 

@@ -1,12 +1,20 @@
 import type { FleetReport } from '../load/fleet-types.js';
 import type { Run, Table } from '../result.js';
 import type { Progress, Scenario, ServerName } from '../scenario.js';
-import { publishTo, withFleet } from './fleet.js';
-import { UsageMeter, interleave, rowsOf, withServers } from './harness.js';
-import { ALL_ROWS } from './steady-scenario.js';
-import { STEADY_COLUMNS, type Steady, WARM_UP_SECONDS, runOf, settingsOf, steadyOf, withoutTopics } from './steady.js';
-import { rowOf } from './summary.js';
-import { warmUp } from './warm-up.js';
+import { publishTo, withFleet } from '../harness/fleet.js';
+import { UsageMeter, interleave, rowsOf, withServers } from '../harness/harness.js';
+import { ALL_ROWS } from '../harness/steady-scenario.js';
+import {
+  STEADY_COLUMNS,
+  type Steady,
+  WARM_UP_SECONDS,
+  runOf,
+  settingsOf,
+  steadyOf,
+  withoutTopics,
+} from '../harness/steady.js';
+import { rowOf } from '../harness/summary.js';
+import { warmUp } from '../harness/warm-up.js';
 
 /** A rate is sustained if p99 stays below this, in ms. */
 const P99_LIMIT_MS = 250;

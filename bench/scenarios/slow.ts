@@ -1,9 +1,9 @@
 import type { FleetReport } from '../load/fleet-types.js';
 import type { Row } from '../result.js';
 import type { Scenario, ServerName } from '../scenario.js';
-import { interleave, rowsOf } from './harness.js';
-import { ALL_ROWS, SETTLED_NOTE } from './steady-scenario.js';
-import { STEADY_COLUMNS, WARM_UP_SECONDS, measureSteady, samplesOf, settingsOf, steadyOf } from './steady.js';
+import { interleave, rowsOf } from '../harness/harness.js';
+import { ALL_ROWS, SETTLED_NOTE } from '../harness/steady-scenario.js';
+import { STEADY_COLUMNS, WARM_UP_SECONDS, measureSteady, samplesOf, settingsOf, steadyOf } from '../harness/steady.js';
 
 const SHARE = 0.1;
 const BYTES_PER_SECOND = 1000;

@@ -2,12 +2,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { nowMicros } from '../load/message.js';
 import type { Run } from '../result.js';
 import type { Progress, Scenario, ServerName } from '../scenario.js';
-import { publishTo, withFleet } from './fleet.js';
-import { UsageMeter, interleave, rowsOf, withServers } from './harness.js';
-import { ALL_ROWS } from './steady-scenario.js';
-import { latencyFigures } from './summary.js';
-import { type Steady, WARM_UP_SECONDS, runOf, samplesOf, settingsOf, steadyOf, withoutTopics } from './steady.js';
-import { warmUp } from './warm-up.js';
+import { publishTo, withFleet } from '../harness/fleet.js';
+import { UsageMeter, interleave, rowsOf, withServers } from '../harness/harness.js';
+import { ALL_ROWS } from '../harness/steady-scenario.js';
+import { latencyFigures } from '../harness/summary.js';
+import {
+  type Steady,
+  WARM_UP_SECONDS,
+  runOf,
+  samplesOf,
+  settingsOf,
+  steadyOf,
+  withoutTopics,
+} from '../harness/steady.js';
+import { warmUp } from '../harness/warm-up.js';
 
 /** The pod is killed this far into the timed part. */
 const KILL_AFTER_SECONDS = 2;

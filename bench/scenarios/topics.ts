@@ -1,4 +1,4 @@
-import { steadyScenario } from './steady-scenario.js';
+import { steadyScenario } from '../harness/steady-scenario.js';
 
 /** Clients that want a few of many symbols. */
 export const topics = steadyScenario({

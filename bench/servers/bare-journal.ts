@@ -4,8 +4,8 @@
  * journal in Redis.
  */
 import { Server } from 'socket.io';
-import { listen } from '../../src/http-listener.js';
-import { loadUws } from '../../src/uws.js';
+import { listen } from '../../src/http/listener.js';
+import { loadUws } from '../../src/http/uws.js';
 import { announce, connectRedis, nextOffset, subscribe } from './feed.js';
 
 const JOURNAL = 'bare-journal';

@@ -6,8 +6,8 @@
  * to the clients.
  */
 import type { HttpResponse, WebSocket } from 'uWebSockets.js';
-import { listen } from '../../src/http-listener.js';
-import { loadUws } from '../../src/uws.js';
+import { listen } from '../../src/http/listener.js';
+import { loadUws } from '../../src/http/uws.js';
 import { CHANNEL, WELCOME, announce, connectRedis, nextOffset, offset, subscribe, topicsOf } from './feed.js';
 
 /** Engine.IO's defaults, which the other rows have. */

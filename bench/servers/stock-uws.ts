@@ -1,7 +1,7 @@
 // Control row: Socket.IO attached to uWebSockets.js, with its Redis adapter.
 import { Server } from 'socket.io';
-import { listen } from '../../src/http-listener.js';
-import { loadUws } from '../../src/uws.js';
+import { listen } from '../../src/http/listener.js';
+import { loadUws } from '../../src/http/uws.js';
 import { announce } from './feed.js';
 import { serveFeed } from './stock.js';
 

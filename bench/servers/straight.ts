@@ -1,8 +1,8 @@
 // Control for `ingest`: Socket.IO attached to uWebSockets.js, a subscription, and a local emit. No journal, no checks,
 // nothing of the gateway.
 import { Server } from 'socket.io';
-import { listen } from '../../src/http-listener.js';
-import { loadUws } from '../../src/uws.js';
+import { listen } from '../../src/http/listener.js';
+import { loadUws } from '../../src/http/uws.js';
 import { announce, nextOffset, subscribe } from './feed.js';
 
 const uws = loadUws();

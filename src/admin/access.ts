@@ -1,8 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIP } from 'node:net';
 import { Problem } from '../errors.js';
-import { isLoopback } from '../loopback.js';
-import type { AdminRequest } from './http.js';
+import { isLoopback } from '../http/loopback.js';
+import type { AdminRequest } from '../http/router.js';
 
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { AdminRequest } from './http.js';
+import type { AdminRequest } from '../http/router.js';
 
 /** Who has called, for the log. */
 export interface Caller {

@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { WELL_FORMED } from '../contract/events.js';
 import { scanObject } from '../contract/json-scan.js';
 import { Problem, messageOf } from '../errors.js';
-import type { AdminRequest, AdminResponse, Route } from './http.js';
-import { readJson } from './json-body.js';
+import type { AdminRequest, AdminResponse, Route } from '../http/router.js';
+import { readJson } from '../http/json-body.js';
 
 /** Whom to disconnect, and whether they are to come again by themselves. */
 export interface DisconnectOrder {

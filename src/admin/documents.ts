@@ -2,7 +2,7 @@ import { asyncapiDocument } from '../contract/asyncapi.js';
 import { type Json, documentText } from '../contract/json-schema.js';
 import type { GuardedRequest } from '../http/guarded-request.js';
 import type { GuardedResponse } from '../http/guarded-response.js';
-import type { Route } from './http.js';
+import type { Route } from '../http/router.js';
 import { openapiDocument } from './openapi.js';
 
 /** Built when somebody asks for the first time. */

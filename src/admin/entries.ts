@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { type Offset, formatOffset, parseOffset } from '../contract/offset.js';
 import { Problem, messageOf } from '../errors.js';
 import { callerOf } from './caller.js';
-import type { AdminRequest, AdminResponse, Route } from './http.js';
-import { readJson } from './json-body.js';
+import type { AdminRequest, AdminResponse, Route } from '../http/router.js';
+import { readJson } from '../http/json-body.js';
 
 /** What is said of a deleted entry in the log. */
 interface DeletedEntry {

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { healthSchema, notReadyReasonSchema, readinessSchema } from './answers.js';
-import type { Route } from './http.js';
+import type { Route } from '../http/router.js';
 
 /** Why a pod should get no new clients. */
 export type NotReadyReason = z.infer<typeof notReadyReasonSchema>;

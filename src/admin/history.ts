@@ -1,6 +1,6 @@
 import { type Offset, formatOffset, parseOffset } from '../contract/offset.js';
 import { Problem, messageOf } from '../errors.js';
-import type { AdminRequest, AdminResponse, Route } from './http.js';
+import type { AdminRequest, AdminResponse, Route } from '../http/router.js';
 
 /** An entry as the history shows it. */
 export interface HistoryEntry extends Offset {

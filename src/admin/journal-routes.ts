@@ -1,6 +1,6 @@
 import { type EntriesRouteOptions, type EntryStore, entriesRoute } from './entries.js';
 import { type HistorySource, historyRoute } from './history.js';
-import type { Route } from './http.js';
+import type { Route } from '../http/router.js';
 
 /**
  * `GET /v1/signals` and `DELETE /v1/entries/<offset>`: what is in the journal, and one entry out of it.

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { FAULT_STAGES } from '../http/error-boundary.js';
-import type { Route } from './http.js';
+import type { Route } from '../http/router.js';
 import { type Build, addProcessMetrics } from './process-metrics.js';
 
 /** Numbers that are read when Prometheus asks, rather than counted. */

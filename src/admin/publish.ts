@@ -3,8 +3,8 @@ import { decodeItem, type FeedMessage, type RejectReason } from '../contract/dec
 import type { FeedEvent } from '../contract/events.js';
 import { splitJsonArray } from '../contract/json-array.js';
 import { type ProblemCode, Problem } from '../errors.js';
-import type { AdminRequest, Route } from './http.js';
-import { readJson } from './json-body.js';
+import type { AdminRequest, Route } from '../http/router.js';
+import { readJson } from '../http/json-body.js';
 
 /** Puts messages where every pod delivers them. */
 export interface Publisher {

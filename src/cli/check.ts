@@ -3,12 +3,12 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { createSecureContext } from 'node:tls';
-import { type Config, ConfigError, type Setting, loadConfig, settingsOf } from '../config.js';
+import { type Config, ConfigError, type Setting, loadConfig, settingsOf } from '../config/config.js';
 import { within } from '../deadline.js';
 import { EXIT, messageOf } from '../errors.js';
 import { RedisConnections } from '../redis/connections.js';
 import { type RedisTarget, describeRedis } from '../redis/url.js';
-import { loadUws, uwsVersion } from '../uws.js';
+import { loadUws, uwsVersion } from '../http/uws.js';
 import { holderOf, tryListen } from './port-check.js';
 import { harmless, stylist } from './terminal.js';
 

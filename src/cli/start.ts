@@ -32,7 +32,7 @@ ${EXIT_CODES_HELP}`,
     .action(async ({ demo, demoRate }: { demo?: true; demoRate?: number }) => {
       // A log that nobody takes any more is no reason to drop every client.
       goOnWithoutReader();
-      const { runGateway } = await import('../gateway-process.js');
+      const { runGateway } = await import('../app/process.js');
       await runGateway({ demoRate: demo && (demoRate ?? DEFAULT_RATE) });
     });
 }

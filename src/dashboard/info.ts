@@ -1,5 +1,5 @@
 import type { PresentedKey } from '../admin/access.js';
-import type { AdminRequest, Route } from '../admin/http.js';
+import type { AdminRequest, Route } from '../http/router.js';
 import type { PublishWith } from './publish-access.js';
 
 /** What the page is told of the pod that serves it. */

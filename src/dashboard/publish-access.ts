@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { AdminRequest, Route } from '../admin/http.js';
+import type { AdminRequest, Route } from '../http/router.js';
 import type { PresentedKey } from '../admin/access.js';
 import { Problem } from '../errors.js';
 

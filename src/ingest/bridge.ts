@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { FeedMessage } from '../contract/decode.js';
-import type { LeaseAnswer, LeaseRequest } from '../contract/lease.js';
+import type { LeaseAnswer, LeaseRequest } from '../journal/lease.js';
 import { messageOf } from '../errors.js';
 import { BridgeQueue, type QueuedMessage, type SeenEntry } from './bridge-queue.js';
 import { Canaries } from './canaries.js';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { LeaseAnswer } from '../contract/lease.js';
+import type { LeaseAnswer } from '../journal/lease.js';
 import { within } from '../deadline.js';
 import { messageOf } from '../errors.js';
 import type { BridgeQueue } from './bridge-queue.js';

@@ -1,6 +1,6 @@
 import type { FeedMessage } from '../contract/decode.js';
 import type { Offset } from '../contract/offset.js';
-import { randomName } from '../random-name.js';
+import { newEpoch } from './epoch.js';
 import {
   type AppendedOnce,
   type Deleted,
@@ -15,11 +15,6 @@ import {
   tombstone,
 } from './journal.js';
 import { Ring } from './ring.js';
-
-/** A random name for one life of a journal. */
-export function newEpoch(): string {
-  return randomName(6);
-}
 
 /** Deleted entries that are remembered after the ring has dropped them: somebody may have read them before. */
 const MAX_DELETED = 10_000;

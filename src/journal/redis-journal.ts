@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { FeedMessage } from '../contract/decode.js';
-import type { LeaseAnswer, LeaseRequest } from '../contract/lease.js';
+import type { LeaseAnswer, LeaseRequest } from './lease.js';
 import type { Offset } from '../contract/offset.js';
 import { randomName } from '../random-name.js';
 import {
@@ -18,14 +18,14 @@ import {
   type OnceJournal,
   type Resolution,
 } from './journal.js';
-import { newEpoch } from './memory-journal.js';
+import { newEpoch } from './epoch.js';
 import { type JournalKeys, journalKeys } from './redis-keys.js';
 import { RedisPages } from './redis-pages.js';
 import { type ReaderListener, RedisReader } from './redis-reader.js';
 import { APPEND_SCRIPT, CLOCK_SCRIPT, LEASE_SCRIPT, RELEASE_SCRIPT } from './redis-scripts.js';
 import { RedisTombstones } from './redis-tombstones.js';
 import { Ring } from './ring.js';
-import { Script } from './script.js';
+import { Script } from '../redis/lua-script.js';
 
 /** A message with the random id that its entry will carry. */
 export interface NamedMessage {

@@ -4,13 +4,13 @@ import type { Logger } from 'pino';
 import { within } from '../deadline.js';
 import { type Offset, formatOffset, isHole } from '../contract/offset.js';
 import type { JournalEntry, JournalListener, StatusEntry } from './journal.js';
-import { newEpoch } from './memory-journal.js';
+import { newEpoch } from './epoch.js';
 import { type RawEntry, parseEntry, parseStatuses } from './redis-entry.js';
 import type { JournalKeys } from './redis-keys.js';
 import { FORK_SCRIPT, OPEN_SCRIPT } from './redis-scripts.js';
 import { type RedisTombstones, isWhole, wholeEnd } from './redis-tombstones.js';
 import type { Ring } from './ring.js';
-import { Script } from './script.js';
+import { Script } from '../redis/lua-script.js';
 import { READ_COUNT, type StreamAnswer, readStreams } from './stream-read.js';
 
 /** A connection that the reader has for itself. */

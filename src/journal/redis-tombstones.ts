@@ -7,7 +7,7 @@ import { type Deletion, type RawEntry, parseDeletion, parseEntry } from './redis
 import type { JournalKeys } from './redis-keys.js';
 import { DELETE_SCRIPT } from './redis-scripts.js';
 import type { Ring } from './ring.js';
-import { Script } from './script.js';
+import { Script } from '../redis/lua-script.js';
 
 /** What came of the deletion script. */
 export type DeleteAnswer = 'OK' | 'AGAIN' | 'GONE';

@@ -1,6 +1,6 @@
 import type { DefaultEventsMap, Server, Socket } from 'socket.io';
 import type { ClientToServerEvents, ServerToClientEvents } from '../contract/events.js';
-import type { RecoveredData } from './recovery.js';
+import type { RecoveredData } from '../delivery/recovery.js';
 
 /** What is known of a client. */
 export interface ClientData extends RecoveredData {

@@ -1,10 +1,10 @@
 import type { Socket as Connection } from 'engine.io';
 import type { Gap } from '../contract/events.js';
 import { type Offset, formatOffset, isHole } from '../contract/offset.js';
-import { roomsOfEntry } from '../contract/topics.js';
+import { roomsOfEntry } from '../contract/rooms.js';
 import type { JournalEntry } from '../journal/journal.js';
-import { bufferedBytes, sendAll } from './engine.js';
-import type { ReplayTarget } from './replay.js';
+import { bufferedBytes, sendAll } from './engine/engine.js';
+import type { ReplayTarget } from '../delivery/replay.js';
 
 /** A client that is sent what it has missed. */
 export interface ReplayTargetOptions {

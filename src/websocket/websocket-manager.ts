@@ -6,37 +6,38 @@ import type { ErrorBoundary, FaultStage } from '../http/error-boundary.js';
 import type { RoutedApp } from '../http/guarded-app.js';
 import { MAX_ECHO_LENGTH, type SubscribeErrorCode, type Welcome } from '../contract/events.js';
 import { type Offset, formatOffset } from '../contract/offset.js';
-import { isFeedRoom, isTopicRoom, roomsOfClient } from '../contract/topics.js';
+import { isFeedRoom, isTopicRoom, roomsOfClient } from '../contract/rooms.js';
 import type { GapReason, JournalEntry, Resolution } from '../journal/journal.js';
 import type { AdapterFactory } from './adapter.js';
-import { Admission } from './admission.js';
-import { type TokenOptions, TokenVerifier } from './authentication.js';
-import { BufferSample } from './buffer-sample.js';
-import { ClientAddress } from './client-address.js';
+import { Admission } from '../access/admission.js';
+import { type TokenOptions, TokenVerifier } from '../access/token-verifier.js';
+import { BufferSample } from './engine/buffer-sample.js';
+import { ClientAddress } from '../access/client-address.js';
 import { Drain, type DrainOptions } from './drain.js';
-import { type EngineOptions, FeedEngine } from './engine.js';
-import { Entrance, type EntranceRefusal } from './entrance.js';
-import { Expiry } from './expiry.js';
+import { type EngineOptions, FeedEngine } from './engine/engine.js';
+import { Entrance, type EntranceRefusal } from './connect-middleware.js';
+import { Expiry } from '../access/expiry.js';
 import type { FeedServer, FeedSocket } from './feed-socket.js';
-import { FloodGuard, type FloodKind } from './flood.js';
-import { keyFaults } from './key-set.js';
-import { LeanClients } from './lean-client.js';
-import type { LeanHandlers } from './lean-server.js';
-import { useLeanSockets } from './lean-socket.js';
-import { ConnectionLimits, type ConnectionLimitsOptions } from './limits.js';
-import type { MemoryPressure } from './memory-pressure.js';
-import type { OriginPolicy } from './origin.js';
-import { parser } from './parser.js';
-import { type OtherPods, PodCalls, roomOfUser } from './pods.js';
-import { Recovery } from './recovery.js';
-import type { RefusalFields, RefusalLog } from './refusal-log.js';
+import { FloodGuard, type FloodKind } from '../access/flood-guard.js';
+import { keyFaults } from '../access/key-set.js';
+import { LeanClients } from './engine/fast-client.js';
+import type { LeanHandlers } from './engine/fast-server.js';
+import { useLeanSockets } from './engine/fast-socket.js';
+import { ConnectionLimits, type ConnectionLimitsOptions } from '../access/connection-limits.js';
+import type { MemoryPressure } from '../access/memory-pressure.js';
+import type { OriginPolicy } from '../access/origin-policy.js';
+import { parser } from './engine/parser.js';
+import { type OtherPods, PodCalls, roomOfUser } from './pod-calls.js';
+import { Recovery } from '../delivery/recovery.js';
+import type { RefusalFields, RefusalLog } from '../access/refusal-log.js';
 import { gapPacket, replayTarget } from './replay-target.js';
-import { replay } from './replay.js';
+import { replay } from '../delivery/replay.js';
+import { recoveringAdapter } from './recovering-adapter.js';
 import { Rooms } from './rooms.js';
-import { sizeRefusals } from './size-refusals.js';
-import { sizeWarnings } from './sizes.js';
-import { Subscriptions } from './subscriptions.js';
-import type { TopicStore } from './topic-store.js';
+import { sizeRefusals } from './engine/size-refusals.js';
+import { sizeWarnings } from '../access/sizes.js';
+import { Subscriptions } from '../delivery/subscriptions.js';
+import type { TopicStore } from '../delivery/topic-store.js';
 
 /** What the manager asks of the feed. */
 export interface Feed {
@@ -248,7 +249,7 @@ export class WebSocketManager {
       serveClient: false,
       connectTimeout,
       parser,
-      adapter: this.#recovery.extend(adapter ?? ((namespace) => new Adapter(namespace))) as never,
+      adapter: recoveringAdapter(adapter ?? ((namespace) => new Adapter(namespace)), this.#recovery) as never,
       // The journal decides how long a client may be away. Middlewares must run: else recovery walks around them.
       connectionStateRecovery: { skipMiddlewares: false },
     });

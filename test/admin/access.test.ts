@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { publishGuard } from '../../src/admin/access.js';
-import type { AdminRequest } from '../../src/admin/http.js';
+import type { AdminRequest } from '../../src/http/router.js';
 
 type Asked = Pick<AdminRequest, 'header' | 'remoteAddress'>;
 

@@ -3,7 +3,7 @@ import { type HistorySource, historyRoute } from '../../src/admin/history.js';
 import { formatOffset } from '../../src/contract/offset.js';
 import { PROBLEMS, type ProblemCode } from '../../src/errors.js';
 import { MemoryJournal } from '../../src/journal/memory-journal.js';
-import { messages } from '../contracts/journal.js';
+import { messages } from '../journal/journal-suite.js';
 import { httpRequest } from '../support/http.js';
 import { Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';

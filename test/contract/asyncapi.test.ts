@@ -3,7 +3,7 @@ import { Ajv } from 'ajv';
 import addFormats from 'ajv-formats';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { loadConfig } from '../../src/config.js';
+import { loadConfig } from '../../src/config/config.js';
 import { asyncapiDocument } from '../../src/contract/asyncapi.js';
 import { documentText } from '../../src/contract/json-schema.js';
 import { version } from '../../src/version.js';

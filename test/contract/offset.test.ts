@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { formatOffset, parseOffset } from '../../src/contract/offset.js';
-import { newEpoch } from '../../src/journal/memory-journal.js';
+import { newEpoch } from '../../src/journal/epoch.js';
 
 const epoch = fc.stringMatching(/^[\w-]{1,40}$/);
 const seq = fc.oneof(fc.nat(), fc.maxSafeInteger().map(Math.abs));

@@ -5,16 +5,13 @@ import { MAX_SYMBOL_LENGTH, MAX_TIMEFRAME_LENGTH, signalSchema } from '../../src
 import { EXAMPLES } from '../../src/contract/examples.js';
 import {
   CHECKPOINT_GROUPS,
-  ALL_SIGNALS,
   EVERYBODY,
-  MAX_TOPICS,
   isFeedRoom,
-  parseTopics,
   roomOfCheckpoints,
   roomsOfClient,
   roomsOfEntry,
-  topicsOfSignal,
-} from '../../src/contract/topics.js';
+} from '../../src/contract/rooms.js';
+import { ALL_SIGNALS, MAX_TOPICS, parseTopics, topicsOfSignal } from '../../src/contract/topics.js';
 
 const SYMBOLS = ['BTC/USDT', 'ETH/USDT', 'BTC', '**', 'feed:'];
 const TIMEFRAMES = ['1m', '5m', '1M'];

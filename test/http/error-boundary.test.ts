@@ -4,7 +4,7 @@ import { type TemplatedApp, type us_listen_socket } from 'uWebSockets.js';
 import { ErrorBoundary, FAULT_STAGES, type Fault, describeRequest } from '../../src/http/error-boundary.js';
 import { GuardedApp } from '../../src/http/guarded-app.js';
 import type { Refusal } from '../../src/http/guarded-response.js';
-import { loadUws } from '../../src/uws.js';
+import { loadUws } from '../../src/http/uws.js';
 import { WEBSOCKET_HEADERS } from '../support/http.js';
 import { Cleanup, HOST } from '../support/processes.js';
 import { rawRequest } from '../support/raw-http.js';

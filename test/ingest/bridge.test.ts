@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
 import type { FeedMessage } from '../../src/contract/decode.js';
-import type { LeaseAnswer } from '../../src/contract/lease.js';
+import type { LeaseAnswer } from '../../src/journal/lease.js';
 import { Bridge, type BridgeOptions, type BridgedJournal } from '../../src/ingest/bridge.js';
 import type { QueuedMessage } from '../../src/ingest/bridge-queue.js';
 import { until } from '../support/until.js';

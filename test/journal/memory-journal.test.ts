@@ -1,7 +1,7 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { IDEMPOTENCY_MS, type JournalEntry } from '../../src/journal/journal.js';
 import { MemoryJournal } from '../../src/journal/memory-journal.js';
-import { type OpenJournal, journalContract, message, messages, priceOf, readAll } from '../contracts/journal.js';
+import { type OpenJournal, journalContract, message, messages, priceOf, readAll } from './journal-suite.js';
 
 function openMemory(maxlen: number): OpenJournal & { journal: MemoryJournal } {
   const entries: JournalEntry[] = [];

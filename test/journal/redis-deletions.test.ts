@@ -5,7 +5,7 @@ import type { Offset } from '../../src/contract/offset.js';
 import type { JournalEntry } from '../../src/journal/journal.js';
 import { journalKeys } from '../../src/journal/redis-keys.js';
 import { APPEND_SCRIPT, DELETE_SCRIPT } from '../../src/journal/redis-scripts.js';
-import { appendAll, delivered, message, messages, placeOf, priceOf, range, readAll } from '../contracts/journal.js';
+import { appendAll, delivered, message, messages, placeOf, priceOf, range, readAll } from './journal-suite.js';
 import { JournalPod } from '../support/journal-pod.js';
 import { Cleanup, HOST } from '../support/processes.js';
 import { RedisGate } from '../support/redis-gate.js';

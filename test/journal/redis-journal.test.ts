@@ -12,7 +12,7 @@ import {
   priceOf,
   range,
   readAll,
-} from '../contracts/journal.js';
+} from './journal-suite.js';
 import { JournalPod } from '../support/journal-pod.js';
 import { Cleanup, HOST } from '../support/processes.js';
 import { RedisGate } from '../support/redis-gate.js';

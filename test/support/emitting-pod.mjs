@@ -3,10 +3,10 @@
 // It gets { id, steps: [[method, ...args], ...] }: the methods are called one on the result of the other, beginning with
 // the server. It answers { id, result } or { id, error }. Server-side events named "question" are acknowledged with the
 // pod's name.
-import { App } from '../../dist/app.js';
-import { loadConfig } from '../../dist/config.js';
-import { createLogger, podName } from '../../dist/log.js';
-import { loadUws } from '../../dist/uws.js';
+import { App } from '../../dist/app/app.js';
+import { loadConfig } from '../../dist/config/config.js';
+import { createLogger, podName } from '../../dist/app/logger.js';
+import { loadUws } from '../../dist/http/uws.js';
 
 const config = loadConfig(process.env);
 const pod = podName();

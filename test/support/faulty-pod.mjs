@@ -1,8 +1,8 @@
 // A gateway as main.ts starts it, with handlers of its own that fail when their client asks for it.
-import { App } from '../../dist/app.js';
-import { loadConfig } from '../../dist/config.js';
-import { createLogger, podName } from '../../dist/log.js';
-import { loadUws } from '../../dist/uws.js';
+import { App } from '../../dist/app/app.js';
+import { loadConfig } from '../../dist/config/config.js';
+import { createLogger, podName } from '../../dist/app/logger.js';
+import { loadUws } from '../../dist/http/uws.js';
 
 const config = loadConfig(process.env);
 const pod = podName();

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { type ProgramName, unavailable } from '../../../bench/load/programs.js';
 import { RunningServer } from '../../../bench/load/servers.js';
-import { someoneBridges } from '../../../bench/scenarios/harness.js';
+import { someoneBridges } from '../../../bench/harness/harness.js';
 import { FeedClient } from '../../support/pod.js';
 import { Cleanup } from '../../support/processes.js';
 import { RawClient } from '../../support/raw-client.js';

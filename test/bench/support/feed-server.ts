@@ -1,7 +1,7 @@
 import type { WebSocket } from 'uWebSockets.js';
 import { signalText } from '../../../bench/load/message.js';
-import { type Listener, listen } from '../../../src/http-listener.js';
-import { loadUws } from '../../../src/uws.js';
+import { type Listener, listen } from '../../../src/http/listener.js';
+import { loadUws } from '../../../src/http/uws.js';
 import { HOST } from '../../support/processes.js';
 
 /** What a client sends as `auth`. */

@@ -1,0 +1,58 @@
+import type { RefusalCode } from '../errors.js';
+import type { GuardedRequest } from '../http/guarded-request.js';
+import type { GuardedResponse } from '../http/guarded-response.js';
+import type { ConnectionLimits } from './connection-limits.js';
+import type { OriginPolicy } from './origin-policy.js';
+
+/** What admission looks at. */
+export interface AdmissionOptions {
+  readonly origins: OriginPolicy;
+  readonly limits: ConnectionLimits;
+}
+
+/** What clients do: they ask, and they send. */
+const METHODS = new Set(['get', 'post']);
+
+/** As Engine.IO decides it: the last `sid` counts, and an empty one is none. */
+function namesSession(query: string): boolean {
+  return query.includes('sid') && Boolean(new URLSearchParams(query).getAll('sid').at(-1));
+}
+
+/** Decides about every request for the Socket.IO path before any work is done for it. */
+export class Admission {
+  /** Set when the pod takes no new clients any more. */
+  stopping = false;
+  readonly #options: AdmissionOptions;
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Lets a request pass, or answers it.
+   *
+   * @returns whether the request may go on; if not it has been answered and MUST NOT be touched again
+   */
+  admit(res: GuardedResponse, req: GuardedRequest): boolean {
+    if (!METHODS.has(req.getMethod())) {
+      res.refuse('method_not_allowed', [['Allow', 'GET, POST, OPTIONS']]);
+      return false;
+    }
+    const { origin, host } = req.head;
+    const refusal = this.#refusal(origin, host, res, req);
+    if (refusal === undefined) return true;
+    res.refuse(refusal);
+    return false;
+  }
+
+  #refusal(origin: string, host: string, res: GuardedResponse, req: GuardedRequest): RefusalCode | undefined {
+    const { origins, limits } = this.#options;
+    if (!origins.allows(origin, host)) return 'origin';
+    if (namesSession(req.getQuery())) return undefined;
+    if (this.stopping) return 'stopping';
+    return limits.refusal(
+      () => Buffer.from(res.getRemoteAddressAsText()).toString(),
+      () => req.head.forwardedFor,
+    );
+  }
+}

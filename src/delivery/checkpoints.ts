@@ -1,0 +1,46 @@
+import { CHECKPOINT_GROUPS } from '../contract/rooms.js';
+import { type Offset, formatOffset } from '../contract/offset.js';
+import type { Fanout } from './fanout.js';
+
+/** How often a client is told, if the journal has moved. */
+const INTERVAL_MS = 10_000;
+
+/**
+ * Tells clients that do not get every signal where the journal is, so that quiet ones do not fall out of it.
+ *
+ * One group of clients after the other: to tell all of thousands at once would hold up whatever signal comes then.
+ */
+export class Checkpoints {
+  readonly #fanout: Pick<Fanout, 'checkpoint'>;
+  readonly #head: () => Offset;
+  /** By group, the place that it was told last. */
+  #told: string[] = [];
+  #next = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param head - where the journal is */
+  constructor(fanout: Pick<Fanout, 'checkpoint'>, head: () => Offset) {
+    this.#fanout = fanout;
+    this.#head = head;
+  }
+
+  start(): void {
+    this.#told = Array.from({ length: CHECKPOINT_GROUPS }, () => formatOffset(this.#head()));
+    this.#timer ??= setInterval(() => this.#tellNext(), INTERVAL_MS / CHECKPOINT_GROUPS);
+  }
+
+  /** May be called twice. */
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #tellNext(): void {
+    const group = this.#next;
+    this.#next = (group + 1) % CHECKPOINT_GROUPS;
+    const head = this.#head();
+    const text = formatOffset(head);
+    if (this.#told[group] === text) return;
+    this.#told[group] = text;
+    this.#fanout.checkpoint(head, group);
+  }
+}

@@ -1,0 +1,99 @@
+import type { Gap, StatusUpdate } from '../contract/events.js';
+import { type Offset, formatOffset } from '../contract/offset.js';
+import { EVERYBODY, roomOfCheckpoints, roomsOfEntry } from '../contract/rooms.js';
+import type { GapReason, JournalEntry, StatusEntry } from '../journal/journal.js';
+import { encodeEntry, encodeEvent } from './packet.js';
+import { StatusBoard } from './status-board.js';
+
+/** Where the fan-out puts what clients are to get. */
+export interface Audience {
+  /**
+   * Sends a packet to every client that has joined one of the rooms.
+   *
+   * MUST deliver in the order of the calls. A client is in at most one of the rooms given.
+   *
+   * @param packet - a Socket.IO packet, encoded
+   * @returns clients it was handed to
+   */
+  publish(rooms: readonly string[], packet: string): number;
+}
+
+/** What is known of one entry's fan-out. */
+export interface Delivery {
+  /** Clients that it was handed to. */
+  readonly clients: number;
+  /** How long that took, in seconds. */
+  readonly seconds: number;
+  /** Seconds since the message came into this pod; `undefined` where it came in elsewhere, since pods share no clock. */
+  readonly age: number | undefined;
+}
+
+/** Name under which a gateway speaks of itself in `status_update`. */
+const OWN_SERVICE = 'gateway';
+
+/** Takes entries out of the journal and sends each, encoded once, to the rooms that want it, on this pod only. */
+export class Fanout {
+  /** What clients that come late are told of the services. */
+  readonly statuses = new StatusBoard();
+  readonly #audience: Audience;
+  readonly #onDelivered: (delivery: Delivery) => void;
+
+  /** @param onDelivered - told of every entry, for counters */
+  constructor(audience: Audience, onDelivered: (delivery: Delivery) => void) {
+    this.#audience = audience;
+    this.#onDelivered = onDelivered;
+  }
+
+  /**
+   * Delivers one entry.
+   *
+   * @param since - as in `JournalListener.onEntry`
+   */
+  deliver(entry: JournalEntry, since?: number): void {
+    if (entry.deleted) {
+      // Deleted before this pod came to it: its clients are told what the missing number is.
+      this.#audience.publish(roomsOfEntry(entry), encodeEntry(entry));
+      return;
+    }
+    const begin = performance.now();
+    if (entry.service !== undefined) this.#note(entry.service, entry.json, entry);
+    const clients = this.#audience.publish(roomsOfEntry(entry), encodeEntry(entry));
+    const end = performance.now();
+    const age = since === undefined ? undefined : (end - since) / 1000;
+    this.#onDelivered({ clients, seconds: (end - begin) / 1000, age });
+  }
+
+  /** Notes what the services said last, without telling those who are connected. */
+  remember(statuses: readonly StatusEntry[]): void {
+    for (const status of statuses) this.#note(status.service, status.json, status);
+  }
+
+  /** Forgets what a deleted entry said. */
+  forget(deleted: JournalEntry): void {
+    if (deleted.service !== undefined) this.statuses.forget(deleted.service, formatOffset(deleted));
+  }
+
+  /** Tells the clients of this pod about the gateway itself. Not a journal entry, so it carries no offset. */
+  announce(status: StatusUpdate['status'], message: string): void {
+    const update: StatusUpdate = { service: OWN_SERVICE, status, message };
+    const json = JSON.stringify(update);
+    this.#note(OWN_SERVICE, json);
+    this.#audience.publish([EVERYBODY], encodeEvent('status_update', json));
+  }
+
+  /** Tells every client of this pod that entries are lost to it. */
+  gap(reason: GapReason, requested: Offset, resumed: Offset): void {
+    const gap: Gap = { reason, requested: formatOffset(requested), resumed: formatOffset(resumed) };
+    this.#audience.publish([EVERYBODY], encodeEvent('gap', JSON.stringify(gap)));
+  }
+
+  /** Tells a group of the clients that do not get every signal where the journal is. */
+  checkpoint(head: Offset, group: number): void {
+    this.#audience.publish([roomOfCheckpoints(group)], encodeEvent('checkpoint', JSON.stringify(formatOffset(head))));
+  }
+
+  #note(service: string, json: string, place?: Offset): void {
+    // The packet is without its offset: a client that comes late must not take the place of an old status for its own.
+    this.statuses.set(service, encodeEvent('status_update', json), place && formatOffset(place));
+  }
+}

@@ -1,0 +1,210 @@
+import { HTTP_ERRORS, PROBLEMS, Problem, type ProblemCode } from '../errors.js';
+import { isEncoded } from './content-encoding.js';
+import type { Handler } from './guarded-app.js';
+import type { GuardedRequest } from './guarded-request.js';
+import type { GuardedResponse } from './guarded-response.js';
+import { statusText } from './status-text.js';
+import { BodyPace } from './body-pace.js';
+
+/** A request as handlers see it: everything is copied, since uWebSockets.js takes its own objects back. */
+export interface AdminRequest {
+  readonly method: string;
+  readonly path: string;
+  /** What follows the `?`, decoded. */
+  readonly query: URLSearchParams;
+  header(name: string): string;
+  /** The caller's address as bytes, 4 or 16 of them. */
+  readonly remoteAddress: Uint8Array;
+  readonly body: Buffer;
+}
+
+/** What a handler answers; it throws a {@link Problem} for everything that is not a success. */
+export interface AdminResponse {
+  readonly status: number;
+  readonly body: string | Uint8Array;
+  /** @default application/json */
+  readonly contentType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Answers one route. */
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** A path, or all paths one segment below it: `/v1/things/*`. */
+  readonly path: string;
+  /** Looks at the request before its body is read; throws a {@link Problem} to refuse it. */
+  readonly guard?: (request: AdminRequest) => void;
+  /** Longest body taken, in bytes. @default 0 */
+  readonly maxBody?: number;
+  readonly handle: (request: AdminRequest) => AdminResponse | Promise<AdminResponse>;
+}
+
+/** Headers that handlers may read; uWebSockets.js takes the request back when its handler returns. */
+const HEADERS = [
+  'authorization',
+  'content-type',
+  'content-length',
+  'host',
+  'origin',
+  'idempotency-key',
+  'content-encoding',
+] as const;
+
+/** A problem document (RFC 9457), as text. @param members - what it says beside the usual */
+export function problemText(
+  { code, status, title, detail }: { code: string; status: number; title: string; detail: string },
+  members: Readonly<Record<string, unknown>> = {},
+): string {
+  return JSON.stringify({ type: `urn:signal-gateway:problem:${code}`, title, status, code, detail, ...members });
+}
+
+function problemResponse({ code, message: detail, headers, members }: Problem): AdminResponse {
+  const { status, title } = PROBLEMS[code];
+  return {
+    status,
+    contentType: 'application/problem+json',
+    headers,
+    body: problemText({ code, status, title, detail }, members),
+  };
+}
+
+/** Longest part of a path that is sent back, in characters. */
+const MAX_SHOWN_PATH = 200;
+
+/** How many times the limit of a body without a length is read, and thrown away, before its sender is cut. */
+const DISCARD_FACTOR = 4;
+
+/** One request under way. */
+class Exchange {
+  readonly #res: GuardedResponse;
+
+  constructor(res: GuardedResponse) {
+    this.#res = res;
+  }
+
+  /** Whether the client is gone. */
+  get aborted(): boolean {
+    return this.#res.isOver;
+  }
+
+  /**
+   * Resolves with the body, or `undefined` when it is longer than `max` or the client went away.
+   *
+   * @throws {@link Problem} `request_timeout` when it comes too slowly
+   */
+  read(max: number): Promise<Buffer | undefined> {
+    let pace: BodyPace | undefined;
+    return new Promise<Buffer | undefined>((resolve, reject) => {
+      pace = new BodyPace(this.#res, reject);
+      let chunks: Buffer[] = [];
+      let size = 0;
+      this.#res.onAborted(() => {
+        pace?.stop();
+        resolve(undefined);
+      });
+      this.#res.onData((chunk, isLast) => {
+        size += chunk.byteLength;
+        pace?.note(chunk.byteLength);
+        if (isLast) pace?.stop();
+        if (size > max) {
+          chunks = [];
+          // Read to its end, within reason: a client that is still writing would not get to see the answer.
+          if (isLast || size > max * DISCARD_FACTOR) resolve(undefined);
+          return;
+        }
+        // The chunk is only lent for the time of this call.
+        chunks.push(Buffer.from(chunk.slice(0)));
+        if (isLast) resolve(Buffer.concat(chunks, size));
+      });
+    }).finally(() => pace?.stop());
+  }
+
+  /** Notes an error that no handler should have thrown. */
+  report(error: unknown): void {
+    this.#res.report('request', error);
+  }
+
+  /** @param code - of the problem, where it is one */
+  send(response: AdminResponse, close: boolean, code?: ProblemCode): void {
+    const res = this.#res;
+    res.code = code;
+    res.cork(() => {
+      res.writeStatus(statusText(response.status));
+      res.writeHeader('Content-Type', response.contentType ?? 'application/json');
+      res.writeHeader('Cache-Control', 'no-store');
+      for (const [name, value] of Object.entries(response.headers ?? {})) res.writeHeader(name, value);
+      res.end(response.body, close);
+    });
+  }
+}
+
+/**
+ * Serves routes on an app of uWebSockets.js; every error becomes `application/problem+json`.
+ *
+ * @param rest - whether paths without a route are answered too, with a problem; otherwise they are somebody else's
+ */
+export function serveRoutes(
+  app: { any(pattern: string, handler: Handler): unknown },
+  routes: readonly Route[],
+  rest = false,
+): void {
+  const byPath = new Map<string, Route[]>();
+  for (const route of routes) byPath.set(route.path, [...(byPath.get(route.path) ?? []), route]);
+
+  async function answer(exchange: Exchange, request: Omit<AdminRequest, 'body'>): Promise<void> {
+    let close = false;
+    try {
+      const onPath = byPath.get(request.path) ?? byPath.get(request.path.replace(/[^/]*$/, '*'));
+      if (onPath === undefined)
+        throw new Problem('not_found', `There is nothing at ${request.path.slice(0, MAX_SHOWN_PATH)}.`);
+      const wanted = request.method === 'HEAD' ? 'GET' : request.method;
+      const route = onPath.find(({ method }) => method === wanted);
+      if (route === undefined) {
+        const allow = onPath.map(({ method }) => method).join(', ');
+        throw new Problem('method_not_allowed', `${request.path} takes ${allow}, not ${request.method}.`, {
+          headers: { Allow: allow },
+        });
+      }
+      route.guard?.({ ...request, body: Buffer.alloc(0) });
+      let body: Buffer | undefined = Buffer.alloc(0);
+      if (route.method !== 'GET') {
+        const encoding = request.header('content-encoding');
+        if (isEncoded(encoding)) {
+          throw new Problem(
+            'unsupported_encoding',
+            `Send the body as it is; "${encoding.trim().slice(0, 64)}" is not decoded.`,
+          );
+        }
+        const max = route.maxBody ?? 0;
+        // A body that is announced too large is not read at all.
+        body = Number(request.header('content-length')) > max ? undefined : await exchange.read(max);
+        if (exchange.aborted) return;
+        if (body === undefined) {
+          // The rest of the body is still on its way; the connection can not be used for another request.
+          close = true;
+          throw new Problem('body_too_large', `The body is longer than ${max} bytes. Send it in parts.`);
+        }
+      }
+      exchange.send(await route.handle({ ...request, body }), close);
+    } catch (error) {
+      if (!(error instanceof Problem)) exchange.report(error);
+      const problem = error instanceof Problem ? error : new Problem('internal', HTTP_ERRORS.internal.message);
+      // The rest of that body may still come.
+      if (problem.code === 'request_timeout') close = true;
+      exchange.send(problemResponse(problem), close, problem.code);
+    }
+  }
+
+  const serve = (res: GuardedResponse, req: GuardedRequest): Promise<void> => {
+    const headers = new Map(HEADERS.map((name) => [name as string, req.getHeader(name)]));
+    const request = {
+      method: req.getMethod().toUpperCase(),
+      path: req.getUrl(),
+      query: new URLSearchParams(req.getQuery()),
+      header: (name: string): string => headers.get(name) ?? '',
+      remoteAddress: new Uint8Array(res.getRemoteAddress().slice(0)),
+    };
+    return answer(new Exchange(res), request);
+  };
+  for (const path of rest ? ['/*'] : byPath.keys()) app.any(path, serve);
+}

@@ -1,0 +1,274 @@
+import type { Server } from 'socket.io';
+import type { LeanConnection, Receiver } from './fast-connection.js';
+import { parser } from './parser.js';
+
+/** Socket.IO CONNECT packets taken on one connection; a client sends one for each namespace, and there is one. */
+export const MAX_CONNECTS = 4;
+
+/** A Socket.IO packet, decoded. */
+interface Packet {
+  readonly type: number;
+  readonly nsp: string;
+  readonly data?: unknown;
+}
+
+type Decoder = InstanceType<typeof parser.Decoder>;
+
+/** A namespace's socket as its client uses it. */
+interface ClientSocket {
+  readonly id: string;
+  readonly nsp: { readonly name: string };
+  disconnect(): void;
+  _onpacket(packet: Packet): void;
+  _onerror(error: unknown): void;
+  _onclose(reason: string, description?: Error): void;
+}
+
+interface ClientNamespace {
+  readonly name: string;
+  _add(client: LeanClient, auth: object, done: (socket: ClientSocket) => void): Promise<void> | void;
+}
+
+/** What Socket.IO's own client uses of the server, private parts included; they are the same in all of 4.x. */
+interface ServerInside {
+  readonly encoder: { encode(packet: object): (string | Buffer)[] };
+  readonly _nsps: ReadonlyMap<string, unknown>;
+  readonly _connectTimeout: number;
+  _checkNamespace(name: string, auth: object, done: (namespace: unknown) => void): void;
+  of(name: string): ClientNamespace;
+}
+
+interface WriteOptions {
+  readonly preEncoded?: boolean;
+  readonly wsPreEncoded?: string;
+}
+
+/** Packet types of the Socket.IO protocol v5. */
+const CONNECT = 0;
+/** What most clients begin with: CONNECT to the namespace of all, without `auth`. */
+const PLAIN_CONNECT: Packet = Object.freeze({ type: CONNECT, nsp: '/' });
+const CONNECT_ERROR = 4;
+const BINARY_EVENT = '5';
+const BINARY_ACK = '6';
+
+/** What all clients of one server share. */
+export class LeanClients {
+  readonly server: ServerInside;
+  readonly onFault: (connection: LeanConnection, error: unknown) => void;
+  readonly #decoder: Decoder;
+  #decoded: Packet | undefined;
+  /** Clients that have joined no namespace yet, oldest first, with the time at which they are given up. */
+  readonly #waiting = new Map<LeanClient, number>();
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param onFault - told of what the work on a packet has thrown */
+  constructor(server: Server, onFault: (connection: LeanConnection, error: unknown) => void) {
+    this.server = server as unknown as ServerInside;
+    this.onFault = onFault;
+    this.#decoder = this.newDecoder((packet) => {
+      this.#decoded = packet;
+    });
+  }
+
+  /** Serves a connection that was just opened. */
+  serve(connection: LeanConnection): void {
+    const client = new LeanClient(this, connection);
+    connection.receiver = client;
+    const limit = this.server._connectTimeout;
+    this.#waiting.set(client, performance.now() + limit);
+    // One timer for all of them, which looks often enough to be about right.
+    this.#timer ??= setInterval(() => this.#giveUp(), Math.min(limit / 4, 1000)).unref();
+  }
+
+  /** To be told when a client has joined a namespace or is gone. */
+  arrived(client: LeanClient): void {
+    this.#waiting.delete(client);
+  }
+
+  /**
+   * Decodes a packet that is complete in itself.
+   *
+   * @throws if it is not a packet
+   */
+  decode(text: string): Packet | undefined {
+    this.#decoder.add(text);
+    const packet = this.#decoded;
+    this.#decoded = undefined;
+    return packet;
+  }
+
+  newDecoder(onPacket: (packet: Packet) => void): Decoder {
+    const decoder = new parser.Decoder();
+    decoder.on('decoded', onPacket);
+    return decoder;
+  }
+
+  #giveUp(): void {
+    const now = performance.now();
+    for (const [client, deadline] of this.#waiting) {
+      if (deadline > now) return;
+      try {
+        client.conn.close();
+      } catch (error) {
+        this.#waiting.delete(client);
+        this.onFault(client.conn, error);
+      }
+    }
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
+/**
+ * Socket.IO's side of a connection, in place of socket.io's own `Client`: the same behaviour to namespaces and sockets,
+ * without a decoder, two maps and listeners for each client.
+ */
+class LeanClient implements Receiver {
+  readonly conn: LeanConnection;
+  readonly #shared: LeanClients;
+  /** The first socket; nearly every client has just this one. */
+  #first: ClientSocket | undefined = undefined;
+  /** The others by their id: a client that asks twice before the first answer has two in one namespace, as in socket.io. */
+  #others: Map<string, ClientSocket> | undefined = undefined;
+  /** While a packet with attachments is coming in. */
+  #attachments: Decoder | undefined = undefined;
+  #connects = 0;
+
+  constructor(shared: LeanClients, connection: LeanConnection) {
+    this.#shared = shared;
+    this.conn = connection;
+  }
+
+  get id(): string {
+    return this.conn.id;
+  }
+
+  get server(): ServerInside {
+    return this.#shared.server;
+  }
+
+  get request(): unknown {
+    return this.conn.request;
+  }
+
+  onMessage(data: string | Buffer): void {
+    try {
+      if (typeof data !== 'string' || this.#attachments !== undefined) {
+        // Bytes that nothing announced are an error, which the decoder finds.
+        this.#collect(data);
+        return;
+      }
+      const type = data.charAt(0);
+      if (type === BINARY_EVENT || type === BINARY_ACK) {
+        this.#collect(data);
+        return;
+      }
+      const packet = data === '0' ? PLAIN_CONNECT : this.#shared.decode(data);
+      if (packet !== undefined) this.#onPacket(packet);
+    } catch (error) {
+      this.#onError(error);
+    }
+  }
+
+  onClose(reason: string, description?: Error): void {
+    this.#shared.arrived(this);
+    for (const socket of this.#sockets()) socket._onclose(reason, description);
+    this.#first = undefined;
+    this.#others = undefined;
+    this.#attachments?.destroy();
+    this.#attachments = undefined;
+  }
+
+  /** Called by sockets. */
+  _packet(packet: object, options: WriteOptions = {}): void {
+    if (this.conn.readyState !== 'open') return;
+    const encoded = options.preEncoded ? (packet as unknown as string[]) : this.server.encoder.encode(packet);
+    this.writeToEngine(encoded, options);
+  }
+
+  /** Called by sockets and adapters. A volatile packet is never held back: the transport always takes it. */
+  writeToEngine(encoded: string | Buffer | readonly (string | Buffer)[], options: WriteOptions): void {
+    if (typeof encoded === 'string' || Buffer.isBuffer(encoded)) {
+      this.conn.write(encoded, options);
+      return;
+    }
+    for (const packet of encoded) this.conn.write(packet, options);
+  }
+
+  /** Called by a socket that is to be closed with its connection. */
+  _disconnect(): void {
+    for (const socket of this.#sockets()) socket.disconnect();
+    this.conn.close();
+  }
+
+  /** Called by a socket that has left its namespace. */
+  _remove(socket: ClientSocket): void {
+    if (this.#first === socket) this.#first = undefined;
+    else this.#others?.delete(socket.id);
+  }
+
+  #sockets(): ClientSocket[] {
+    return [...(this.#first === undefined ? [] : [this.#first]), ...(this.#others?.values() ?? [])];
+  }
+
+  #socketOf(namespace: string): ClientSocket | undefined {
+    if (this.#first?.nsp.name === namespace) return this.#first;
+    for (const socket of this.#others?.values() ?? []) if (socket.nsp.name === namespace) return socket;
+    return undefined;
+  }
+
+  #collect(data: string | Buffer): void {
+    this.#attachments ??= this.#shared.newDecoder((packet) => {
+      this.#attachments = undefined;
+      this.#onPacket(packet);
+    });
+    this.#attachments.add(data);
+  }
+
+  #onPacket(packet: Packet): void {
+    if (packet.type === CONNECT && ++this.#connects > MAX_CONNECTS) {
+      this.conn.close();
+      return;
+    }
+    const socket = this.#socketOf(packet.nsp);
+    if (socket === undefined && packet.type === CONNECT) {
+      this.#connect(packet.nsp, (packet.data as object | undefined) ?? {});
+    } else if (socket !== undefined && packet.type !== CONNECT && packet.type !== CONNECT_ERROR) {
+      process.nextTick(() => {
+        try {
+          socket._onpacket(packet);
+        } catch (error) {
+          this.#shared.onFault(this.conn, error);
+        }
+      });
+    } else {
+      this.conn.close();
+    }
+  }
+
+  #connect(name: string, auth: object): void {
+    const { server } = this;
+    if (server._nsps.has(name)) {
+      this.#join(name, auth);
+      return;
+    }
+    server._checkNamespace(name, auth, (namespace) => {
+      if (namespace) this.#join(name, auth);
+      else this._packet({ type: CONNECT_ERROR, nsp: name, data: { message: 'Invalid namespace' } });
+    });
+  }
+
+  #join(name: string, auth: object): void {
+    // Its errors are a middleware's own; Socket.IO does not handle them either.
+    void this.server.of(name)._add(this, auth, (socket) => {
+      if (this.#first === undefined) this.#first = socket;
+      else (this.#others ??= new Map()).set(socket.id, socket);
+      this.#shared.arrived(this);
+    });
+  }
+
+  #onError(error: unknown): void {
+    for (const socket of this.#sockets()) socket._onerror(error);
+    this.conn.close();
+  }
+}

@@ -1,0 +1,290 @@
+import { EventEmitter } from 'node:events';
+import type { WebSocket } from 'uWebSockets.js';
+import { type HandshakeRequest, withoutHeaders } from './handshake.js';
+import { sessionId } from './session-id.js';
+import type { Beating } from './heartbeat.js';
+import type { FrameKind, Sender } from '../../access/flood-guard.js';
+import { NOTHING_TAKEN } from '../../access/rate-limit.js';
+
+/** What a connection tells the server that opened it. */
+export interface ConnectionOwner {
+  /** The heartbeat's clock, in ticks. */
+  readonly now: number;
+  /** Whether a frame of so many bytes may be worked on; if not the connection has been closed. */
+  admits(connection: LeanConnection, bytes: number, kind: FrameKind): boolean;
+  /** It is closed: no more pings, not counted. */
+  closed(connection: LeanConnection): void;
+}
+
+/** Who gets the messages of a connection. */
+export interface Receiver {
+  onMessage(data: string | Buffer): void;
+  /** Called once. */
+  onClose(reason: string, description?: Error): void;
+}
+
+/** Options of a message that Socket.IO sends. */
+interface WriteOptions {
+  /** The message as it goes over the wire, where the caller has made it already. */
+  readonly wsPreEncoded?: string;
+}
+
+type Listener = (...args: unknown[]) => void;
+
+/** The first byte of a text packet (Engine.IO protocol v4). */
+const PONG = 0x33;
+
+/** Always writable: uWebSockets.js buffers, and cuts who does not read. */
+const TRANSPORT = Object.freeze({ name: 'websocket', writable: true });
+
+/** How long a client that was cut may take to read what waits for it. */
+const LINGER_MS = 5000;
+
+function closeNow(native: WebSocket<unknown>): void {
+  try {
+    native.close();
+  } catch {
+    // It is closed already: uWebSockets.js throws for a socket that is gone.
+  }
+}
+
+/**
+ * An Engine.IO v4 session that began on a WebSocket: in place of engine.io's socket and transport, which together keep
+ * several kilobytes for each client. It behaves as they do to Socket.IO and to handlers; one with no listeners keeps no
+ * list of them.
+ *
+ * Format: https://socket.io/docs/v4/engine-io-protocol/
+ */
+export class LeanConnection implements Beating, Sender {
+  readonly id = sessionId();
+  /** Without headers once the client is connected. */
+  request: HandshakeRequest;
+  /** Set by the server right after the connection is opened. */
+  receiver: Receiver | undefined = undefined;
+  /** Whether it was cut because too much was waiting for it. */
+  isSlow = false;
+  bucket = 0;
+  slot = 0;
+  pingedAt = 0;
+  heardAt = 0;
+  messagesPaidAt = NOTHING_TAKEN;
+  bytesPaidAt = NOTHING_TAKEN;
+  readonly #owner: ConnectionOwner;
+  #native: WebSocket<unknown> | undefined = undefined;
+  #address: string | undefined = undefined;
+  #events: EventEmitter | undefined = undefined;
+
+  constructor(owner: ConnectionOwner, request: HandshakeRequest) {
+    this.#owner = owner;
+    this.request = request;
+  }
+
+  get protocol(): 4 {
+    return 4;
+  }
+
+  get transport(): { readonly name: string; readonly writable: boolean } {
+    return TRANSPORT;
+  }
+
+  get readyState(): 'open' | 'closed' {
+    return this.#native === undefined ? 'closed' : 'open';
+  }
+
+  /** It began on the best transport there is. */
+  get upgraded(): boolean {
+    return false;
+  }
+
+  get upgrading(): boolean {
+    return false;
+  }
+
+  /** The uWebSockets.js socket while it is open; after that no method of it may be called. */
+  get native(): WebSocket<unknown> | undefined {
+    return this.#native;
+  }
+
+  /** The peer's IP address; empty if nobody asked before it went away. */
+  get remoteAddress(): string {
+    if (this.#address === undefined && this.#native !== undefined) {
+      this.#address = Buffer.from(this.#native.getRemoteAddressAsText()).toString();
+    }
+    return this.#address ?? '';
+  }
+
+  /** Begins the session on a WebSocket that was just opened. */
+  open(native: WebSocket<unknown>, openPacket: string): void {
+    this.#native = native;
+    native.send(openPacket);
+  }
+
+  /** Lets go of the headers, for which nobody has a use any more. */
+  forgetHeaders(): void {
+    this.request = withoutHeaders(this.request);
+  }
+
+  /** Sends a message; a string, or bytes. */
+  write(data: string | Uint8Array, options?: WriteOptions, callback?: (transport: unknown) => void): this {
+    const native = this.#native;
+    // One that has lost a message is about to be cut, and must not get an offset beyond that.
+    if (native === undefined || this.isSlow) return this;
+    const events = this.#events;
+    events?.emit('packetCreate', { type: 'message', options, data });
+    if (typeof data === 'string') native.send(options?.wsPreEncoded ?? `4${data}`);
+    else native.send(data, true);
+    callback?.(TRANSPORT);
+    events?.emit('drain');
+    return this;
+  }
+
+  /** The same as {@link write}. */
+  send(data: string | Uint8Array, options?: WriteOptions, callback?: (transport: unknown) => void): this {
+    return this.write(data, options, callback);
+  }
+
+  /** Closes the connection after what was written. */
+  close(): void {
+    this.#end('forced close');
+  }
+
+  /** Closes the connection after what was written, with a close code and a text that the client sees. */
+  closeWith(code: number, text: string): void {
+    this.#end('forced close', undefined, code, text);
+  }
+
+  /** Closes the connection at once: what waits for the client is lost, and nothing that it has sent is read any more. */
+  cut(): void {
+    const native = this.#native;
+    if (native === undefined) return;
+    try {
+      this.#finish('forced close');
+    } finally {
+      closeNow(native);
+    }
+  }
+
+  /** Sends a ping. */
+  ping(): void {
+    this.#native?.send('2');
+  }
+
+  /** Pings at once, unless an answer is waited for already. */
+  ask(): void {
+    if (this.pingedAt !== 0) return;
+    this.pingedAt = this.#owner.now;
+    this.heardAt = 0;
+    this.ping();
+  }
+
+  /** Closes the connection of a client that did not answer a ping. */
+  timeOut(): void {
+    this.#end('ping timeout');
+  }
+
+  /** Takes a frame from the client. */
+  take(frame: ArrayBuffer, isBinary: boolean): void {
+    if (this.#native === undefined || !this.#owner.admits(this, frame.byteLength, 'messages')) return;
+    if (!isBinary && frame.byteLength === 1 && new Uint8Array(frame)[0] === PONG) {
+      this.pingedAt = 0;
+      this.#events?.emit('packet', { type: 'pong' });
+      this.#events?.emit('heartbeat');
+      return;
+    }
+    if (this.pingedAt !== 0 && this.heardAt === 0) this.heardAt = this.#owner.now;
+    // uWebSockets.js takes the frame's memory back when this returns.
+    if (isBinary) this.#deliver(Buffer.from(frame.slice(0)));
+    else this.#takeText(Buffer.from(frame).toString());
+  }
+
+  /** Takes a ping or pong of the WebSocket, which uWebSockets.js has answered where it has to be. */
+  takePing(bytes: number): void {
+    if (this.#native !== undefined) this.#owner.admits(this, bytes, 'pings');
+  }
+
+  /** To be called when the WebSocket is gone, for whatever reason. */
+  onNativeClosed(): void {
+    this.#finish('transport close');
+  }
+
+  on(event: string, listener: Listener): this {
+    (this.#events ??= new EventEmitter()).on(event, listener);
+    return this;
+  }
+
+  once(event: string, listener: Listener): this {
+    (this.#events ??= new EventEmitter()).once(event, listener);
+    return this;
+  }
+
+  off(event: string, listener: Listener): this {
+    this.#events?.off(event, listener);
+    return this;
+  }
+
+  removeListener(event: string, listener: Listener): this {
+    return this.off(event, listener);
+  }
+
+  #takeText(text: string): void {
+    const data = text.slice(1);
+    switch (text.charAt(0)) {
+      case '4':
+        this.#deliver(data);
+        return;
+      case 'b':
+        this.#deliver(Buffer.from(data, 'base64'));
+        return;
+      case '3':
+        this.pingedAt = 0;
+        return;
+      case '1':
+        this.#end('transport close');
+        return;
+      case '2':
+        this.#end('transport error', new Error('invalid heartbeat direction'));
+        return;
+      case '0':
+      case '5':
+      case '6':
+        // Of no meaning on a transport that is open and final.
+        return;
+      default:
+        this.#end('parse error');
+    }
+  }
+
+  #deliver(data: string | Buffer): void {
+    const events = this.#events;
+    if (events !== undefined) {
+      events.emit('packet', { type: 'message', data });
+      events.emit('data', data);
+      events.emit('message', data);
+    }
+    if (this.#native !== undefined) this.receiver?.onMessage(data);
+  }
+
+  /** Closes from this side. */
+  #end(reason: string, description?: Error, code?: number, text?: string): void {
+    const native = this.#native;
+    if (native === undefined) return;
+    try {
+      this.#finish(reason, description);
+    } finally {
+      // A client that reads byte by byte could keep what waits for it for as long as it likes.
+      if (native.getBufferedAmount() > 0) setTimeout(() => closeNow(native), LINGER_MS).unref();
+      native.end(code, text);
+    }
+  }
+
+  #finish(reason: string, description?: Error): void {
+    if (this.#native === undefined) return;
+    this.#native = undefined;
+    this.#owner.closed(this);
+    try {
+      this.receiver?.onClose(reason, description);
+    } finally {
+      this.#events?.emit('close', reason, description);
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import type { Socket as Connection } from 'engine.io';
+import { nativeSocket } from './engine.js';
+import { LeanConnection } from './fast-connection.js';
+import { PollingTransport } from './polling-transport.js';
+
+/**
+ * How long a client may take to answer a ping while memory is short: half of what PING_TIMEOUT gives by default. A ping that
+ * is lost four times in a row is answered by then, while what is half-sent meanwhile can still end the process.
+ */
+const ANSWER_MS = 10_000;
+
+/** What is used of engine.io's side of a connection. */
+interface EngineConnection {
+  readonly transport: object;
+  sendPacket(type: 'ping'): void;
+}
+
+/**
+ * Frees the memory that half-sent messages take. uWebSockets.js keeps what it has of a message until the rest comes, and
+ * shows it to nobody; many clients that each send all but the end of a large one can fill the memory of a pod. But who is in
+ * the middle of a message cannot answer a ping of Engine.IO. So while memory is short everybody is asked, and who has said
+ * nothing for ten seconds is cut.
+ *
+ * A client for which something waits is left alone: behind that it may not have seen the ping yet. What waits is bounded by
+ * MAX_BACKPRESSURE, and a client that does not read on is given up after PING_TIMEOUT as ever.
+ */
+export class HalfSent {
+  readonly #sessions: () => Connection[];
+  readonly #onCut: (connection: object) => void;
+  #isAsking = false;
+
+  /** @param onCut - told just before a client is cut */
+  constructor(sessions: () => Connection[], onCut: (connection: object) => void) {
+    this.#sessions = sessions;
+    this.#onCut = onCut;
+  }
+
+  /** To be called as long as memory is short. */
+  relieve(): void {
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    const asked = this.#sessions().flatMap((connection) => {
+      const isSilent = ask(connection);
+      return isSilent === undefined ? [] : [{ connection, isSilent }];
+    });
+    setTimeout(() => {
+      this.#isAsking = false;
+      for (const { connection, isSilent } of asked) {
+        if (connection.readyState !== 'open' || isBehind(connection) || !isSilent()) continue;
+        this.#onCut(connection);
+        const transport: object = connection.transport;
+        connection.close(true);
+        // What there is of a body is kept by its request, which does not end with the session.
+        if (transport instanceof PollingTransport) transport.dropBody();
+      }
+    }, ANSWER_MS).unref();
+  }
+}
+
+/** Whether something waits for a client to read it from its WebSocket. */
+function isBehind(connection: Connection): boolean {
+  return (nativeSocket(connection)?.getBufferedAmount() ?? 0) > 0;
+}
+
+/** Asks a client. @returns whether it has said nothing since; `undefined` where there is nothing to ask */
+function ask(connection: Connection): (() => boolean) | undefined {
+  if (isBehind(connection)) return undefined;
+  // One of ours, which Socket.IO takes for one of engine.io's.
+  const lean: object = connection;
+  if (lean instanceof LeanConnection) {
+    lean.ask();
+    const { pingedAt } = lean;
+    return () => lean.pingedAt === pingedAt && lean.heardAt === 0;
+  }
+  const inside = connection as unknown as EngineConnection;
+  const { transport } = inside;
+  if (transport instanceof PollingTransport) {
+    const { body } = transport;
+    return body && (() => transport.body === body);
+  }
+  if (connection.readyState !== 'open') return undefined;
+  let isSilent = true;
+  connection.once('packet', () => {
+    isSilent = false;
+  });
+  inside.sendPacket('ping');
+  return () => isSilent;
+}

@@ -1,0 +1,88 @@
+import type { Socket as Connection } from 'engine.io';
+import type { ConnectError } from '../../contract/connect.js';
+import type { SubscribeAnswer } from '../../contract/events.js';
+
+/** Code of what is refused for its size, wherever that is. */
+export const TOO_LARGE = 'payload_too_large';
+
+/** Bytes at the beginning of a message that say what it is. */
+export const HEAD_BYTES = 256;
+
+/** A WebSocket is closed so when a message is too large (RFC 6455, section 7.4.1); the stock client shows it to `disconnect`. */
+export const CLOSE_TOO_LARGE = 1009;
+
+/** What is longer than `maxPayload` is still taken off a WebSocket up to here at least, to be refused with a code. */
+const MIN_TAKEN_BYTES = 1024 * 1024;
+
+/** Such messages that one connection may send before it is cut. */
+const MAX_REFUSALS = 4;
+
+/** Socket.IO packets of the protocol v5: type, namespace, id, and what follows. */
+const CONNECT = /^40(\/[^,{]*)?,?\{/;
+const SUBSCRIBE = /^42(?:(\/[^,[]*),)?(\d{1,15})?\["subscribe"/;
+
+/**
+ * The longest message that uWebSockets.js takes. It closes the connection at once for a longer one, so that nobody learns
+ * why; what is longer than `maxPayload` and not as long as this can be refused with a code.
+ */
+export function takenAtMost(maxPayload: number): number {
+  return Math.max(2 * maxPayload, MIN_TAKEN_BYTES);
+}
+
+/** The limit of size, and callbacks for what is refused. */
+export interface OversizedOptions {
+  /** Bytes of the longest message that is worked on. */
+  readonly maxPayload: number;
+  /** A client that asked to be let in was refused. */
+  readonly onRefused: (bytes: number) => void;
+  /** A `subscribe` was refused. */
+  readonly onSubscribe: (bytes: number) => void;
+  /** Told just before a client is cut. */
+  readonly onCut: (connection: object, bytes: number) => void;
+}
+
+/** Refuses messages that are too large, without decoding them: each once, with a code that its client sees. */
+export class OversizedMessages {
+  readonly #options: OversizedOptions;
+  readonly #refusals = new WeakMap<object, number>();
+
+  constructor(options: OversizedOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Refuses a message by an answer, where its client waits for one.
+   *
+   * @param head - its first {@link HEAD_BYTES}, as an Engine.IO packet; may end in the middle of a character
+   * @param bytes - how long it is
+   * @returns whether it was answered; if not, the connection is to be closed, and that has been told
+   */
+  refuse(connection: Pick<Connection, 'write'>, head: string, bytes: number): boolean {
+    const { maxPayload, onRefused, onSubscribe, onCut } = this.#options;
+    const refusals = (this.#refusals.get(connection) ?? 0) + 1;
+    this.#refusals.set(connection, refusals);
+    const message = `${bytes} bytes in one message; at most ${maxPayload} are taken`;
+    const connect = refusals > MAX_REFUSALS ? null : CONNECT.exec(head);
+    const subscribe = refusals > MAX_REFUSALS ? null : SUBSCRIBE.exec(head);
+    if (connect !== null) {
+      onRefused(bytes);
+      const refusal: ConnectError = { message, data: { code: TOO_LARGE } };
+      connection.write(`4${prefix(connect[1])}${JSON.stringify(refusal)}`);
+      return true;
+    }
+    if (subscribe !== null) {
+      onSubscribe(bytes);
+      const [, namespace, id] = subscribe;
+      const answer: SubscribeAnswer = { ok: false, error: { code: TOO_LARGE, message } };
+      // One who asks for no answer gets none, as when its topics are wrong.
+      if (id !== undefined) connection.write(`3${prefix(namespace)}${id}${JSON.stringify([answer])}`);
+      return true;
+    }
+    onCut(connection, bytes);
+    return false;
+  }
+}
+
+function prefix(namespace: string | undefined): string {
+  return namespace === undefined ? '' : `${namespace},`;
+}
