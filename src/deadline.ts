@@ -5,7 +5,7 @@
  * @param what - what is waited for, for the error
  * @throws when the limit is over; the work itself goes on unheard
  */
-export async function within<T>(limit: number, what: string, work: Promise<T>): Promise<T> {
+export async function withTimeout<T>(limit: number, what: string, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     // After a pause of this process what is waited for may be there to be read: look after the next turn of the loop.

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, type Socket, connect, createServer } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { within } from '../src/deadline.js';
+import { withTimeout } from '../src/deadline.js';
 import { Cleanup, HOST } from './support/processes.js';
 
 const cleanup = new Cleanup();
@@ -19,7 +19,7 @@ async function connection(): Promise<{ near: Socket; far: Socket }> {
 
 test('an answer that arrives while the process is paused is in time', async () => {
   const { near, far } = await connection();
-  const answer = within(50, 'the answer', once(near, 'data'));
+  const answer = withTimeout(50, 'the answer', once(near, 'data'));
   far.write('here');
   // Nothing is read meanwhile, and the limit is over when the loop turns again.
   const end = performance.now() + 200;
@@ -29,5 +29,5 @@ test('an answer that arrives while the process is paused is in time', async () =
 
 test('what does not come is given up with its name and the limit', async () => {
   const { near } = await connection();
-  await expect(within(20, 'the answer', once(near, 'data'))).rejects.toThrow('the answer took longer than 20 ms');
+  await expect(withTimeout(20, 'the answer', once(near, 'data'))).rejects.toThrow('the answer took longer than 20 ms');
 });

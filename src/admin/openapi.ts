@@ -17,7 +17,7 @@ import {
 import { orderSchema } from './control.js';
 import { deletionSchema, reasonSchema } from './entries.js';
 import { DEFAULT_LIMIT, MAX_LIMIT } from './history.js';
-import { KEY_SHAPE, MAX_BATCH, MAX_KEY_LENGTH } from './publish.js';
+import { KEY_SHAPE, MAX_PUBLISH_BATCH, MAX_KEY_LENGTH } from './publish.js';
 
 const { offset, signal, status } = EXAMPLES;
 
@@ -103,7 +103,7 @@ function publish(what: string, schemaName: string, example: unknown, shape: Prob
       description: 'A message has at most `MAX_SIGNAL_BYTES` bytes. It is forwarded as it is written.',
       content: {
         'application/json': {
-          schema: { anyOf: [one, { type: 'array', items: one, minItems: 1, maxItems: MAX_BATCH }] },
+          schema: { anyOf: [one, { type: 'array', items: one, minItems: 1, maxItems: MAX_PUBLISH_BATCH }] },
           examples: { one: { value: example }, batch: { value: [example, example] } },
         },
       },

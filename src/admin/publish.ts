@@ -26,7 +26,7 @@ export interface Publisher {
 export type OnRejected = (event: FeedEvent, reason: RejectReason, detail: string, item: Buffer) => void;
 
 /** Most items in one request to the admin port. */
-export const MAX_BATCH = 1000;
+export const MAX_PUBLISH_BATCH = 1000;
 
 const SHAPE_PROBLEM: Record<FeedEvent, ProblemCode> = { new_signal: 'invalid_signal', status_update: 'invalid_status' };
 
@@ -143,7 +143,7 @@ export function publishRoutes(
   maxSignalBytes: number,
   onRejected: OnRejected,
 ): Route[] {
-  const shared = { publisher, guard, maxSignalBytes, maxItems: MAX_BATCH, onRejected };
+  const shared = { publisher, guard, maxSignalBytes, maxItems: MAX_PUBLISH_BATCH, onRejected };
   return [
     publishRoute({ ...shared, path: '/v1/signals', event: 'new_signal' }),
     publishRoute({ ...shared, path: '/v1/status', event: 'status_update' }),

@@ -33,11 +33,11 @@ import { listen } from '../http/listener.js';
 import { ErrorBoundary, type FaultStage } from '../http/error-boundary.js';
 import { GuardedApp } from '../http/guarded-app.js';
 import { Rejections } from '../ingest/rejections.js';
-import type { DeletingJournal, Journal, JournalListener, OnceJournal } from '../journal/journal.js';
+import type { DeletingJournal, Journal, JournalListener, IdempotentJournal } from '../journal/journal.js';
 import { MemoryJournal } from '../journal/memory-journal.js';
 import { PublicApp } from '../http/public-app.js';
 import { describeRedis } from '../redis/url.js';
-import { type StopStep, takeSteps } from './shutdown.js';
+import { type ShutdownStep, runShutdown } from './shutdown.js';
 import { type Uws, compressor, uwsVersion } from '../http/uws.js';
 import { version } from '../version.js';
 import type { FeedServer } from '../websocket/feed-socket.js';
@@ -65,7 +65,7 @@ export class App {
   readonly #origins: OriginPolicy;
   readonly #fanout: Fanout;
   readonly #checkpoints: Checkpoints;
-  readonly #journal: Journal & OnceJournal & DeletingJournal;
+  readonly #journal: Journal & IdempotentJournal & DeletingJournal;
   readonly #pod: string;
   readonly #started = Date.now();
   readonly #documents = new Documents(version());
@@ -237,7 +237,7 @@ export class App {
     this.#certificate?.stop();
     this.#refusals.close();
     const { drainDelay, drainDuration } = this.#config;
-    const steps: StopStep[] = [
+    const steps: ShutdownStep[] = [
       // Load balancers need a moment to see that this pod is not ready; whom they still send is taken.
       { name: 'wait for the load balancers', takes: drainDelay, run: () => this.#pause(drainDelay) },
       { name: 'refuse new clients', run: () => this.#websocket.refuseNew() },
@@ -253,7 +253,7 @@ export class App {
       // The admin port goes last: health checks should see "draining", not a closed port.
       { name: 'close the admin app', run: () => this.#adminApp.close() },
     ];
-    return takeSteps(steps, this.#log);
+    return runShutdown(steps, this.#log);
   }
 
   /** Lets a stop, under way or to come, do without its waits: all clients go at once. May be called twice. */

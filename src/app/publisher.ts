@@ -2,21 +2,21 @@ import type { Publisher } from '../admin/publish.js';
 import type { FeedEvent } from '../contract/events.js';
 import { formatOffset } from '../contract/offset.js';
 import { Problem } from '../errors.js';
-import { AppendError, type Journal, type OnceJournal } from '../journal/journal.js';
+import { AppendError, type Journal, type IdempotentJournal } from '../journal/journal.js';
 
 /**
  * The way from the publish API into the journal.
  *
  * @param onAccepted - told of every message that was appended
  */
-export function publisherInto(journal: Journal & OnceJournal, onAccepted: (event: FeedEvent) => void): Publisher {
+export function publisherInto(journal: Journal & IdempotentJournal, onAccepted: (event: FeedEvent) => void): Publisher {
   return {
     async publish(messages, once) {
       try {
         const result =
           once === undefined
             ? { outcome: 'appended' as const, offsets: await journal.append(messages) }
-            : await journal.appendOnce(messages, once);
+            : await journal.appendIdempotent(messages, once);
         if (result.outcome === 'conflict') {
           throw new Problem(
             'idempotency_key_reused',

@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
-import { within } from '../deadline.js';
+import { withTimeout } from '../deadline.js';
 import { messageOf } from '../errors.js';
 
 /** One step of a stop; `takes` is how long it is meant to take, in ms. */
-export interface StopStep {
+export interface ShutdownStep {
   readonly name: string;
   readonly takes?: number;
   readonly run: () => unknown;
@@ -16,10 +16,10 @@ export interface StopStep {
 const STOP_STEP_MS = 1000;
 
 /** Takes the steps of a stop in order; every one is run even if one before it failed or did not end. */
-export async function takeSteps(steps: readonly StopStep[], log: Logger): Promise<void> {
+export async function runShutdown(steps: readonly ShutdownStep[], log: Logger): Promise<void> {
   for (const { name, takes = 0, run } of steps) {
     try {
-      await within(takes + STOP_STEP_MS, name, Promise.resolve(run()));
+      await withTimeout(takes + STOP_STEP_MS, name, Promise.resolve(run()));
     } catch (error) {
       log.warn({ step: name, reason: messageOf(error) }, 'a step of the stop failed; going on');
     }

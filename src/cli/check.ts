@@ -4,13 +4,13 @@ import { readFileSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { type Config, ConfigError, type Setting, loadConfig, settingsOf } from '../config/config.js';
-import { within } from '../deadline.js';
+import { withTimeout } from '../deadline.js';
 import { EXIT, messageOf } from '../errors.js';
 import { RedisConnections } from '../redis/connections.js';
 import { type RedisTarget, describeRedis } from '../redis/url.js';
 import { loadUws, uwsVersion } from '../http/uws.js';
 import { holderOf, tryListen } from './port-check.js';
-import { harmless, stylist } from './terminal.js';
+import { stripControlCharacters, styleFor } from './terminal.js';
 
 /** Options of `check`, as commander reads them. */
 export interface CheckOptions {
@@ -103,7 +103,7 @@ async function lookAtRedis(target: RedisTarget): Promise<Finding> {
       if (connection.isCluster) return { info, role: 'master' };
       return { info, role: (await connection.role().catch(() => []))[0] };
     };
-    const { info, role } = await within(REDIS_LIMIT_MS, 'an answer', ask());
+    const { info, role } = await withTimeout(REDIS_LIMIT_MS, 'an answer', ask());
     if (role === 'slave') {
       const detail = `${where} is a replica, and the gateway writes. Set REDIS_URL to its primary, or to the sentinels.`;
       return { name, ok: false, detail };
@@ -123,15 +123,15 @@ async function lookAtRedis(target: RedisTarget): Promise<Finding> {
 }
 
 function write(settings: readonly Setting[], findings: readonly Finding[]): void {
-  const style = stylist(process.stdout);
+  const style = styleFor(process.stdout);
   const width = Math.max(...settings.map(({ variable }) => variable.length));
   const lines = settings.map(({ variable, value, isDefault }) => {
-    const shown = value === undefined ? style('dim', 'unset') : harmless(value);
+    const shown = value === undefined ? style('dim', 'unset') : stripControlCharacters(value);
     return `  ${variable.padEnd(width)}  ${shown}${isDefault || value === undefined ? '' : style('dim', '  (set)')}`;
   });
   const results = findings.map(({ name, ok, detail }) => {
     const word = ok ? style('green', 'ok    ') : style('red', 'FAILED');
-    return `  ${word}  ${name.padEnd(14)}  ${harmless(detail)}`;
+    return `  ${word}  ${name.padEnd(14)}  ${stripControlCharacters(detail)}`;
   });
   process.stdout.write(`${['Configuration', ...lines, '', 'Checks', ...results].join('\n')}\n`);
 }

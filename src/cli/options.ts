@@ -2,10 +2,10 @@ import { InvalidArgumentError, Option } from 'commander';
 import { EXIT, StartError } from '../errors.js';
 
 /** Most messages that the publish API takes in one request. */
-export const MAX_BATCH = 1000;
+export const MAX_PUBLISH_BATCH = 1000;
 
 /** Reads an option that takes a whole number. */
-export function wholeNumber(low: number, high: number): (text: string) => number {
+export function wholeNumberOption(low: number, high: number): (text: string) => number {
   return (text) => {
     const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
     if (value >= low && value <= high) return value;
@@ -14,7 +14,7 @@ export function wholeNumber(low: number, high: number): (text: string) => number
 }
 
 /** Reads an option that takes a number above 0. */
-export function positiveNumber(high: number): (text: string) => number {
+export function positiveNumberOption(high: number): (text: string) => number {
   return (text) => {
     const value = /^\d{1,15}(?:\.\d{1,15})?$/.test(text) ? Number(text) : NaN;
     if (value > 0 && value <= high) return value;
@@ -45,6 +45,6 @@ export function urlOption(description: string, variable: string, fallback: strin
 }
 
 /** An option or variable of text; an empty one counts as unset. */
-export function filled(text: string | undefined): string | undefined {
+export function unlessEmpty(text: string | undefined): string | undefined {
   return text === '' ? undefined : text;
 }

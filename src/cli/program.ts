@@ -1,10 +1,17 @@
 import { Command, Option } from 'commander';
 import { version } from '../version.js';
 import type { CheckOptions } from './check.js';
-import { MAX_BATCH, filled, idempotencyKey, positiveNumber, urlOption, wholeNumber } from './options.js';
+import {
+  MAX_PUBLISH_BATCH,
+  unlessEmpty,
+  idempotencyKey,
+  positiveNumberOption,
+  urlOption,
+  wholeNumberOption,
+} from './options.js';
 import type { PublishOptions } from './publish.js';
 import { EXIT_CODES_HELP } from './run.js';
-import { asStart } from './start.js';
+import { addStartCommand } from './start.js';
 import type { TailOptions } from './tail.js';
 
 /** The gateway forgets an Idempotency-Key after 5 minutes: a request that is sent again later would count twice. */
@@ -35,12 +42,13 @@ function addPublish(parent: Command): void {
       new Option(
         '--retry-for <seconds>',
         'how long a request is sent again while the gateway is away (default: 30; one message: 5)',
-      ).argParser(wholeNumber(0, MAX_RETRY_SECONDS)),
+      ).argParser(wholeNumberOption(0, MAX_RETRY_SECONDS)),
     )
     .addOption(
-      new Option('--batch <n>', `most lines in one request (default: ${MAX_BATCH}); fewer for a slow line`).argParser(
-        wholeNumber(1, MAX_BATCH),
-      ),
+      new Option(
+        '--batch <n>',
+        `most lines in one request (default: ${MAX_PUBLISH_BATCH}); fewer for a slow line`,
+      ).argParser(wholeNumberOption(1, MAX_PUBLISH_BATCH)),
     )
     .addOption(
       new Option(
@@ -81,10 +89,10 @@ function addTail(parent: Command): void {
     .option('--topics <list>', 'symbols, or symbols in a timeframe, comma-separated (default: everything)')
     .option('--json', 'one JSON object a line: {"offset", "event", "data"}')
     .addOption(new Option('--token <token>', 'JSON Web Token, where the gateway wants one').env('GATEWAY_TOKEN'))
-    .addOption(new Option('--count <n>', 'end after n lines').argParser(wholeNumber(1, Number.MAX_SAFE_INTEGER)))
+    .addOption(new Option('--count <n>', 'end after n lines').argParser(wholeNumberOption(1, Number.MAX_SAFE_INTEGER)))
     .addOption(
       new Option('--connect-for <seconds>', 'how long to try for the first connection')
-        .argParser(positiveNumber(86_400))
+        .argParser(positiveNumberOption(86_400))
         .default(10),
     )
     .allowExcessArguments(false)
@@ -105,7 +113,7 @@ ${EXIT_CODES_HELP}`,
     )
     .action(async (options: TailOptions) => {
       const { tail } = await import('./tail.js');
-      await tail({ ...options, token: filled(options.token) });
+      await tail({ ...options, token: unlessEmpty(options.token) });
     });
 }
 
@@ -176,7 +184,7 @@ Examples:
 "signal-gateway <command> --help" tells more of each command.
 ${EXIT_CODES_HELP}`,
     );
-  asStart(root.command('start'), 'signal-gateway start');
+  addStartCommand(root.command('start'), 'signal-gateway start');
   addPublish(root);
   addTail(root);
   addCheck(root);

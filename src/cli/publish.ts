@@ -7,10 +7,10 @@ import { EXIT, StartError, messageOf } from '../errors.js';
 import { HttpTarget } from './http-target.js';
 import { type Line, linesOf } from './lines.js';
 import { type MessageOptions, messageFrom } from './message.js';
-import { MAX_BATCH, filled } from './options.js';
+import { MAX_PUBLISH_BATCH, unlessEmpty } from './options.js';
 import { PublishProgress, number } from './publish-progress.js';
 import { type Item, type Outcome, PublishFailure, type PublishTarget } from './publish-target.js';
-import { goOnWithoutReader, harmless } from './terminal.js';
+import { goOnWithoutReader, stripControlCharacters } from './terminal.js';
 
 /** Options of `publish`, as commander reads them. */
 export interface PublishOptions extends MessageOptions {
@@ -44,18 +44,18 @@ async function targetOf(
     if (key !== undefined) {
       throw new StartError('--idempotency-key does not go with --redis: PUBLISH knows no keys.', EXIT.config);
     }
-    const url = options.redis === true ? filled(env['REDIS_URL']) : options.redis;
+    const url = options.redis === true ? unlessEmpty(env['REDIS_URL']) : options.redis;
     if (url === undefined)
       throw new StartError('--redis needs an address: give it one, or set REDIS_URL.', EXIT.config);
-    const { RedisTarget } = await import('./redis-target.js');
+    const { RedisPublishTarget } = await import('./redis-target.js');
     const [new_signal, status_update] = FEED_EVENTS;
-    return new RedisTarget(url, {
-      new_signal: filled(env['SIGNAL_CHANNEL']) ?? new_signal,
-      status_update: filled(env['STATUS_CHANNEL']) ?? status_update,
+    return new RedisPublishTarget(url, {
+      new_signal: unlessEmpty(env['SIGNAL_CHANNEL']) ?? new_signal,
+      status_update: unlessEmpty(env['STATUS_CHANNEL']) ?? status_update,
     });
   }
   // API_KEY of a gateway may be a list: any of its keys will do.
-  const apiKey = filled(options.apiKey)?.split(',')[0]?.trim();
+  const apiKey = unlessEmpty(options.apiKey)?.split(',')[0]?.trim();
   return new HttpTarget({
     url: options.url,
     apiKey,
@@ -224,7 +224,7 @@ class Lines {
 
   #reject(line: number, why: string): void {
     this.bad++;
-    const reason = harmless(why.replace(/\.?( Nothing was published\.)?$/, ''));
+    const reason = stripControlCharacters(why.replace(/\.?( Nothing was published\.)?$/, ''));
     this.#progress.say(`line ${line}: ${reason}; not published`);
   }
 }
@@ -273,7 +273,7 @@ async function publishLines(file: string | undefined, options: PublishOptions): 
   const input = openInput(file);
   const progress = new PublishProgress(process.stderr, input.bytes);
   const target = await targetOf(options, 'many', (text) => progress.say(text));
-  const lines = new Lines(target, progress, options.batch ?? MAX_BATCH);
+  const lines = new Lines(target, progress, options.batch ?? MAX_PUBLISH_BATCH);
   let interrupted = false;
   process.once('SIGINT', () => {
     interrupted = true;

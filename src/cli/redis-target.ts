@@ -1,5 +1,5 @@
 import type { FeedEvent } from '../contract/events.js';
-import { within } from '../deadline.js';
+import { withTimeout } from '../deadline.js';
 import { EXIT, StartError, messageOf } from '../errors.js';
 import { RedisConnections } from '../redis/connections.js';
 import { REDIS_URL_TAKES, describeRedis, parseRedisUrl } from '../redis/url.js';
@@ -11,7 +11,7 @@ const LIMIT_MS = 10_000;
  * Publishes into the Pub/Sub channels that gateways listen to. Nothing is sent twice: when the link breaks, nobody knows
  * what Redis has passed on.
  */
-export class RedisTarget implements PublishTarget {
+export class RedisPublishTarget implements PublishTarget {
   readonly #channels: Readonly<Record<FeedEvent, string>>;
   readonly #name: string;
   readonly #isCluster: boolean;
@@ -41,11 +41,11 @@ export class RedisTarget implements PublishTarget {
     let results: Awaited<ReturnType<ReturnType<typeof connection.pipeline>['exec']>>;
     try {
       this.#connected ??= connection.connect();
-      await within(LIMIT_MS, 'connecting', this.#connected);
+      await withTimeout(LIMIT_MS, 'connecting', this.#connected);
       const pipeline = connection.pipeline();
       for (const { text } of items) pipeline.publish(this.#channels[event], text);
       isSent = true;
-      results = await within(LIMIT_MS, 'PUBLISH', pipeline.exec());
+      results = await withTimeout(LIMIT_MS, 'PUBLISH', pipeline.exec());
     } catch (error) {
       throw this.#failure(messageOf(this.#fault ?? error), items, isSent);
     }

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { positiveNumber } from './options.js';
+import { positiveNumberOption } from './options.js';
 import { EXIT_CODES_HELP } from './run.js';
 import { goOnWithoutReader } from './terminal.js';
 
@@ -8,13 +8,13 @@ const DEFAULT_RATE = 3;
 const MAX_RATE = 5000;
 
 /** Gives a command the options and the work of starting the gateway. */
-export function asStart(command: Command, example: string): Command {
+export function addStartCommand(command: Command, example: string): Command {
   return command
     .description('Start the gateway. Everything else is set by environment variables, see the README.')
     .option('--demo', 'publish made-up signals of a dozen symbols, to look at')
     .addOption(
       new Option('--demo-rate <per second>', `made-up signals a second (default: ${DEFAULT_RATE}); implies --demo`)
-        .argParser(positiveNumber(MAX_RATE))
+        .argParser(positiveNumberOption(MAX_RATE))
         .implies({ demo: true }),
     )
     .allowExcessArguments(false)
@@ -40,5 +40,5 @@ ${EXIT_CODES_HELP}`,
 /** The program of `dist/main.js`: the command `start` alone. */
 export function startProgram(): Command {
   const command = new Command('node dist/main.js').exitOverride().showHelpAfterError('(--help lists what it takes)');
-  return asStart(command, 'node dist/main.js');
+  return addStartCommand(command, 'node dist/main.js');
 }

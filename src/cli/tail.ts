@@ -2,7 +2,7 @@ import { type Socket, io } from 'socket.io-client';
 import type { FeedEvent, ServerToClientEvents, Signal, StatusUpdate } from '../contract/events.js';
 import { EXIT, StartError } from '../errors.js';
 import { networkFault } from './network-fault.js';
-import { harmless, stylist } from './terminal.js';
+import { stripControlCharacters, styleFor } from './terminal.js';
 
 /** Options of `tail`, as commander reads them. */
 export interface TailOptions {
@@ -44,7 +44,7 @@ function reasonOf(error: ConnectError, url: URL): Reason {
     // The admin port answers it, and the public one where the path is not below its BASE_PATH.
     if (code === 'not_found') return { reason: 'there is no Socket.IO (not_found)', advice: WRONG_PORT };
     if (typeof code === 'string') {
-      return { reason: harmless(`${typeof message === 'string' ? message : 'refused'} (${code})`) };
+      return { reason: stripControlCharacters(`${typeof message === 'string' ? message : 'refused'} (${code})`) };
     }
   } catch {
     // Not the answer of a gateway.
@@ -61,7 +61,7 @@ function reasonOf(error: ConnectError, url: URL): Reason {
 class Lines {
   readonly #json: boolean;
   readonly #left: () => boolean;
-  readonly #style = stylist(process.stdout);
+  readonly #style = styleFor(process.stdout);
 
   /** @param left - takes one line off the number that is wanted; whether there are more */
   constructor(json: boolean, left: () => boolean) {
@@ -73,12 +73,12 @@ class Lines {
     const { timestamp, signal: side, symbol, timeframe, price, type } = signal;
     const style = this.#style;
     this.#write('new_signal', signal, offset, () => [
-      style('dim', harmless(timestamp)),
+      style('dim', stripControlCharacters(timestamp)),
       style(side === 'BUY' ? 'green' : 'red', side.padEnd(4)),
-      style('bold', harmless(symbol).padEnd(10)),
-      harmless(timeframe).padEnd(4),
+      style('bold', stripControlCharacters(symbol).padEnd(10)),
+      stripControlCharacters(timeframe).padEnd(4),
       String(price).padStart(12),
-      style('dim', harmless(type)),
+      style('dim', stripControlCharacters(type)),
     ]);
   }
 
@@ -89,8 +89,8 @@ class Lines {
     this.#write('status_update', update, offset, () => [
       style('dim', new Date().toISOString()),
       style(colour, status),
-      style('bold', harmless(service)),
-      harmless(message),
+      style('bold', stripControlCharacters(service)),
+      stripControlCharacters(message),
     ]);
   }
 
@@ -102,7 +102,7 @@ class Lines {
 
 /** Says on standard error what becomes of the connection. */
 function say(text: string): void {
-  process.stderr.write(`${stylist(process.stderr)('dim', harmless(text))}\n`);
+  process.stderr.write(`${styleFor(process.stderr)('dim', stripControlCharacters(text))}\n`);
 }
 
 function topicsOf(list: string | undefined): string[] | undefined {

@@ -5,13 +5,13 @@ import { EXIT, messageOf } from '../errors.js';
 export type Style = Parameters<typeof styleText>[0];
 
 /** How texts are styled for a stream: not at all where it is no terminal, or colours are turned off (`NO_COLOR`). */
-export function stylist(stream: NodeJS.WriteStream): (style: Style, text: string) => string {
+export function styleFor(stream: NodeJS.WriteStream): (style: Style, text: string) => string {
   const colours = stream.isTTY && stream.hasColors();
   return (style, text) => (colours ? styleText(style, text, { validateStream: false }) : text);
 }
 
 /** A text from elsewhere without what a terminal would take for a command. */
-export function harmless(text: string): string {
+export function stripControlCharacters(text: string): string {
   // eslint-disable-next-line no-control-regex -- taking control characters out is the point
   return text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd');
 }

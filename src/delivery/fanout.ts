@@ -6,7 +6,7 @@ import { encodeEntry, encodeEvent } from './packet.js';
 import { StatusBoard } from './status-board.js';
 
 /** Where the fan-out puts what clients are to get. */
-export interface Audience {
+export interface RoomPublisher {
   /**
    * Sends a packet to every client that has joined one of the rooms.
    *
@@ -19,7 +19,7 @@ export interface Audience {
 }
 
 /** What is known of one entry's fan-out. */
-export interface Delivery {
+export interface FanoutTiming {
   /** Clients that it was handed to. */
   readonly clients: number;
   /** How long that took, in seconds. */
@@ -35,12 +35,12 @@ const OWN_SERVICE = 'gateway';
 export class Fanout {
   /** What clients that come late are told of the services. */
   readonly statuses = new StatusBoard();
-  readonly #audience: Audience;
-  readonly #onDelivered: (delivery: Delivery) => void;
+  readonly #rooms: RoomPublisher;
+  readonly #onDelivered: (timing: FanoutTiming) => void;
 
   /** @param onDelivered - told of every entry, for counters */
-  constructor(audience: Audience, onDelivered: (delivery: Delivery) => void) {
-    this.#audience = audience;
+  constructor(rooms: RoomPublisher, onDelivered: (timing: FanoutTiming) => void) {
+    this.#rooms = rooms;
     this.#onDelivered = onDelivered;
   }
 
@@ -52,12 +52,12 @@ export class Fanout {
   deliver(entry: JournalEntry, since?: number): void {
     if (entry.deleted) {
       // Deleted before this pod came to it: its clients are told what the missing number is.
-      this.#audience.publish(roomsOfEntry(entry), encodeEntry(entry));
+      this.#rooms.publish(roomsOfEntry(entry), encodeEntry(entry));
       return;
     }
     const begin = performance.now();
     if (entry.service !== undefined) this.#note(entry.service, entry.json, entry);
-    const clients = this.#audience.publish(roomsOfEntry(entry), encodeEntry(entry));
+    const clients = this.#rooms.publish(roomsOfEntry(entry), encodeEntry(entry));
     const end = performance.now();
     const age = since === undefined ? undefined : (end - since) / 1000;
     this.#onDelivered({ clients, seconds: (end - begin) / 1000, age });
@@ -78,18 +78,18 @@ export class Fanout {
     const update: StatusUpdate = { service: OWN_SERVICE, status, message };
     const json = JSON.stringify(update);
     this.#note(OWN_SERVICE, json);
-    this.#audience.publish([EVERYBODY], encodeEvent('status_update', json));
+    this.#rooms.publish([EVERYBODY], encodeEvent('status_update', json));
   }
 
   /** Tells every client of this pod that entries are lost to it. */
   gap(reason: GapReason, requested: Offset, resumed: Offset): void {
     const gap: Gap = { reason, requested: formatOffset(requested), resumed: formatOffset(resumed) };
-    this.#audience.publish([EVERYBODY], encodeEvent('gap', JSON.stringify(gap)));
+    this.#rooms.publish([EVERYBODY], encodeEvent('gap', JSON.stringify(gap)));
   }
 
   /** Tells a group of the clients that do not get every signal where the journal is. */
   checkpoint(head: Offset, group: number): void {
-    this.#audience.publish([roomOfCheckpoints(group)], encodeEvent('checkpoint', JSON.stringify(formatOffset(head))));
+    this.#rooms.publish([roomOfCheckpoints(group)], encodeEvent('checkpoint', JSON.stringify(formatOffset(head))));
   }
 
   #note(service: string, json: string, place?: Offset): void {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { within } from '../deadline.js';
+import { withTimeout } from '../deadline.js';
 
 /** A canary that is not heard by then will not be. */
 const PATIENCE_MS = 3000;
@@ -40,7 +40,7 @@ export class Canaries {
     });
     try {
       await this.#publish(text);
-      return await within(PATIENCE_MS, 'hearing a canary', heard).then(
+      return await withTimeout(PATIENCE_MS, 'hearing a canary', heard).then(
         () => true,
         () => false,
       );

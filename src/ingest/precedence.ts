@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { LeaseAnswer } from '../journal/lease.js';
-import { within } from '../deadline.js';
+import { withTimeout } from '../deadline.js';
 import { messageOf } from '../errors.js';
 import type { BridgeQueue } from './bridge-queue.js';
 
@@ -157,7 +157,7 @@ export class Precedence {
     try {
       const hearers = await this.#options.ask(`question!${mark}!${Math.floor(this.#age(performance.now()))}`);
       if (hearers !== undefined && hearers <= 1) return true;
-      const objected = await within(this.#options.patience, 'objecting', objection).then(
+      const objected = await withTimeout(this.#options.patience, 'objecting', objection).then(
         () => true,
         () => false,
       );

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { within } from '../deadline.js';
+import { withTimeout } from '../deadline.js';
 
 /** What is subscribed to and who gets it. */
 export interface SubscriptionOptions {
@@ -22,7 +22,7 @@ export async function subscription(redis: Redis, up: () => void, options: Subscr
   const onMessage = (channel: Buffer, message: Buffer): void => options.onMessage(channel.toString(), message);
   redis.on('messageBuffer', onMessage);
   try {
-    await within(SUBSCRIBE_LIMIT_MS, 'subscribing', redis.subscribe(...options.channels));
+    await withTimeout(SUBSCRIBE_LIMIT_MS, 'subscribing', redis.subscribe(...options.channels));
     up();
     return await silence(redis);
   } finally {

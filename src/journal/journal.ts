@@ -65,18 +65,18 @@ export const IDEMPOTENCY_MS = 300_000;
  * What came of a named request: it was carried out now, or was before and these are the places of then; or its name stands
  * for another request, and nothing was done.
  */
-export type AppendedOnce =
+export type AppendedIdempotent =
   { readonly outcome: 'appended' | 'repeated'; readonly offsets: readonly Offset[] } | { readonly outcome: 'conflict' };
 
 /** A journal that can tell a repetition. */
-export interface OnceJournal {
+export interface IdempotentJournal {
   /**
    * Appends as {@link Journal.append} does, unless a request of that name was carried out in the last
    * {@link IDEMPOTENCY_MS}, on any pod. After an error the same name may be used again: nothing is ever appended twice.
    *
    * @throws {@link AppendError} when it is not known whether the messages are in the journal
    */
-  appendOnce(messages: readonly FeedMessage[], once: IdempotencyKey): Promise<AppendedOnce>;
+  appendIdempotent(messages: readonly FeedMessage[], once: IdempotencyKey): Promise<AppendedIdempotent>;
 }
 
 /**

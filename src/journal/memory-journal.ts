@@ -2,7 +2,7 @@ import type { FeedMessage } from '../contract/decode.js';
 import type { Offset } from '../contract/offset.js';
 import { newEpoch } from './epoch.js';
 import {
-  type AppendedOnce,
+  type AppendedIdempotent,
   type Deleted,
   type DeletingJournal,
   IDEMPOTENCY_MS,
@@ -10,7 +10,7 @@ import {
   type Journal,
   type JournalEntry,
   type JournalListener,
-  type OnceJournal,
+  type IdempotentJournal,
   type Resolution,
   tombstone,
 } from './journal.js';
@@ -20,7 +20,7 @@ import { Ring } from './ring.js';
 const MAX_DELETED = 10_000;
 
 /** A journal that lives and dies with the process. */
-export class MemoryJournal implements Journal, OnceJournal, DeletingJournal {
+export class MemoryJournal implements Journal, IdempotentJournal, DeletingJournal {
   readonly #epoch = newEpoch();
   readonly #ring: Ring;
   readonly #listener: JournalListener;
@@ -42,8 +42,8 @@ export class MemoryJournal implements Journal, OnceJournal, DeletingJournal {
     return Promise.resolve(this.#append(messages));
   }
 
-  appendOnce(messages: readonly FeedMessage[], once: IdempotencyKey): Promise<AppendedOnce> {
-    return Promise.resolve(this.#appendOnce(messages, once));
+  appendIdempotent(messages: readonly FeedMessage[], once: IdempotencyKey): Promise<AppendedIdempotent> {
+    return Promise.resolve(this.#appendIdempotent(messages, once));
   }
 
   head(): Offset {
@@ -102,7 +102,7 @@ export class MemoryJournal implements Journal, OnceJournal, DeletingJournal {
   }
 
   // Without an await in between: two requests of one name must not both find it new.
-  #appendOnce(messages: readonly FeedMessage[], { key, fingerprint }: IdempotencyKey): AppendedOnce {
+  #appendIdempotent(messages: readonly FeedMessage[], { key, fingerprint }: IdempotencyKey): AppendedIdempotent {
     const now = Date.now();
     for (const [oldest, { end }] of this.#done) {
       if (end > now) break;

@@ -8,14 +8,14 @@ import type { Offset } from '../contract/offset.js';
 import { randomName } from '../random-name.js';
 import {
   AppendError,
-  type AppendedOnce,
+  type AppendedIdempotent,
   type Deleted,
   type DeletingJournal,
   IDEMPOTENCY_MS,
   type IdempotencyKey,
   type Journal,
   type JournalEntry,
-  type OnceJournal,
+  type IdempotentJournal,
   type Resolution,
 } from './journal.js';
 import { newEpoch } from './epoch.js';
@@ -106,7 +106,7 @@ export function isBridged(entry: JournalEntry): boolean {
 }
 
 /** A journal in a Redis stream that all pods share. */
-export class RedisJournal implements Journal, OnceJournal, DeletingJournal {
+export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal {
   /** Fills the ring and feeds the listener; give its session a connection of its own. */
   readonly reader: RedisReader;
   readonly #ring: Ring;
@@ -166,7 +166,7 @@ export class RedisJournal implements Journal, OnceJournal, DeletingJournal {
     return places(messages, epoch, first);
   }
 
-  async appendOnce(messages: readonly FeedMessage[], once: IdempotencyKey): Promise<AppendedOnce> {
+  async appendIdempotent(messages: readonly FeedMessage[], once: IdempotencyKey): Promise<AppendedIdempotent> {
     const named = this.#timedNames(messages);
     const [outcome, epoch, first] = await this.#append(named, '', 0, once);
     if (outcome !== 'OK') for (const { id } of named) this.#timed.delete(id);

@@ -1,7 +1,7 @@
 import { setImmediate as endOfTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import { within } from '../deadline.js';
+import { withTimeout } from '../deadline.js';
 import { type Offset, formatOffset, isHole } from '../contract/offset.js';
 import type { JournalEntry, JournalListener, StatusEntry } from './journal.js';
 import { newEpoch } from './epoch.js';
@@ -39,7 +39,7 @@ const SCAN_COUNT = 500;
 
 /** For all but the waiting read: without a limit a server that hangs in just that moment would hold the reader for ever. */
 function inTime<T>(work: Promise<T>): Promise<T> {
-  return within(LOCATE_LIMIT_MS, 'looking for the place in the journal', work);
+  return withTimeout(LOCATE_LIMIT_MS, 'looking for the place in the journal', work);
 }
 
 /** Where the reader goes on, after it has compared what it has with what Redis has. */

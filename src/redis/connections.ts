@@ -1,5 +1,5 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
-import { within } from '../deadline.js';
+import { withTimeout } from '../deadline.js';
 import type { HostPort, RedisTarget } from './url.js';
 
 /** A connection for commands: to one server, through Sentinel, or to a cluster. */
@@ -195,7 +195,7 @@ export class RedisConnections {
     // ioredis tells of a failed connect() in this event too; without a listener it would print it.
     connection.on('error', () => {});
     try {
-      await within(
+      await withTimeout(
         PUBLISH_LIMIT_MS,
         'publishing',
         connection.connect().then(() => connection.publish(channel, text)),

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import { within } from '../deadline.js';
+import { withTimeout } from '../deadline.js';
 import { messageOf } from '../errors.js';
 
 /** What a link needs and whom it tells. */
@@ -94,7 +94,7 @@ export class RedisLink<C extends Redis | Cluster> {
       const ended = new Promise<void>((resolve) => {
         connection.once('end', resolve);
       });
-      await within(CONNECT_LIMIT_MS, 'connecting', connection.connect());
+      await withTimeout(CONNECT_LIMIT_MS, 'connecting', connection.connect());
       await Promise.race([ended, this.#options.session(connection, up)]);
       if (reason !== undefined) throw reason;
     } catch (error) {

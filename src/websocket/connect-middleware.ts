@@ -11,16 +11,16 @@ import type { RefusalFields } from '../access/refusal-log.js';
 import { chooseTopics } from '../access/topic-choice.js';
 
 /** Why a client that speaks Socket.IO already is not let in; after `memory` it is sent away to come again. */
-export type EntranceRefusal = TokenErrorCode | ConnectErrorCode | 'memory';
+export type ConnectRefusal = TokenErrorCode | ConnectErrorCode | 'memory';
 
-/** How the entrance is set up. */
-export interface EntranceOptions {
+/** How the middleware is set up. */
+export interface ConnectMiddlewareOptions {
   /** Unset: nobody needs a token. */
   readonly tokens: Pick<TokenVerifier, 'verify'> | undefined;
   /** Whether there is no memory for another client: it may have connected long before it asks for its topics. */
   readonly isShort: () => boolean;
   /** @param fields - for the log; not escaped yet */
-  readonly onRefused: (code: EntranceRefusal, fields: RefusalFields) => void;
+  readonly onRefused: (code: ConnectRefusal, fields: RefusalFields) => void;
   /** Reports what the check of a token has thrown. */
   readonly boundary: Pick<ErrorBoundary, 'run'>;
   readonly log: Logger;
@@ -30,13 +30,13 @@ export interface EntranceOptions {
 const LOG_EVERY_MS = 10_000;
 
 /** The middleware that every socket passes, those that are recovered too: one socket a connection, a good token, good topics. */
-export class Entrance {
-  readonly #options: EntranceOptions;
+export class ConnectMiddleware {
+  readonly #options: ConnectMiddlewareOptions;
   /** Connections that have a socket, or are about to. */
   readonly #occupied = new WeakSet<object>();
   #nextLog = 0;
 
-  constructor(options: EntranceOptions) {
+  constructor(options: ConnectMiddlewareOptions) {
     this.#options = options;
   }
 

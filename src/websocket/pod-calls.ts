@@ -1,4 +1,4 @@
-import { within } from '../deadline.js';
+import { withTimeout } from '../deadline.js';
 import type { FeedServer, FeedSocket } from './feed-socket.js';
 
 /** Names between pods; no client can send these. */
@@ -62,7 +62,7 @@ export class PodCalls {
   async #ask(question: () => Promise<unknown[]>): Promise<unknown[]> {
     if (this.#others === undefined) return [];
     if (!this.#others.reachable()) throw new Error('the link to Redis is lost');
-    return within(ANSWER_LIMIT_MS, 'asking the other pods', question());
+    return withTimeout(ANSWER_LIMIT_MS, 'asking the other pods', question());
   }
 
   #disconnectHere({ user, sid, reconnect }: Target): number {

@@ -15,14 +15,14 @@ import { BufferSample } from './engine/buffer-sample.js';
 import { ClientAddress } from '../access/client-address.js';
 import { Drain, type DrainOptions } from './drain.js';
 import { type EngineOptions, FeedEngine } from './engine/engine.js';
-import { Entrance, type EntranceRefusal } from './connect-middleware.js';
+import { ConnectMiddleware, type ConnectRefusal } from './connect-middleware.js';
 import { Expiry } from '../access/expiry.js';
 import type { FeedServer, FeedSocket } from './feed-socket.js';
 import { FloodGuard, type FloodKind } from '../access/flood-guard.js';
 import { keyFaults } from '../access/key-set.js';
-import { LeanClients } from './engine/fast-client.js';
-import type { LeanHandlers } from './engine/fast-server.js';
-import { useLeanSockets } from './engine/fast-socket.js';
+import { FastClients } from './engine/fast-client.js';
+import type { FastHandlers } from './engine/fast-server.js';
+import { useFastSockets } from './engine/fast-socket.js';
 import { ConnectionLimits, type ConnectionLimitsOptions } from '../access/connection-limits.js';
 import type { MemoryPressure } from '../access/memory-pressure.js';
 import type { OriginPolicy } from '../access/origin-policy.js';
@@ -40,7 +40,7 @@ import { Subscriptions } from '../delivery/subscriptions.js';
 import type { TopicStore } from '../delivery/topic-store.js';
 
 /** What the manager asks of the feed. */
-export interface Feed {
+export interface FeedSource {
   /** The newest place that this pod's clients have been given. */
   head(): Offset;
   /** As in `Journal.resolve`. */
@@ -63,7 +63,7 @@ export interface ConnectionEvents {
   disconnected(reason: string): void;
   /** A client was cut because it did not read. */
   slow(): void;
-  refused(reason: EntranceRefusal): void;
+  refused(reason: ConnectRefusal): void;
   subscribed(result: 'ok' | SubscribeErrorCode): void;
   flooded(kind: FloodKind): void;
   recovery(result: 'recovered' | GapReason | 'retry'): void;
@@ -96,7 +96,7 @@ export interface WebSocketManagerOptions extends EngineOptions {
   readonly adapter?: AdapterFactory;
   /** Where the topics are kept that clients choose while connected. */
   readonly topicStore: TopicStore;
-  readonly feed: Feed;
+  readonly feed: FeedSource;
   readonly events: ConnectionEvents;
   readonly log: Logger;
 }
@@ -130,7 +130,7 @@ export class WebSocketManager {
   readonly #options: WebSocketManagerOptions;
   /** Its argument, as JSON. */
   readonly #welcome: string;
-  readonly #entrance: Entrance;
+  readonly #middleware: ConnectMiddleware;
   readonly #expiry = new Expiry<FeedSocket>((socket) => {
     this.#causes.set(socket.conn, TOKEN_EXPIRED);
     // Not `disconnect`, after which the stock client would not come again with a fresh token.
@@ -167,7 +167,7 @@ export class WebSocketManager {
     this.#engine = this.#newEngine(app, limits);
     this.sio.bind(this.#engine.server);
     const root = this.sio.of('/');
-    useLeanSockets(root, (socket, error) => {
+    useFastSockets(root, (socket, error) => {
       options.boundary.fault('event', `client ${socket.id}`, error, () => socket.conn.close());
     });
     this.#rooms = new Rooms(app, root.adapter, root.sockets, {
@@ -177,14 +177,14 @@ export class WebSocketManager {
       onSlow: (connection) => this.#engine.markSlow(connection),
     });
     this.#buffers = new BufferSample(root.sockets);
-    this.#entrance = new Entrance({
+    this.#middleware = new ConnectMiddleware({
       tokens: options.jwt && new TokenVerifier(options.jwt, { onChange: keyFaults(options.log) }),
       isShort: () => options.memory.isHigh,
       onRefused: (code, fields) => this.#onRefused(code, fields),
       boundary: options.boundary,
       log: options.log,
     });
-    this.sio.use((socket, next) => this.#serve(socket, () => this.#entrance.admit(socket, next)));
+    this.sio.use((socket, next) => this.#serve(socket, () => this.#middleware.admit(socket, next)));
     this.sio.on('connect', (socket) => this.#serve(socket, () => this.#onConnect(socket)));
   }
 
@@ -269,8 +269,8 @@ export class WebSocketManager {
       (stage: FaultStage) =>
       (connection: { readonly id: string; close(): unknown }, error: unknown): void =>
         boundary.fault(stage, `connection ${connection.id}`, error, () => connection.close());
-    const clients = new LeanClients(this.sio, endOn('event'));
-    const lean: LeanHandlers = {
+    const clients = new FastClients(this.sio, endOn('event'));
+    const fast: FastHandlers = {
       onConnection: (connection) => {
         limits.count(connection);
         clients.serve(connection);
@@ -287,7 +287,7 @@ export class WebSocketManager {
       memory,
       sessions: () => this.#engine.sessions(),
     });
-    const engine = new FeedEngine(app, this.#options, this.#admission, lean, oversized);
+    const engine = new FeedEngine(app, this.#options, this.#admission, fast, oversized);
     // Before Socket.IO listens, so that a flood is cut before it is worked on.
     engine.server.on('connection', (connection: Connection) => {
       limits.count(connection);
@@ -307,7 +307,7 @@ export class WebSocketManager {
     );
   }
 
-  #onRefused(reason: EntranceRefusal, fields: RefusalFields): void {
+  #onRefused(reason: ConnectRefusal, fields: RefusalFields): void {
     this.#options.events.refused(reason);
     this.#options.refusals.note(reason, fields);
   }
@@ -326,7 +326,7 @@ export class WebSocketManager {
       const known = this.#causes.get(connection) ?? (this.#drain.has(connection) ? DRAINED : reason);
       const cause = isSlow ? SLOW_CLIENT : known;
       if (isSlow) events.slow();
-      this.#entrance.leave(socket);
+      this.#middleware.leave(socket);
       forget?.();
       leave?.();
       events.disconnected(cause);

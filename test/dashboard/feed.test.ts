@@ -2,14 +2,14 @@ import { expect, test } from 'vitest';
 import { Contiguity } from '../../src/dashboard/page/contiguity.js';
 import { duration } from '../../src/dashboard/page/format.js';
 import { Feed, KEPT } from '../../src/dashboard/page/feed.js';
-import { Ring } from '../../src/dashboard/page/ring.js';
+import { History } from '../../src/dashboard/page/history.js';
 import { SECONDS, Timeline } from '../../src/dashboard/page/timeline.js';
 import { signal } from '../support/signals.js';
 
 const at = (seq: number, epoch = 'a'): { epoch: string; seq: number } => ({ epoch, seq });
 
 test('a ring gives what it has newest first, and forgets what is older', () => {
-  const ring = new Ring<number>(3);
+  const ring = new History<number>(3);
   expect([...ring.newestFirst()]).toEqual([]);
   for (let i = 1; i <= 7; i++) {
     ring.push(i);

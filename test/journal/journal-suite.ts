@@ -1,14 +1,14 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { FeedMessage } from '../../src/contract/decode.js';
 import type { Offset } from '../../src/contract/offset.js';
-import type { DeletingJournal, Journal, JournalEntry, OnceJournal } from '../../src/journal/journal.js';
+import type { DeletingJournal, Journal, JournalEntry, IdempotentJournal } from '../../src/journal/journal.js';
 import { Cleanup } from '../support/processes.js';
 import { signal } from '../support/signals.js';
 import { until } from '../support/until.js';
 
 /** A journal with what its listener got. */
 export interface OpenJournal {
-  readonly journal: Journal & OnceJournal & DeletingJournal;
+  readonly journal: Journal & IdempotentJournal & DeletingJournal;
   /** What is left of deleted entries, as the listener was told of them. */
   readonly deleted: readonly JournalEntry[];
   readonly entries: readonly JournalEntry[];
@@ -145,15 +145,17 @@ export function journalContract(name: string, open: (cleanup: Cleanup, maxlen: n
       const { journal } = opened;
       const start = journal.head();
       const once = { key: 'order 7', fingerprint: 'a' };
-      const all = await Promise.all(range(1, 20).map(() => journal.appendOnce(messages(3), once)));
+      const all = await Promise.all(range(1, 20).map(() => journal.appendIdempotent(messages(3), once)));
       const offsets = range(1, 3).map((n) => ({ epoch: start.epoch, seq: start.seq + n }));
       expect(all.filter(({ outcome }) => outcome === 'appended')).toEqual([{ outcome: 'appended', offsets }]);
       expect(all.filter(({ outcome }) => outcome === 'repeated')).toHaveLength(19);
       for (const answer of all) expect(answer).toMatchObject({ offsets });
-      expect(await journal.appendOnce(messages(3), { ...once, fingerprint: 'b' })).toEqual({ outcome: 'conflict' });
+      expect(await journal.appendIdempotent(messages(3), { ...once, fingerprint: 'b' })).toEqual({
+        outcome: 'conflict',
+      });
       await journal.append(messages(1, 50));
-      expect(await journal.appendOnce(messages(3), once)).toEqual({ outcome: 'repeated', offsets });
-      expect(await journal.appendOnce(messages(1, 60), { ...once, key: 'order 8' })).toMatchObject({
+      expect(await journal.appendIdempotent(messages(3), once)).toEqual({ outcome: 'repeated', offsets });
+      expect(await journal.appendIdempotent(messages(1, 60), { ...once, key: 'order 8' })).toMatchObject({
         outcome: 'appended',
         offsets: [{ seq: start.seq + 5 }],
       });
@@ -439,10 +441,13 @@ export function journalContract(name: string, open: (cleanup: Cleanup, maxlen: n
         const { journal } = opened;
         const start = placeOf(journal.head());
         const once = { key: 'order 7', fingerprint: 'a' };
-        const { offsets: [place] = [] } = (await journal.appendOnce(messages(1), once)) as { offsets?: Offset[] };
+        const { offsets: [place] = [] } = (await journal.appendIdempotent(messages(1), once)) as { offsets?: Offset[] };
         await delivered(opened, 1);
         await journal.delete(place ?? start, 'wrong');
-        expect(await journal.appendOnce(messages(1), once)).toMatchObject({ outcome: 'repeated', offsets: [place] });
+        expect(await journal.appendIdempotent(messages(1), once)).toMatchObject({
+          outcome: 'repeated',
+          offsets: [place],
+        });
         expect((await readAll(journal, start)).map(({ deleted }) => deleted)).toEqual([true]);
       });
     });

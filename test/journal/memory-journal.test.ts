@@ -45,10 +45,10 @@ test('a journal in memory knows a named request for five minutes, and not a mome
   const { journal, entries } = openMemory(5);
   const once = { key: 'order 7', fingerprint: 'a' };
   expect(IDEMPOTENCY_MS).toBe(5 * 60 * 1000);
-  await journal.appendOnce(messages(1), once);
+  await journal.appendIdempotent(messages(1), once);
   vi.setSystemTime(Date.now() + IDEMPOTENCY_MS - 1);
-  expect(await journal.appendOnce(messages(1), once)).toMatchObject({ outcome: 'repeated' });
+  expect(await journal.appendIdempotent(messages(1), once)).toMatchObject({ outcome: 'repeated' });
   vi.setSystemTime(Date.now() + 1);
-  expect(await journal.appendOnce(messages(1), once)).toMatchObject({ outcome: 'appended' });
+  expect(await journal.appendIdempotent(messages(1), once)).toMatchObject({ outcome: 'appended' });
   expect(entries).toHaveLength(2);
 });

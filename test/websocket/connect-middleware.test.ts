@@ -6,7 +6,7 @@ import { io } from 'socket.io-client';
 import { afterEach, expect, test } from 'vitest';
 import { pino } from 'pino';
 import { ErrorBoundary, type Fault } from '../../src/http/error-boundary.js';
-import { Entrance } from '../../src/websocket/connect-middleware.js';
+import { ConnectMiddleware } from '../../src/websocket/connect-middleware.js';
 import type { FeedServer } from '../../src/websocket/feed-socket.js';
 import { Cleanup, HOST } from '../support/processes.js';
 import { until } from '../support/until.js';
@@ -18,7 +18,7 @@ test('a client whose token cannot be checked is sent away at once and reconnects
   const faults: Fault[] = [];
   const boundary = new ErrorBoundary((fault) => faults.push(fault));
   let isBroken = true;
-  const entrance = new Entrance({
+  const entrance = new ConnectMiddleware({
     tokens: {
       verify: async () => {
         if (isBroken) throw new Error('no such key');

@@ -4,14 +4,14 @@ import { type Offset, parseOffset } from '../../contract/offset.js';
 import type { Entry, EventLog } from './event-log.js';
 import type { Feed } from './feed.js';
 import { count, several } from './format.js';
-import type { PodInfo } from './pod.js';
+import type { DashboardInfo } from './pod.js';
 
 /** What the connection is at, for the eye and the screen reader. */
-export type ConnectionState = 'connecting' | 'connected' | 'lost' | 'refused';
+export type LinkState = 'connecting' | 'connected' | 'lost' | 'refused';
 
 /** Where the connection shows what it is at. */
 export interface ConnectionView {
-  state(state: ConnectionState, text: string): void;
+  state(state: LinkState, text: string): void;
   /** A token is needed, or a better one. */
   askForToken(): void;
   /** Something came that is to be drawn. */
@@ -44,7 +44,7 @@ export class Connection {
   readonly #feed: Feed;
   readonly #log: EventLog;
   readonly #view: ConnectionView;
-  readonly #askPod: () => Promise<PodInfo | undefined>;
+  readonly #askPod: () => Promise<DashboardInfo | undefined>;
   #token = '';
   #connects = 0;
   /** Log entry of the attempts that fail in a row. */
@@ -52,7 +52,7 @@ export class Connection {
   /** A recovery under way: done when the feed has reached the place. */
   #catchingUp: { readonly entry: Entry; readonly target: Offset; readonly missed: number } | undefined;
 
-  constructor(feed: Feed, log: EventLog, view: ConnectionView, askPod: () => Promise<PodInfo | undefined>) {
+  constructor(feed: Feed, log: EventLog, view: ConnectionView, askPod: () => Promise<DashboardInfo | undefined>) {
     this.#feed = feed;
     this.#log = log;
     this.#view = view;

@@ -1,7 +1,7 @@
 import type { Signal } from '../../contract/events.js';
 import { type Offset, parseOffset } from '../../contract/offset.js';
 import { Contiguity } from './contiguity.js';
-import { Ring } from './ring.js';
+import { History } from './history.js';
 import { Timeline } from './timeline.js';
 
 /** A signal as the page keeps it: only what it shows, and no long text. */
@@ -33,7 +33,7 @@ const MAX_TYPE_LENGTH = 64;
 export class Feed {
   readonly contiguity = new Contiguity();
   readonly timeline: Timeline;
-  readonly kept = new Ring<Received>(KEPT);
+  readonly kept = new History<Received>(KEPT);
   readonly symbols = new Set<string>();
   #received = 0;
   #fresh: Received[] = [];

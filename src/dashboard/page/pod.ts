@@ -1,5 +1,5 @@
 /** What the gateway says of the pod that serves this page. */
-export interface PodInfo {
+export interface DashboardInfo {
   readonly pod: string;
   readonly version: string;
   readonly connections: number;
@@ -18,7 +18,7 @@ const EVERY_MS = 3000;
 export class PodWatch {
   readonly #isUseful: () => boolean;
   readonly #headers: () => Readonly<Record<string, string>>;
-  readonly #onInfo: (info: PodInfo) => void;
+  readonly #onInfo: (info: DashboardInfo) => void;
   #asked = 0;
 
   /**
@@ -29,7 +29,7 @@ export class PodWatch {
   constructor(
     isUseful: () => boolean,
     headers: () => Readonly<Record<string, string>>,
-    onInfo: (info: PodInfo) => void,
+    onInfo: (info: DashboardInfo) => void,
   ) {
     this.#isUseful = isUseful;
     this.#headers = headers;
@@ -40,12 +40,12 @@ export class PodWatch {
   }
 
   /** @returns `undefined` when there is no answer */
-  async ask(): Promise<PodInfo | undefined> {
+  async ask(): Promise<DashboardInfo | undefined> {
     const asked = ++this.#asked;
     try {
       const answer = await fetch('dashboard/info', { headers: this.#headers() });
       if (!answer.ok) return undefined;
-      const info = (await answer.json()) as PodInfo;
+      const info = (await answer.json()) as DashboardInfo;
       // One that was asked before presented something else, perhaps.
       if (asked === this.#asked) this.#onInfo(info);
       return info;

@@ -1,5 +1,5 @@
 import { element, setText } from './dom.js';
-import type { PodInfo } from './pod.js';
+import type { DashboardInfo } from './pod.js';
 import { wirePublishForm } from './publish-form.js';
 import type { PublishToken } from './publish-token.js';
 
@@ -46,7 +46,7 @@ export class PublishCard {
   }
 
   /** Shows what the pod says of the page's right to publish. */
-  show({ mayPublish, publishWith }: PodInfo): void {
+  show({ mayPublish, publishWith }: DashboardInfo): void {
     const how = HOW[publishWith];
     setText(element('publish-key-label', HTMLElement), how.label);
     setText(element('publish-how', HTMLElement), this.#token.value === '' ? how.none : how.wrong);

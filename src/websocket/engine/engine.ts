@@ -9,8 +9,8 @@ import { chooseOffer } from './compression-offer.js';
 import { SOCKET_PATH, SOCKET_PATHS } from './handshake.js';
 import { EngineServerBase, checkInternals, insideOf } from './internals.js';
 import { MAX_CONNECTS } from './fast-client.js';
-import { LeanConnection } from './fast-connection.js';
-import { type LeanHandlers, LeanServer, type OversizedHandlers } from './fast-server.js';
+import { FastConnection } from './fast-connection.js';
+import { type FastHandlers, FastServer, type OversizedHandlers } from './fast-server.js';
 import { CLOSE_TOO_LARGE, HEAD_BYTES, TOO_LARGE, takenAtMost } from './oversized.js';
 import { oversizedBytes, passBy } from './oversized-body.js';
 import { type PollingRequest, PollingTransport, waitingCharacters } from './polling-transport.js';
@@ -32,14 +32,14 @@ interface SocketHolder {
 }
 
 /** A connection that is one of ours, which Socket.IO takes for one of engine.io's. */
-function leanOf(connection: object): LeanConnection | undefined {
-  return connection instanceof LeanConnection ? connection : undefined;
+function fastOf(connection: object): FastConnection | undefined {
+  return connection instanceof FastConnection ? connection : undefined;
 }
 
 /** The uWebSockets.js socket of a connection, or `undefined` while it is on long-polling or no longer open. */
 export function nativeSocket(connection: Connection): WebSocket<unknown> | undefined {
-  const lean = leanOf(connection);
-  if (lean !== undefined) return lean.native;
+  const fast = fastOf(connection);
+  if (fast !== undefined) return fast.native;
   if (connection.readyState !== 'open') return undefined;
   const { transport } = connection as unknown as SocketHolder;
   return transport.name === 'websocket' ? transport.socket : undefined;
@@ -116,7 +116,7 @@ function idleTimeout({ pingInterval, pingTimeout }: EngineOptions): number {
 }
 
 /** A WebSocket's user data: as engine.io sets it, or a connection of ours. */
-type UserData = { readonly transport: object } | { readonly connection: LeanConnection };
+type UserData = { readonly transport: object } | { readonly connection: FastConnection };
 
 /** How uWebSockets.js tells that it has closed a WebSocket for a message that is longer than it takes. */
 const ABNORMAL = 1006;
@@ -124,7 +124,7 @@ const UWS_TOO_LARGE = 'Received too big message';
 
 /** engine.io's server, which closes our connections too. */
 class EngineServer extends EngineServerBase {
-  lean: LeanServer | undefined = undefined;
+  fast: FastServer | undefined = undefined;
 
   // All lines of `X-Forwarded-For` as one; of a header that comes more than once the base class keeps the last.
   protected override prepare(req: GuardedRequest, res: GuardedResponse): void {
@@ -164,7 +164,7 @@ class EngineServer extends EngineServerBase {
   }
 
   override close(): this {
-    this.lean?.close();
+    this.fast?.close();
     return super.close();
   }
 }
@@ -172,7 +172,7 @@ class EngineServer extends EngineServerBase {
 /**
  * An Engine.IO server on an app of uWebSockets.js.
  *
- * Sessions that begin on a WebSocket are {@link LeanConnection}s; long-polling, and what upgrades from it, is left to
+ * Sessions that begin on a WebSocket are {@link FastConnection}s; long-polling, and what upgrades from it, is left to
  * engine.io. Both are counted in `server.clientsCount`.
  *
  * Socket.IO's own `attachApp` is not used: it replaces methods of the global `Adapter.prototype`, sets no limit on what
@@ -181,7 +181,7 @@ class EngineServer extends EngineServerBase {
 export class FeedEngine {
   readonly server: EngineServer;
   readonly #oversized: OversizedHandlers;
-  readonly #handlers: LeanHandlers;
+  readonly #handlers: FastHandlers;
   /** Transports whose client was cut because it did not read. */
   readonly #slow = new WeakSet<object>();
   /** engine.io's connections by the WebSocket transport that they are on or about to be on. */
@@ -189,12 +189,12 @@ export class FeedEngine {
   /** Sockets to be closed before anything else is sent. */
   readonly #toCut = new Set<WebSocket<UserData>>();
 
-  /** @param lean - for connections whose session began on a WebSocket; others are events of `server` */
+  /** @param fast - for connections whose session began on a WebSocket; others are events of `server` */
   constructor(
     app: RoutedApp,
     options: EngineOptions,
     admission: Admission,
-    lean: LeanHandlers,
+    fast: FastHandlers,
     oversized: OversizedHandlers,
   ) {
     this.#oversized = oversized;
@@ -208,11 +208,11 @@ export class FeedEngine {
       httpCompression: false,
     };
     this.server = new EngineServer(engineOptions);
-    this.#handlers = lean;
+    this.#handlers = fast;
     checkInternals(this.server);
     if (options.transports.includes('websocket')) {
       const count = (change: number): unknown => (this.server.clientsCount += change);
-      this.server.lean = new LeanServer(options, count, lean);
+      this.server.fast = new FastServer(options, count, fast);
     }
     // Registered before Socket.IO's own listener, so that a flood is cut before it is worked on.
     this.server.on('connection', (connection: Connection) => {
@@ -227,18 +227,18 @@ export class FeedEngine {
 
   /** Every Engine.IO session that is open, on whatever transport. */
   sessions(): Connection[] {
-    return [...this.server.sessions(), ...((this.server.lean?.all() ?? []) as unknown as Connection[])];
+    return [...this.server.sessions(), ...((this.server.fast?.all() ?? []) as unknown as Connection[])];
   }
 
   /** Whether a connection was cut because more than the limit was waiting for it. */
   wasSlow(connection: Connection): boolean {
-    return leanOf(connection)?.isSlow ?? this.#slow.has((connection as unknown as SocketHolder).transport);
+    return fastOf(connection)?.isSlow ?? this.#slow.has((connection as unknown as SocketHolder).transport);
   }
 
   /** Marks a connection as cut for being slow. */
   markSlow(connection: Connection): void {
-    const lean = leanOf(connection);
-    if (lean !== undefined) lean.isSlow = true;
+    const fast = fastOf(connection);
+    if (fast !== undefined) fast.isSlow = true;
     else this.#slow.add((connection as unknown as SocketHolder).transport);
   }
 
@@ -282,7 +282,7 @@ export class FeedEngine {
     options: EngineOptions,
     admission: Admission,
   ): void {
-    const { lean } = this.server;
+    const { fast } = this.server;
     app.ws<UserData>(path, {
       ...behavior,
       compression: options.compression,
@@ -301,7 +301,7 @@ export class FeedEngine {
         }
         if (!admission.admit(res, req)) return undefined;
         res.chooseExtensions = (offers) => chooseOffer(offers, options.compression);
-        const connection = lean?.accept(req);
+        const connection = fast?.accept(req);
         if (connection === undefined) {
           return asksForPolling(req) ? answerBadRequest(res) : behavior.upgrade?.(res, req, context);
         }
@@ -311,7 +311,7 @@ export class FeedEngine {
       },
       open: (ws) => {
         const data = ws.getUserData();
-        if ('connection' in data) lean?.open(data.connection, ws);
+        if ('connection' in data) fast?.open(data.connection, ws);
         else void behavior.open?.(ws);
       },
       message: (ws, message, isBinary) => {
@@ -350,8 +350,8 @@ export class FeedEngine {
     const connection = this.#connectionOf(ws.getUserData());
     const head = isBinary ? '' : Buffer.from(message.slice(0, HEAD_BYTES)).toString();
     if (connection !== undefined && this.#oversized.refuse(connection, head, message.byteLength)) return;
-    const lean = connection === undefined ? undefined : leanOf(connection);
-    if (lean !== undefined) lean.closeWith(CLOSE_TOO_LARGE, TOO_LARGE);
+    const fast = connection === undefined ? undefined : fastOf(connection);
+    if (fast !== undefined) fast.closeWith(CLOSE_TOO_LARGE, TOO_LARGE);
     else ws.end(CLOSE_TOO_LARGE, TOO_LARGE);
   }
 

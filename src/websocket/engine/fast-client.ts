@@ -1,5 +1,5 @@
 import type { Server } from 'socket.io';
-import type { LeanConnection, Receiver } from './fast-connection.js';
+import type { FastConnection, Receiver } from './fast-connection.js';
 import { parser } from './parser.js';
 
 /** Socket.IO CONNECT packets taken on one connection; a client sends one for each namespace, and there is one. */
@@ -26,7 +26,7 @@ interface ClientSocket {
 
 interface ClientNamespace {
   readonly name: string;
-  _add(client: LeanClient, auth: object, done: (socket: ClientSocket) => void): Promise<void> | void;
+  _add(client: FastClient, auth: object, done: (socket: ClientSocket) => void): Promise<void> | void;
 }
 
 /** What Socket.IO's own client uses of the server, private parts included; they are the same in all of 4.x. */
@@ -52,17 +52,17 @@ const BINARY_EVENT = '5';
 const BINARY_ACK = '6';
 
 /** What all clients of one server share. */
-export class LeanClients {
+export class FastClients {
   readonly server: ServerInside;
-  readonly onFault: (connection: LeanConnection, error: unknown) => void;
+  readonly onFault: (connection: FastConnection, error: unknown) => void;
   readonly #decoder: Decoder;
   #decoded: Packet | undefined;
   /** Clients that have joined no namespace yet, oldest first, with the time at which they are given up. */
-  readonly #waiting = new Map<LeanClient, number>();
+  readonly #waiting = new Map<FastClient, number>();
   #timer: NodeJS.Timeout | undefined;
 
   /** @param onFault - told of what the work on a packet has thrown */
-  constructor(server: Server, onFault: (connection: LeanConnection, error: unknown) => void) {
+  constructor(server: Server, onFault: (connection: FastConnection, error: unknown) => void) {
     this.server = server as unknown as ServerInside;
     this.onFault = onFault;
     this.#decoder = this.newDecoder((packet) => {
@@ -71,8 +71,8 @@ export class LeanClients {
   }
 
   /** Serves a connection that was just opened. */
-  serve(connection: LeanConnection): void {
-    const client = new LeanClient(this, connection);
+  serve(connection: FastConnection): void {
+    const client = new FastClient(this, connection);
     connection.receiver = client;
     const limit = this.server._connectTimeout;
     this.#waiting.set(client, performance.now() + limit);
@@ -81,7 +81,7 @@ export class LeanClients {
   }
 
   /** To be told when a client has joined a namespace or is gone. */
-  arrived(client: LeanClient): void {
+  arrived(client: FastClient): void {
     this.#waiting.delete(client);
   }
 
@@ -123,9 +123,9 @@ export class LeanClients {
  * Socket.IO's side of a connection, in place of socket.io's own `Client`: the same behaviour to namespaces and sockets,
  * without a decoder, two maps and listeners for each client.
  */
-class LeanClient implements Receiver {
-  readonly conn: LeanConnection;
-  readonly #shared: LeanClients;
+class FastClient implements Receiver {
+  readonly conn: FastConnection;
+  readonly #shared: FastClients;
   /** The first socket; nearly every client has just this one. */
   #first: ClientSocket | undefined = undefined;
   /** The others by their id: a client that asks twice before the first answer has two in one namespace, as in socket.io. */
@@ -134,7 +134,7 @@ class LeanClient implements Receiver {
   #attachments: Decoder | undefined = undefined;
   #connects = 0;
 
-  constructor(shared: LeanClients, connection: LeanConnection) {
+  constructor(shared: FastClients, connection: FastConnection) {
     this.#shared = shared;
     this.conn = connection;
   }

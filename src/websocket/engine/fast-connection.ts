@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { WebSocket } from 'uWebSockets.js';
 import { type HandshakeRequest, withoutHeaders } from './handshake.js';
 import { sessionId } from './session-id.js';
-import type { Beating } from './heartbeat.js';
+import type { HeartbeatMember } from './heartbeat.js';
 import type { FrameKind, Sender } from '../../access/flood-guard.js';
 import { NOTHING_TAKEN } from '../../access/rate-limit.js';
 
@@ -11,9 +11,9 @@ export interface ConnectionOwner {
   /** The heartbeat's clock, in ticks. */
   readonly now: number;
   /** Whether a frame of so many bytes may be worked on; if not the connection has been closed. */
-  admits(connection: LeanConnection, bytes: number, kind: FrameKind): boolean;
+  admits(connection: FastConnection, bytes: number, kind: FrameKind): boolean;
   /** It is closed: no more pings, not counted. */
-  closed(connection: LeanConnection): void;
+  closed(connection: FastConnection): void;
 }
 
 /** Who gets the messages of a connection. */
@@ -55,7 +55,7 @@ function closeNow(native: WebSocket<unknown>): void {
  *
  * Format: https://socket.io/docs/v4/engine-io-protocol/
  */
-export class LeanConnection implements Beating, Sender {
+export class FastConnection implements HeartbeatMember, Sender {
   readonly id = sessionId();
   /** Without headers once the client is connected. */
   request: HandshakeRequest;

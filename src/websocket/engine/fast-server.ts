@@ -4,7 +4,7 @@ import type { GuardedRequest } from '../../http/guarded-request.js';
 import { readHandshake } from './handshake.js';
 import type { FrameKind } from '../../access/flood-guard.js';
 import { Heartbeat } from './heartbeat.js';
-import { type ConnectionOwner, LeanConnection } from './fast-connection.js';
+import { type ConnectionOwner, FastConnection } from './fast-connection.js';
 
 /** How sessions that begin on a WebSocket are set up. */
 export interface LeanServerOptions {
@@ -14,15 +14,15 @@ export interface LeanServerOptions {
 }
 
 /** What is done with connections beside opening and pinging them. */
-export interface LeanHandlers {
+export interface FastHandlers {
   /** Gives a connection that was just opened its receiver. */
-  onConnection(connection: LeanConnection): void;
+  onConnection(connection: FastConnection): void;
   /** As in {@link ConnectionOwner}. */
-  admits(connection: LeanConnection, bytes: number, kind: FrameKind): boolean;
+  admits(connection: FastConnection, bytes: number, kind: FrameKind): boolean;
   /** As `FloodGuard.admitsPing`, for WebSockets that are not ours. */
   admitsPing(transport: object, connection: () => object | undefined, bytes: number): boolean;
   /** Told of what the service of a connection by a timer has thrown. */
-  onFault(connection: LeanConnection, error: unknown): void;
+  onFault(connection: FastConnection, error: unknown): void;
 }
 
 /** What is done with messages that are too large, of whatever connection. */
@@ -34,18 +34,18 @@ export interface OversizedHandlers {
 }
 
 /** Opens, counts, pings and closes the connections whose session began on a WebSocket. */
-export class LeanServer implements ConnectionOwner {
+export class FastServer implements ConnectionOwner {
   readonly #openPacketEnd: string;
   readonly #heartbeat: Heartbeat;
   readonly #onCount: (change: 1 | -1) => void;
-  readonly #handlers: LeanHandlers;
+  readonly #handlers: FastHandlers;
 
   /** @param onCount - told of every connection that comes and goes */
-  constructor(options: LeanServerOptions, onCount: (change: 1 | -1) => void, handlers: LeanHandlers) {
+  constructor(options: LeanServerOptions, onCount: (change: 1 | -1) => void, handlers: FastHandlers) {
     const { pingInterval, pingTimeout, maxPayload } = options;
     this.#openPacketEnd = `,"upgrades":[],"pingInterval":${pingInterval},"pingTimeout":${pingTimeout},"maxPayload":${maxPayload}}`;
     this.#heartbeat = new Heartbeat(pingInterval, pingTimeout, (connection, error) =>
-      handlers.onFault(connection as LeanConnection, error),
+      handlers.onFault(connection as FastConnection, error),
     );
     this.#onCount = onCount;
     this.#handlers = handlers;
@@ -60,32 +60,32 @@ export class LeanServer implements ConnectionOwner {
    *
    * @returns the connection, to be opened when the WebSocket is there; `undefined` if the request is engine.io's to answer
    */
-  accept(req: GuardedRequest): LeanConnection | undefined {
+  accept(req: GuardedRequest): FastConnection | undefined {
     const request = readHandshake(req);
-    return request && new LeanConnection(this, request);
+    return request && new FastConnection(this, request);
   }
 
   /** Begins the session. */
-  open(connection: LeanConnection, native: WebSocket<unknown>): void {
+  open(connection: FastConnection, native: WebSocket<unknown>): void {
     connection.open(native, `0{"sid":"${connection.id}"${this.#openPacketEnd}`);
     this.#heartbeat.add(connection);
     this.#onCount(1);
     this.#handlers.onConnection(connection);
   }
 
-  admits(connection: LeanConnection, bytes: number, kind: FrameKind): boolean {
+  admits(connection: FastConnection, bytes: number, kind: FrameKind): boolean {
     return this.#handlers.admits(connection, bytes, kind);
   }
 
   /** Told by a connection that it is closed. */
-  closed(connection: LeanConnection): void {
+  closed(connection: FastConnection): void {
     this.#heartbeat.remove(connection);
     this.#onCount(-1);
   }
 
   /** The connections that are open. */
-  all(): LeanConnection[] {
-    return this.#heartbeat.all() as LeanConnection[];
+  all(): FastConnection[] {
+    return this.#heartbeat.all() as FastConnection[];
   }
 
   /** Closes every connection. */

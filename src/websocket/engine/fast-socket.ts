@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { type ExtendedError, type Namespace, Socket } from 'socket.io';
 import { sessionId } from './session-id.js';
-import { LeanConnection } from './fast-connection.js';
+import { FastConnection } from './fast-connection.js';
 
 /** A session that the adapter gave back. */
 interface Session {
@@ -102,7 +102,7 @@ class LeanHandshake implements Handshake {
   readonly issued = Date.now();
   readonly time = timeText(this.issued);
   declare readonly address: string;
-  readonly #connection: LeanConnection;
+  readonly #connection: FastConnection;
   // To find out the address takes as long as a write. A property of its own, since adapters copy the handshake.
   static readonly #address: PropertyDescriptor & ThisType<LeanHandshake> = {
     get() {
@@ -111,7 +111,7 @@ class LeanHandshake implements Handshake {
     enumerable: true,
   };
 
-  constructor(connection: LeanConnection, auth: object) {
+  constructor(connection: FastConnection, auth: object) {
     const { headers, url, _query } = connection.request;
     this.#connection = connection;
     this.headers = headers;
@@ -127,7 +127,7 @@ class LeanHandshake implements Handshake {
  * Socket.IO's socket, without the parts that most clients never use until they do. What a handler or a callback of it
  * throws goes to {@link onFault}, and not to the process.
  */
-abstract class LeanSocket extends SocketBase {
+abstract class FastSocket extends SocketBase {
   declare private lazyAcks: Acks | undefined;
 
   /** Told of what a handler of this socket has thrown. */
@@ -148,7 +148,7 @@ abstract class LeanSocket extends SocketBase {
 
   override buildHandshake(auth: object): Handshake {
     const { conn } = this;
-    return conn instanceof LeanConnection ? new LeanHandshake(conn, auth) : super.buildHandshake(auth);
+    return conn instanceof FastConnection ? new LeanHandshake(conn, auth) : super.buildHandshake(auth);
   }
 
   // Every adapter there is goes through the rooms once; the set that the base class makes for that would be thrown away.
@@ -159,7 +159,7 @@ abstract class LeanSocket extends SocketBase {
   // As in socket.io, but that CONNECT is written here and does not go through the encoder.
   override _onconnect(): void {
     const { id: sid, pid, conn, nsp } = this;
-    if (!(conn instanceof LeanConnection) || nsp.name !== '/') {
+    if (!(conn instanceof FastConnection) || nsp.name !== '/') {
       super._onconnect();
       return;
     }
@@ -209,7 +209,7 @@ abstract class LeanSocket extends SocketBase {
   /** Lets go of what only middlewares and connection handlers use. */
   forgetHandshake(): void {
     const { conn, handshake } = this;
-    if (conn instanceof LeanConnection) conn.forgetHeaders();
+    if (conn instanceof FastConnection) conn.forgetHeaders();
     // engine.io keeps the first request of a session for as long as the session lasts.
     else (conn as EngineConnection).request.headers = NOTHING;
     handshake.headers = NOTHING;
@@ -223,8 +223,8 @@ abstract class LeanSocket extends SocketBase {
  *
  * @param onFault - told of what a handler of a socket has thrown
  */
-export function useLeanSockets(namespace: Namespace, onFault: (socket: Socket, error: unknown) => void): void {
-  class GuardedSocket extends LeanSocket {
+export function useFastSockets(namespace: Namespace, onFault: (socket: Socket, error: unknown) => void): void {
+  class GuardedSocket extends FastSocket {
     protected override onFault(error: unknown): void {
       onFault(this as unknown as Socket, error);
     }
@@ -232,7 +232,7 @@ export function useLeanSockets(namespace: Namespace, onFault: (socket: Socket, e
   const inside = namespace as unknown as NamespaceInside;
   const doConnect = inside._doConnect.bind(namespace);
   // As in socket.io, from where the socket is there.
-  const admit = (socket: LeanSocket, { conn }: Client, done: (socket: SocketInside) => void): void => {
+  const admit = (socket: FastSocket, { conn }: Client, done: (socket: SocketInside) => void): void => {
     inside._preConnectSockets.set(socket.id, socket);
     inside.run(socket, (error) => {
       process.nextTick(() => {
@@ -263,7 +263,7 @@ export function useLeanSockets(namespace: Namespace, onFault: (socket: Socket, e
     },
     _doConnect(socket, done) {
       const { conn } = socket;
-      const native = conn instanceof LeanConnection ? conn.native : undefined;
+      const native = conn instanceof FastConnection ? conn.native : undefined;
       const connect = (): void => {
         try {
           doConnect(socket, done);
@@ -274,7 +274,7 @@ export function useLeanSockets(namespace: Namespace, onFault: (socket: Socket, e
       };
       if (native === undefined) connect();
       else native.cork(connect);
-      (socket as LeanSocket).forgetHandshake();
+      (socket as FastSocket).forgetHandshake();
     },
   };
   Object.assign(namespace, own);

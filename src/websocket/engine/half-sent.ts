@@ -1,6 +1,6 @@
 import type { Socket as Connection } from 'engine.io';
 import { nativeSocket } from './engine.js';
-import { LeanConnection } from './fast-connection.js';
+import { FastConnection } from './fast-connection.js';
 import { PollingTransport } from './polling-transport.js';
 
 /**
@@ -66,11 +66,11 @@ function isBehind(connection: Connection): boolean {
 function ask(connection: Connection): (() => boolean) | undefined {
   if (isBehind(connection)) return undefined;
   // One of ours, which Socket.IO takes for one of engine.io's.
-  const lean: object = connection;
-  if (lean instanceof LeanConnection) {
-    lean.ask();
-    const { pingedAt } = lean;
-    return () => lean.pingedAt === pingedAt && lean.heardAt === 0;
+  const fast: object = connection;
+  if (fast instanceof FastConnection) {
+    fast.ask();
+    const { pingedAt } = fast;
+    return () => fast.pingedAt === pingedAt && fast.heardAt === 0;
   }
   const inside = connection as unknown as EngineConnection;
   const { transport } = inside;

@@ -1,5 +1,5 @@
 /** A connection as the heartbeat sees it. The fields belong to the {@link Heartbeat}; nobody else writes them but as told. */
-export interface Beating {
+export interface HeartbeatMember {
   /** Group of connections that are pinged together. */
   bucket: number;
   /** Place in the group. */
@@ -28,11 +28,11 @@ const MIN_TICK_MS = 10;
  * meantime are read before anybody is given up.
  */
 export class Heartbeat {
-  readonly #buckets: Beating[][];
+  readonly #buckets: HeartbeatMember[][];
   /** Connections that were heard of after their ping, by the tick at which they are looked at again. */
-  readonly #late = new Map<number, Beating[]>();
+  readonly #late = new Map<number, HeartbeatMember[]>();
   readonly #timeoutTicks: number;
-  readonly #onFault: (connection: Beating, error: unknown) => void;
+  readonly #onFault: (connection: HeartbeatMember, error: unknown) => void;
   readonly #tickMs: number;
   // 0 stands for "not pinged".
   #now = 1;
@@ -46,7 +46,7 @@ export class Heartbeat {
   constructor(
     pingInterval: number,
     pingTimeout: number,
-    onFault: (connection: Beating, error: unknown) => void = (_, error) => {
+    onFault: (connection: HeartbeatMember, error: unknown) => void = (_, error) => {
       throw error;
     },
   ) {
@@ -63,7 +63,7 @@ export class Heartbeat {
   }
 
   /** Begins to ping a connection. */
-  add(connection: Beating): void {
+  add(connection: HeartbeatMember): void {
     // The bucket that was pinged last: its next turn is one interval away.
     connection.bucket = this.#now % this.#buckets.length;
     const bucket = this.#at(connection.bucket);
@@ -73,7 +73,7 @@ export class Heartbeat {
   }
 
   /** Forgets a connection that was added. */
-  remove(connection: Beating): void {
+  remove(connection: HeartbeatMember): void {
     const bucket = this.#at(connection.bucket);
     const last = bucket.pop();
     if (last === undefined || last === connection) return;
@@ -83,7 +83,7 @@ export class Heartbeat {
   }
 
   /** Every connection there is. */
-  all(): Beating[] {
+  all(): HeartbeatMember[] {
     return this.#buckets.flat();
   }
 
@@ -93,7 +93,7 @@ export class Heartbeat {
     this.#timer = undefined;
   }
 
-  #at(bucket: number): Beating[] {
+  #at(bucket: number): HeartbeatMember[] {
     return this.#buckets[bucket] ?? [];
   }
 
@@ -116,7 +116,7 @@ export class Heartbeat {
     }
   }
 
-  #guard(connection: Beating, work: () => void): void {
+  #guard(connection: HeartbeatMember, work: () => void): void {
     try {
       work();
     } catch (error) {
@@ -124,7 +124,7 @@ export class Heartbeat {
     }
   }
 
-  #check(connection: Beating): void {
+  #check(connection: HeartbeatMember): void {
     if (connection.pingedAt === 0) return;
     // As in Engine.IO, another packet extends the wait once.
     const deadline = Math.max(connection.pingedAt, connection.heardAt) + this.#timeoutTicks;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { type Beating, Heartbeat } from '../../../src/websocket/engine/heartbeat.js';
+import { type HeartbeatMember, Heartbeat } from '../../../src/websocket/engine/heartbeat.js';
 
 const INTERVAL = 25_000;
 const TIMEOUT = 20_000;
@@ -14,7 +14,7 @@ afterEach(() => {
 });
 
 /** A connection that notes what happens to it, and answers pings after a while if it is to. */
-class Pinged implements Beating {
+class Pinged implements HeartbeatMember {
   bucket = 0;
   slot = 0;
   pingedAt = 0;

@@ -1,5 +1,5 @@
 /** The newest items, up to a limit; what is older is forgotten. */
-export class Ring<T> {
+export class History<T> {
   readonly #items: T[] = [];
   readonly #limit: number;
   /** Where the next item goes once the ring is full. */
