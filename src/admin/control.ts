@@ -84,7 +84,7 @@ async function asked<T>(answers: Promise<T>): Promise<T> {
   try {
     return await answers;
   } catch (error) {
-    throw new Problem('pods_unreachable', `Not every pod has answered (${messageOf(error)}). Try again.`, {
+    throw new Problem('pods_unreachable', `Not every pod answered (${messageOf(error)}). Try again.`, {
       headers: { 'Retry-After': '1' },
     });
   }

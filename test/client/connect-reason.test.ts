@@ -20,7 +20,7 @@ test('a client that is refused over long-polling says why in the words of the ga
   const state = await until('the second to be refused', () => second.state.name === 'reconnecting' && second.state);
   expect(state).toEqual({
     name: 'reconnecting',
-    reason: 'This pod has all the connections it takes; try again. (max_connections)',
+    reason: 'This pod is full; try again later. (max_connections)',
   });
 });
 

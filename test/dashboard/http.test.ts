@@ -9,7 +9,7 @@ import { Cleanup } from '../support/processes.js';
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
 
-const NOTHING = { status: 404, body: '{"code":"not_found","message":"There is nothing here."}' };
+const NOTHING = { status: 404, body: '{"code":"not_found","message":"Not found."}' };
 
 /** The script and the style that the page names. */
 function assetsOf(html: string): string[] {

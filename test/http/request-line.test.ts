@@ -110,7 +110,7 @@ test('HEAD never has a body, and methods that a path does not take are refused b
     });
     expect([method, answer.status, answer.headers['allow']]).toEqual([method, 405, 'GET, POST, OPTIONS']);
     expect(answer.body).toBe(
-      method === 'HEAD' ? '' : '{"code":"method_not_allowed","message":"This path does not take this method."}',
+      method === 'HEAD' ? '' : '{"code":"method_not_allowed","message":"Method not allowed."}',
     );
   }
   // The session lives on.
