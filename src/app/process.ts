@@ -1,6 +1,7 @@
+import type { Logger } from 'pino';
 import { App } from './app.js';
 import { banner } from './banner.js';
-import { loadConfig } from '../config/config.js';
+import { type Config, loadConfig } from '../config/config.js';
 import { DemoFeed, checkDemoAccess } from '../demo/feed.js';
 import { EXIT, StartError, messageOf } from '../errors.js';
 import { createLogger, podName } from './logger.js';
@@ -15,6 +16,25 @@ export interface GatewayProcessOptions {
   readonly demoRate?: number | undefined;
 }
 
+/** A gateway and what it was made with. */
+export interface Gateway {
+  readonly app: App;
+  readonly log: Logger;
+  /** A name that no other process has. */
+  readonly pod: string;
+}
+
+/**
+ * Builds the gateway of this process, which does not listen yet.
+ *
+ * @throws {@link StartError} when uWebSockets.js cannot load
+ */
+export function createGateway(config: Config = loadConfig(process.env)): Gateway {
+  const pod = podName();
+  const log = createLogger(config.logLevel, pod);
+  return { app: new App(config, loadUws(config.maxHeaderBytes), log, pod), log, pod };
+}
+
 /**
  * Runs the gateway in this process until a signal ends it. Resolves when it serves.
  *
@@ -23,9 +43,7 @@ export interface GatewayProcessOptions {
 export async function runGateway({ demoRate }: GatewayProcessOptions = {}): Promise<void> {
   const config = loadConfig(process.env);
   if (demoRate !== undefined) await checkDemoAccess(config.adminHost, config.apiKeys[0]);
-  const pod = podName();
-  const log = createLogger(config.logLevel, pod);
-  const app = new App(config, loadUws(config.maxHeaderBytes), log, pod);
+  const { app, log } = createGateway(config);
   let demo: DemoFeed | undefined;
 
   // One stray promise of a dependency is no reason to drop every client.

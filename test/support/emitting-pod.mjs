@@ -3,15 +3,9 @@
 // It gets { id, steps: [[method, ...args], ...] }: the methods are called one on the result of the other, beginning with
 // the server. It answers { id, result } or { id, error }. Server-side events named "question" are acknowledged with the
 // pod's name.
-import { App } from '../../dist/app/app.js';
-import { loadConfig } from '../../dist/config/config.js';
-import { createLogger, podName } from '../../dist/app/logger.js';
-import { loadUws } from '../../dist/http/uws.js';
+import { createGateway } from '../../dist/gateway.js';
 
-const config = loadConfig(process.env);
-const pod = podName();
-const log = createLogger(config.logLevel, pod);
-const app = new App(config, loadUws(), log, pod);
+const { app, pod } = createGateway();
 
 process.on('unhandledRejection', (error) => app.noteFault('promise', error));
 app.sio.on('question', (...args) => args.at(-1)(pod));

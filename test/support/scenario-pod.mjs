@@ -1,13 +1,7 @@
 // A gateway as main.ts starts it, with handlers of its own for the tests of what Socket.IO can do for a standard client.
-import { App } from '../../dist/app/app.js';
-import { loadConfig } from '../../dist/config/config.js';
-import { createLogger, podName } from '../../dist/app/logger.js';
-import { loadUws } from '../../dist/http/uws.js';
+import { createGateway } from '../../dist/gateway.js';
 
-const config = loadConfig(process.env);
-const pod = podName();
-const log = createLogger(config.logLevel, pod);
-const app = new App(config, loadUws(), log, pod);
+const { app } = createGateway();
 const { sio } = app;
 /** What sockets saw of their end: [id, event, reason or rooms]. */
 const ends = [];
