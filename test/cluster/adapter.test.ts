@@ -258,7 +258,11 @@ test('what is no message of an adapter ends no pod, whoever publishes it, and wh
   await everyoneHas(clients, ['note', 'after it']);
   expect(clients.flatMap(({ disconnects }) => disconnects)).toEqual([]);
   for (const { pod } of pods) {
-    expect(pod.logs().some(({ msg }) => String(msg).startsWith('a message of another pod cannot be read'))).toBe(true);
+    await until(
+      'the pod to log it',
+      () => pod.logs().some(({ msg }) => String(msg).startsWith('a message of another pod cannot be read')),
+      { seen: () => pod.output() },
+    );
   }
 }, 120_000);
 
