@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { noteConsole } from './test/support/no-warnings.js';
 
 /** Tests that wait more than they compute, and say nothing of time, memory or load: two files of them at a time. */
 const TOGETHER = [
@@ -15,7 +16,8 @@ const ALL = ['test/**/*.test.ts'];
 
 export default defineConfig({
   test: {
-    globalSetup: ['test/support/system-programs.ts'],
+    globalSetup: ['test/support/system-programs.ts', 'test/support/no-warnings.ts'],
+    onConsoleLog: noteConsole,
     testTimeout: 120_000,
     hookTimeout: 60_000,
     projects: [
