@@ -94,7 +94,7 @@ test('each new commit with a bad message is named, with what is wrong and what t
 test('merges and reverts pass with the messages that git gives them', () => {
   const repository = new Repository();
   repository.git('checkout', '--quiet', '-b', 'side');
-  repository.commit(`${'A subject of seventy-two characters '.repeat(2)}`, WHY);
+  repository.commit('A subject of seventy-two characters '.repeat(2), WHY);
   repository.git('checkout', '--quiet', 'main');
   repository.git('merge', '--quiet', '--no-ff', '-m', `${LONG} ${LONG}`, 'side');
   repository.git('revert', '--no-edit', 'side');
