@@ -3,7 +3,8 @@
 // Vitest counts what its own processes load. Most of the gateway runs in pods, which tests start from dist/: Node.js writes
 // what these ran into a folder (NODE_V8_COVERAGE), and it is mapped back to src/ with the source maps of the build. Both
 // are put together here. The dashboard's page runs in a browser and is not counted.
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -20,12 +21,47 @@ const TESTS = join(OUT, 'tests');
 const CHILDREN = join(OUT, 'children');
 const DIST = pathToFileURL(join(ROOT, 'dist/')).href;
 const SOURCES = join(ROOT, 'src/');
+/** How often what child processes wrote is taken from the disk. */
+const COLLECT_MS = 5000;
 const NOT_COUNTED = join(ROOT, 'src/dashboard/page/');
 
+/** What all child processes together ran of each file of dist/, as V8 counts it. */
+export class ChildCoverage {
+  #folder;
+  #scripts = new Map();
+
+  /** @param folder - that the processes write to */
+  constructor(folder) {
+    this.#folder = folder;
+  }
+
+  get scripts() {
+    return [...this.#scripts.values()];
+  }
+
+  /** Adds what has been written so far and deletes it: a pod writes 4 MB, and the tests start more than a thousand. */
+  collect() {
+    for (const name of readdirSync(this.#folder)) {
+      const path = join(this.#folder, name);
+      let result;
+      try {
+        ({ result } = JSON.parse(readFileSync(path, 'utf8')));
+      } catch {
+        continue; // It is still being written, or its process was killed meanwhile.
+      }
+      rmSync(path);
+      for (const script of result) if (script.url.startsWith(DIST)) this.#add(script);
+    }
+  }
+
+  #add(script) {
+    const before = this.#scripts.get(script.url);
+    this.#scripts.set(script.url, before === undefined ? script : mergeScriptCovs([before, script]));
+  }
+}
+
 /** Runs the tests. @returns the exit code */
-function runTests(args) {
-  rmSync(OUT, { recursive: true, force: true });
-  mkdirSync(CHILDREN, { recursive: true });
+async function runTests(args, children) {
   const preload = join(ROOT, 'test/support/coverage-preload.cjs');
   const options = {
     provider: 'v8',
@@ -37,7 +73,7 @@ function runTests(args) {
   };
   const flags = Object.entries(options).map(([name, value]) => `--coverage.${name}=${value}`);
   const { NODE_OPTIONS = '' } = process.env;
-  const { status } = spawnSync('npx', ['vitest', 'run', '--coverage', ...flags, ...args], {
+  const tests = spawn('npx', ['vitest', 'run', '--coverage', ...flags, ...args], {
     cwd: ROOT,
     stdio: 'inherit',
     env: {
@@ -46,26 +82,11 @@ function runTests(args) {
       CHILD_COVERAGE_DIR: CHILDREN,
     },
   });
-  return status ?? 1;
-}
-
-/** What all child processes together ran of each file of dist/, as V8 counts it. */
-function ranInChildren(folder) {
-  const scripts = new Map();
-  for (const name of readdirSync(folder)) {
-    let parsed;
-    try {
-      parsed = JSON.parse(readFileSync(join(folder, name), 'utf8'));
-    } catch {
-      continue; // Killed while it wrote.
-    }
-    for (const script of parsed.result) {
-      if (!script.url.startsWith(DIST)) continue;
-      const before = scripts.get(script.url);
-      scripts.set(script.url, before === undefined ? script : mergeScriptCovs([before, script]));
-    }
-  }
-  return [...scripts.values()];
+  const timer = setInterval(() => children.collect(), COLLECT_MS);
+  const [code] = await once(tests, 'close');
+  clearInterval(timer);
+  children.collect();
+  return code ?? 1;
 }
 
 /** The source map that a file names in its last line, with paths made absolute. */
@@ -111,12 +132,12 @@ function lineByLine(path, ...coverages) {
  * statements and branches differ by columns.
  *
  * @param tests - the report of Vitest, if there is one
- * @param children - the folder that child processes wrote to
+ * @param children - what the child processes ran
  */
-export async function collect(tests, children) {
+export async function mapOf(tests, children) {
   const inTests = coverage.createCoverageMap(existsSync(tests) ? JSON.parse(readFileSync(tests, 'utf8')) : {});
   const inChildren = coverage.createCoverageMap({});
-  for (const script of ranInChildren(children)) inChildren.merge(await toSources(script));
+  for (const script of children.scripts) inChildren.merge(await toSources(script));
   const together = coverage.createCoverageMap({});
   for (const path of new Set([...inTests.files(), ...inChildren.files()])) {
     if (!path.startsWith(SOURCES) || path.startsWith(NOT_COUNTED)) continue;
@@ -147,14 +168,17 @@ function print(map) {
 }
 
 async function main() {
-  const status = runTests(process.argv.slice(2));
-  const coverageMap = await collect(join(TESTS, 'coverage-final.json'), CHILDREN);
+  rmSync(OUT, { recursive: true, force: true });
+  mkdirSync(CHILDREN, { recursive: true });
+  const children = new ChildCoverage(CHILDREN);
+  const code = await runTests(process.argv.slice(2), children);
+  const coverageMap = await mapOf(join(TESTS, 'coverage-final.json'), children);
   rmSync(CHILDREN, { recursive: true });
   const context = report.createContext({ dir: OUT, coverageMap });
   reports.create('html-spa', { metricsToShow: ['lines'] }).execute(context);
   print(coverageMap);
   console.log(`\nThe lines themselves: ${join(OUT, 'index.html')}`);
-  process.exitCode = status;
+  process.exitCode = code;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
