@@ -1,9 +1,10 @@
 import { defineConfig } from 'vitest/config';
+import { noteConsole } from './test/support/no-warnings.js';
 
 /** Tests that wait more than they compute, and say nothing of time, memory or load: two files of them at a time. */
 const TOGETHER = [
   'test/*.test.ts',
-  'test/{admin,app,cli,client,config,contract,delivery,demo,deploy,docs,examples,ingest,journal,redis}/**/*.test.ts',
+  'test/{admin,app,ci,cli,client,config,contract,delivery,demo,deploy,docs,examples,ingest,journal,redis}/**/*.test.ts',
   'test/access/{bearer,client-address,expiry,rate-limit,refusal-log,token-verifier}.test.ts',
   'test/cluster/{adapter,redis-sentinel}.test.ts',
   'test/http/{body-pace,certificate-watch,error-boundary,keep-alive,request-head,send-body}.test.ts',
@@ -15,7 +16,8 @@ const ALL = ['test/**/*.test.ts'];
 
 export default defineConfig({
   test: {
-    globalSetup: ['test/support/system-programs.ts'],
+    globalSetup: ['test/support/system-programs.ts', 'test/support/no-warnings.ts'],
+    onConsoleLog: noteConsole,
     testTimeout: 120_000,
     hookTimeout: 60_000,
     projects: [

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import { build } from 'vite';
 import { type Cleanup, HOST } from '../support/processes.js';
+import { clientOnly } from './client-only.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -16,6 +17,7 @@ async function bundle(path: string): Promise<ReadonlyMap<string, string | Uint8A
     configFile: false,
     logLevel: 'warn',
     root: ROOT,
+    plugins: [clientOnly()],
     oxc: { jsx: { runtime: 'automatic' } },
     build: { write: false, target: 'es2022', rolldownOptions: { input: ROOT + path } },
   });

@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'vite';
 import { expect, test } from 'vitest';
+import { clientOnly } from './client-only.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -11,6 +13,7 @@ async function bundle(entry: string, external: string[]): Promise<{ code: string
     configFile: false,
     logLevel: 'warn',
     root: ROOT,
+    plugins: [clientOnly()],
     build: {
       write: false,
       minify: true,
@@ -39,4 +42,8 @@ test('signal-gateway/react with the client in it is less than 4 KB beyond react 
   const { code, imports } = await bundle('use-signals.ts', ['socket.io-client', 'react']);
   expect(gzipSync(code, { level: 9 }).length).toBeLessThan(4000);
   expect(imports.toSorted()).toEqual(['react', 'socket.io-client']);
+});
+
+test('signal-gateway/react tells frameworks with server components, in its first line, that it is for browsers', () => {
+  expect(readFileSync(`${ROOT}dist/client/use-signals.js`, 'utf8')).toMatch(/^(['"])use client\1;\n/);
 });

@@ -1,5 +1,5 @@
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import { firstEvent } from './first-event.js';
 import { frame, open } from './hostile.js';
 import { RawClient } from './raw-client.js';
 
@@ -62,7 +62,7 @@ export async function sendFragments(port: number, from: string, parts: Buffer, o
   const socket = await open(port, from);
   try {
     socket.write(RawClient.upgrade());
-    await Promise.race([once(socket, 'data'), once(socket, 'close')]);
+    await firstEvent(socket, ['data', 'close']);
     if (socket.destroyed) return;
     socket.write(Buffer.concat([CONNECT, unfinished(Buffer.from('4'), TEXT)]));
     const end = performance.now() + FRAGMENTS_MS;

@@ -1,5 +1,5 @@
-import { once } from 'node:events';
 import { type Socket, connect } from 'node:net';
+import { firstEvent } from './first-event.js';
 import { HOST } from './processes.js';
 import type { Random } from './random.js';
 import { RawClient } from './raw-client.js';
@@ -31,11 +31,9 @@ export function frame(payload: Buffer, opcode = TEXT, announced = payload.length
 /** A socket that nothing can upset. @param from - the address it comes from */
 export async function open(port: number, from = HOST): Promise<Socket> {
   const socket = connect({ port, host: HOST, localAddress: from });
-  // A wait that is over leaves its listeners until the socket closes.
-  socket.setMaxListeners(0);
   socket.on('error', () => {});
   socket.on('data', () => {});
-  await Promise.race([once(socket, 'connect'), once(socket, 'close')]);
+  await firstEvent(socket, ['connect', 'close']);
   return socket;
 }
 
@@ -43,9 +41,9 @@ export async function open(port: number, from = HOST): Promise<Socket> {
 export async function throwAt(port: number, bytes: Buffer, patience = 300, from = HOST): Promise<void> {
   const socket = await open(port, from);
   socket.write(RawClient.upgrade());
-  await Promise.race([once(socket, 'data'), once(socket, 'close')]);
+  await firstEvent(socket, ['data', 'close']);
   if (!socket.destroyed) socket.write(bytes);
-  await Promise.race([once(socket, 'close'), new Promise((resolve) => setTimeout(resolve, patience))]);
+  await firstEvent(socket, ['close'], patience);
   socket.destroy();
 }
 

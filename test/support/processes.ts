@@ -48,6 +48,9 @@ export async function serverPort(withBus = false): Promise<number> {
   }
 }
 
+/** How long a process may take to write its coverage down before it is killed. */
+const COUNTING_MS = 5000;
+
 /** A child process with its output kept. */
 export class Child {
   readonly process: ChildProcess;
@@ -82,9 +85,25 @@ export class Child {
 
   /** Sends a signal and, unless it only pauses or continues the process, waits for its end. */
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<number | string> {
-    if (!this.exited) this.process.kill(signal);
+    if (!this.exited) {
+      if (signal === 'SIGKILL' && this.#isCounted) await this.#killCounted();
+      else this.process.kill(signal);
+    }
     if (signal === 'SIGSTOP' || signal === 'SIGCONT') return signal;
     return this.exit;
+  }
+
+  /** Whether what the process runs is counted, see `coverage-preload.cjs`. */
+  get #isCounted(): boolean {
+    return process.env['NODE_V8_COVERAGE'] !== undefined && this.process.spawnargs.includes(process.execPath);
+  }
+
+  /** Kills a process whose coverage is counted: it writes that down first, unless it is stopped. */
+  async #killCounted(): Promise<void> {
+    this.process.kill('SIGALRM');
+    const timer = setTimeout(() => this.process.kill('SIGKILL'), COUNTING_MS);
+    await this.exit;
+    clearTimeout(timer);
   }
 }
 

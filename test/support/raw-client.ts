@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type Socket, connect } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { firstEvent } from './first-event.js';
 import { HOST } from './processes.js';
 
 const LIMIT_MS = 10_000;
@@ -15,8 +15,6 @@ export class RawClient {
 
   private constructor(socket: Socket) {
     this.socket = socket;
-    // A wait that is over leaves its listeners until the next data.
-    socket.setMaxListeners(0);
     socket.on('data', (data: Buffer) => {
       this.received = Buffer.concat([this.received, data]);
     });
@@ -56,7 +54,7 @@ export class RawClient {
         const why = this.closed ? 'the connection was closed' : `waited ${LIMIT_MS} ms`;
         throw new Error(`no ${JSON.stringify(text)}: ${why}; received: ${this.received.toString()}`);
       }
-      await Promise.race([once(this.socket, 'data'), once(this.socket, 'close'), sleep(200)]);
+      await firstEvent(this.socket, ['data', 'close'], 200);
     }
   }
 
@@ -119,13 +117,13 @@ export class RawClient {
   /** Ends the connection, by a reset or in an orderly way. */
   async abort(how: 'RST' | 'FIN'): Promise<void> {
     if (this.closed) return;
-    const closed = once(this.socket, 'close');
+    const closed = firstEvent(this.socket, ['close'], 1000);
     if (how === 'RST') this.socket.resetAndDestroy();
     else {
       this.socket.end();
       this.socket.resume();
     }
-    await Promise.race([closed, sleep(1000, undefined, { ref: false })]);
+    await closed;
     this.socket.destroy();
   }
 }
