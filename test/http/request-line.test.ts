@@ -109,9 +109,7 @@ test('HEAD never has a body, and methods that a path does not take are refused b
       method: method === 'MADEUP' ? 'PURGE' : method,
     });
     expect([method, answer.status, answer.headers['allow']]).toEqual([method, 405, 'GET, POST, OPTIONS']);
-    expect(answer.body).toBe(
-      method === 'HEAD' ? '' : '{"code":"method_not_allowed","message":"Method not allowed."}',
-    );
+    expect(answer.body).toBe(method === 'HEAD' ? '' : '{"code":"method_not_allowed","message":"Method not allowed."}');
   }
   // The session lives on.
   expect(
