@@ -246,6 +246,10 @@ test('an exception that nobody catches ends the process with what it was and wha
   const breaks = "process.once('SIGUSR2', () => { throw new Error('broken on purpose'); })";
   const pod = await Pod.start(cleanup, {}, { nodeArgs: ['--import', `data:text/javascript,${breaks}`] });
   await fetch(`${pod.url}/socket.io/?EIO=4&transport=polling&sid=a-secret`);
+  // A line that is still being written when the process ends may come after the last one.
+  await until('the refusal to be logged', () => pod.logs().some(({ msg }) => msg === 'refused a client'), {
+    seen: () => pod.output(),
+  });
   pod.child.process.kill('SIGUSR2');
   expect(await pod.child.exit).toBe(1);
   const last = pod.logs().at(-1);
