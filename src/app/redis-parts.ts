@@ -10,7 +10,7 @@ import { subscription } from '../ingest/redis-subscription.js';
 import { type OnReject, Rejections } from '../ingest/rejections.js';
 import type { JournalListener, StatusEntry } from '../journal/journal.js';
 import { RedisJournal, bridgedId, isBridged } from '../journal/redis-journal.js';
-import { Script } from '../redis/lua-script.js';
+import { scriptLoader } from '../redis/lua-script.js';
 import { type RedisCommands, RedisConnections } from '../redis/connections.js';
 import { RedisLink } from '../redis/link.js';
 import type { RedisTarget } from '../redis/url.js';
@@ -63,10 +63,8 @@ export class RedisParts {
     commands.on('ready', () => this.#linkChanged(true));
     this.adapter = redisAdapter(commands, adapterSubscriber, connections.isCluster, log);
 
-    this.topicStore = new RedisTopicStore((source) => {
-      const script = new Script(source);
-      return (keys, args) => script.run(commands, keys, args);
-    }, config.redisKeyPrefix);
+    const load = scriptLoader(commands);
+    this.topicStore = new RedisTopicStore(load, config.redisKeyPrefix);
 
     const { redisKeyPrefix, signalChannel, statusChannel } = config;
     this.journal = new RedisJournal({
@@ -126,7 +124,7 @@ export class RedisParts {
     this.rejections = new Rejections(
       log,
       listener.onReject,
-      new RedisRejectionStore(commands, redisKeyPrefix, pod),
+      new RedisRejectionStore(load, redisKeyPrefix, pod),
       () => this.bridge.speaks,
     );
     const intake = new Intake(config.maxSignalBytes, this.rejections, (message) => this.bridge.heard(message));

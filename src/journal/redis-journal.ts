@@ -22,10 +22,9 @@ import { newEpoch } from './epoch.js';
 import { type JournalKeys, journalKeys } from './redis-keys.js';
 import { RedisPages } from './redis-pages.js';
 import { type ReaderListener, RedisReader } from './redis-reader.js';
-import { APPEND_SCRIPT, CLOCK_SCRIPT, LEASE_SCRIPT, RELEASE_SCRIPT } from './redis-scripts.js';
+import { appendScript, clockScript, leaseScript, releaseScript } from './redis-scripts.js';
 import { RedisTombstones } from './redis-tombstones.js';
 import { Ring } from './ring.js';
-import { Script } from '../redis/lua-script.js';
 
 /** A message with the random id that its entry will carry. */
 export interface NamedMessage {
@@ -74,11 +73,6 @@ const AHEAD_PATIENCE_MS = 5000;
 const MAX_TIMED = 10_000;
 /** Clients held at most; each is looked at for every entry. */
 const MAX_WAITING = 10_000;
-
-const appendScript = new Script(APPEND_SCRIPT);
-const clockScript = new Script(CLOCK_SCRIPT);
-const leaseScript = new Script(LEASE_SCRIPT);
-const releaseScript = new Script(RELEASE_SCRIPT);
 
 /** A random id for an entry; the first letter tells how it came in. */
 function entryId(origin: 'b' | 'h'): string {

@@ -7,10 +7,9 @@ import type { JournalEntry, JournalListener, StatusEntry } from './journal.js';
 import { newEpoch } from './epoch.js';
 import { type RawEntry, parseEntry, parseStatuses } from './redis-entry.js';
 import type { JournalKeys } from './redis-keys.js';
-import { FORK_SCRIPT, OPEN_SCRIPT } from './redis-scripts.js';
+import { forkScript, openScript } from './redis-scripts.js';
 import { type RedisTombstones, isWhole, wholeEnd } from './redis-tombstones.js';
 import type { Ring } from './ring.js';
-import { Script } from '../redis/lua-script.js';
 import { READ_COUNT, type StreamAnswer, readStreams } from './stream-read.js';
 
 /** A connection that the reader has for itself. */
@@ -25,9 +24,6 @@ export interface ReaderListener extends JournalListener {
    */
   onJoined(former: Offset, head: Offset, statuses: readonly StatusEntry[]): void;
 }
-
-const openScript = new Script(OPEN_SCRIPT);
-const forkScript = new Script(FORK_SCRIPT);
 
 /** Beyond it Redis hangs, or is so slow that another node may serve better. */
 const LOCATE_LIMIT_MS = 10_000;

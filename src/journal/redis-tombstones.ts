@@ -5,9 +5,8 @@ import { formatOffset } from '../contract/offset.js';
 import type { JournalEntry } from './journal.js';
 import { type Deletion, type RawEntry, parseDeletion, parseEntry } from './redis-entry.js';
 import type { JournalKeys } from './redis-keys.js';
-import { DELETE_SCRIPT } from './redis-scripts.js';
+import { deleteScript } from './redis-scripts.js';
 import type { Ring } from './ring.js';
-import { Script } from '../redis/lua-script.js';
 
 /** What came of the deletion script. */
 export type DeleteAnswer = 'OK' | 'AGAIN' | 'GONE';
@@ -28,8 +27,6 @@ const PAGE = 1000;
 const SPARE = 10_000;
 /** Deletions that are remembered after Redis has dropped or lost them: somebody may have read the entries before. */
 const MAX_GONE = 10_000;
-
-const deleteScript = new Script(DELETE_SCRIPT);
 
 /**
  * What is left of entries that were deleted from the journal in Redis.
