@@ -17,7 +17,7 @@ export class RedisRejectionStore implements RejectionStore {
   }
 
   keep(rejection: Rejection): void {
-    // Losing a sample is fine: the counter has it. The link's own trouble is reported where the link is watched.
+    // A sample may be lost: the counter has it. Trouble of the link is reported where the link is watched.
     this.#keep([this.#key], [JSON.stringify({ pod: this.#pod, ...rejection }), KEPT]).catch(() => {});
   }
 }
