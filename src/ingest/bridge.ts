@@ -1,25 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { FeedMessage } from '../contract/decode.js';
 import { messageOf } from '../errors.js';
 import type { BridgeLease } from './bridge-lease.js';
+import { BridgePump, type FencedJournal } from './bridge-pump.js';
 import { BridgeQueue, type QueuedMessage, type SeenEntry } from './bridge-queue.js';
 import { Canaries } from './canaries.js';
 import { LEASE_TTL_MS, Precedence } from './precedence.js';
 
 /** What the bridge needs of the journal. */
-export interface BridgedJournal {
-  /**
-   * Appends a batch as the holder of the lease. MUST refuse it (`fenced`) when the token is not the holder's, and MUST NOT
-   * append a batch twice under one number. `late` means that nothing was appended, and that it may be tried again.
-   *
-   * @throws when it is not known whether the batch was appended; giving the same number again is safe
-   */
-  appendFenced(
-    messages: readonly QueuedMessage[],
-    fence: { token: string; batch: number },
-  ): Promise<'appended' | 'fenced' | 'late'>;
+export interface BridgedJournal extends FencedJournal {
   /** Entries in the journal that this pod has not read yet, as far as it knows. */
   lag(): number;
   /** Resolves when this pod has read all that is in the journal now, or when that is no longer wanted. */
@@ -64,8 +54,6 @@ const ON_ITS_WAY_MS = 1000;
 const OBJECTION_MS = 500;
 /** Published on the channel of the canaries when the lease is free; has a letter that no canary has. */
 const RELEASED = 'released!';
-const BATCH = 500;
-const RETRY_MS = 100;
 
 /**
  * Carries messages from Pub/Sub into the journal.
@@ -78,6 +66,7 @@ const RETRY_MS = 100;
 export class Bridge {
   readonly #options: BridgeOptions;
   readonly #queue: BridgeQueue;
+  readonly #pump: BridgePump;
   readonly #precedence: Precedence;
   readonly #canaries: Canaries;
   #token: string | undefined;
@@ -85,9 +74,6 @@ export class Bridge {
   #holding = false;
   /** Nothing that was published before the lease was taken is left to another pod to append. */
   #isClean = false;
-  /** Number of the newest batch; never used twice, under no token. */
-  #batch = 0;
-  #pumping: Promise<void> | undefined;
   #otherHolds = false;
   #wasLeftOut = false;
   #upSinceMs: number | undefined;
@@ -100,6 +86,16 @@ export class Bridge {
   constructor(options: BridgeOptions) {
     this.#options = options;
     this.#queue = new BridgeQueue(options.newId);
+    this.#pump = new BridgePump({
+      queue: this.#queue,
+      journal: options.journal,
+      token: () => (this.#holding ? this.#token : undefined),
+      onAppended: options.onAppended,
+      onFenced: (token) => {
+        if (this.#token === token) this.#lost('the lease went to another pod');
+      },
+      log: options.log,
+    });
     this.#precedence = new Precedence({
       queue: this.#queue,
       ask: options.publishCanary,
@@ -170,7 +166,7 @@ export class Bridge {
   heard(message: FeedMessage): void {
     const dropped = this.#queue.heard(message, performance.now());
     if (dropped > 0) this.#options.onDropped(dropped, 'full');
-    void this.#pump();
+    void this.#pump.run();
   }
 
   /**
@@ -196,7 +192,7 @@ export class Bridge {
   async retire(): Promise<void> {
     this.#precedence.retired(performance.now());
     await this.#ticking;
-    await this.#pump();
+    await this.#pump.run();
     await this.#resign('draining', { isOrderly: true });
   }
 
@@ -205,7 +201,7 @@ export class Bridge {
     clearInterval(this.#timer);
     this.#stopped = true;
     await this.#ticking;
-    await this.#pump();
+    await this.#pump.run();
     await this.#resign('stopping', { isOrderly: true });
   }
 
@@ -265,7 +261,11 @@ export class Bridge {
     }
   }
 
-  /** @param isOrderly - the holder before had nothing left to append */
+  /**
+   * Reads, listens and asks before it appends (docs/ordering.md).
+   *
+   * @param isOrderly - the holder before had nothing left to append
+   */
   async #takeOver(token: string, isOrderly: boolean): Promise<void> {
     const isWanted = (): boolean => this.#token === token;
     let isFirst = false;
@@ -290,7 +290,7 @@ export class Bridge {
     this.#holding = true;
     this.#isClean = true;
     this.#options.log.info({ waiting: this.#queue.length }, 'this pod bridges Pub/Sub into the journal');
-    void this.#pump();
+    void this.#pump.run();
   }
 
   /** One at a time: a reader that is late may skip again and again. */
@@ -322,46 +322,6 @@ export class Bridge {
     this.#options.renewSubscription();
   }
 
-  /** Appends what waits, one batch at a time, while this pod holds the lease. Resolves when nothing is left to append. */
-  #pump(): Promise<void> {
-    this.#pumping ??= this.#appendAll().finally(() => {
-      this.#pumping = undefined;
-    });
-    return this.#pumping;
-  }
-
-  async #appendAll(): Promise<void> {
-    // What came in the same read from the socket goes into the same batch.
-    await Promise.resolve();
-    while (this.#holding && this.#queue.length > 0) await this.#appendBatch(this.#queue.first(BATCH));
-  }
-
-  async #appendBatch(messages: readonly QueuedMessage[]): Promise<void> {
-    const token = this.#token;
-    if (token === undefined) return;
-    const batch = ++this.#batch;
-    // The same batch under the same number until there is an answer: Redis does not append a number twice.
-    while (this.#holding && this.#token === token) {
-      try {
-        const result = await this.#options.journal.appendFenced(messages, { token, batch });
-        if (result === 'late') {
-          await sleep(RETRY_MS);
-          continue;
-        }
-        if (result === 'fenced') {
-          if (this.#token === token) this.#lost('the lease went to another pod');
-          return;
-        }
-        this.#queue.appended(messages);
-        this.#options.onAppended(messages);
-        return;
-      } catch (error) {
-        this.#options.log.debug({ reason: messageOf(error) }, 'no answer to an append of the bridge; trying again');
-        await sleep(RETRY_MS);
-      }
-    }
-  }
-
   #lost(reason: string): void {
     if (this.#holding) this.#options.log.warn({ reason }, 'this pod no longer bridges');
     this.#token = undefined;
@@ -370,6 +330,8 @@ export class Bridge {
   }
 
   /**
+   * Stops appending, then gives the lease back (docs/ordering.md).
+   *
    * @param options.isOrderly - the subscription is up: this pod has heard what there was to hear
    * @param options.calls - another pod is there to take the lease
    */

@@ -36,7 +36,7 @@ export class Canaries {
     const atMs = performance.now();
     const heard = new Promise<void>((resolve) => {
       this.#awaited.set(text, () => {
-        // Not after the promise: by then a message that was published later may have been taken for one of before.
+        // Not after the promise: by then a later message may have been taken for an earlier one (docs/ordering.md).
         this.#onHeard(atMs);
         resolve();
       });

@@ -2,7 +2,10 @@ import { decodeBytes, type FeedMessage } from '../contract/decode.js';
 import type { FeedEvent } from '../contract/events.js';
 import type { Rejections } from './rejections.js';
 
-/** Takes messages from Pub/Sub: valid ones are passed on, invalid ones are noted and change nothing. */
+/**
+ * Takes messages from Pub/Sub: valid ones are passed on, invalid ones are noted and change nothing. Nothing here is awaited, so
+ * messages stay in the order heard (docs/ordering.md).
+ */
 export class Intake {
   readonly #maxBytes: number;
   readonly #rejections: Rejections;

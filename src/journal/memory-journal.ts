@@ -88,6 +88,7 @@ export class MemoryJournal implements Journal, IdempotentJournal, DeletingJourna
     return { outcome: 'deleted', entry };
   }
 
+  // Without an await: the ring and the listener change in the same turn, in this order (docs/ordering.md).
   #append(messages: readonly FeedMessage[]): readonly Offset[] {
     const places: Offset[] = [];
     const cameInAtMs = performance.now();
@@ -101,7 +102,7 @@ export class MemoryJournal implements Journal, IdempotentJournal, DeletingJourna
     return places;
   }
 
-  // Without an await in between: two requests of one name must not both find it new.
+  // Without an await in between: two requests of one name must not both find it new (docs/ordering.md).
   #appendIdempotent(messages: readonly FeedMessage[], { key, fingerprint }: IdempotencyKey): AppendedIdempotent {
     const nowMs = Date.now();
     for (const [oldest, { endMs }] of this.#done) {

@@ -42,7 +42,10 @@ export interface RedisAppenderOptions {
   readonly newestSeen: () => number;
 }
 
-/** How long an append may wait to be carried out; after that Redis refuses it. */
+/**
+ * How long an append may wait to be carried out; after that Redis refuses it. Shorter than a command may take, so that what has
+ * failed for the caller is not carried out later (docs/ordering.md).
+ */
 const APPEND_PATIENCE_MS = 2500;
 /** How often an append has Redis look whether a new epoch is due. */
 const LOOK_INTERVAL_MS = 100;

@@ -146,7 +146,7 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
     if (entry === undefined) return { outcome: await this.#pages.whyMissing(offset) };
     if (entry.deleted) return { outcome: 'repeated', entry };
     const answer = await this.#tombstones.carryOut(commands, { entry, reason }, here !== undefined);
-    // This pod must no longer serve it when it says so.
+    // This pod must no longer serve it when it says so (docs/ordering.md).
     await this.#tombstones.refresh(commands);
     if (answer === 'OK') return { outcome: 'deleted', entry };
     return this.#tombstones.has(entry.id) ? { outcome: 'repeated', entry } : { outcome: 'expired' };

@@ -168,7 +168,7 @@ export class RedisReader {
     entries.push(...(await Promise.race([more, sleep(HOLD_MS, [])])));
   }
 
-  /** What comes after an entry, waited for or not; deletions that came with it are taken at once. */
+  /** What comes after an entry, waited for or not; deletions that came with it are taken first (docs/ordering.md). */
   async #next(redis: Redis | Cluster, entry: number, isWaiting: boolean): Promise<RawEntry[]> {
     const after = { entry, deletion: this.#tombstones.last };
     const { entries, deletions } = await readStreams(redis, { keys: this.#keys, after, isWaiting });
@@ -203,7 +203,8 @@ export class RedisReader {
   }
 
   /**
-   * Passes entries on.
+   * Passes entries on. The position, the ring and the listener change in the same turn of the loop, in this order
+   * (docs/ordering.md).
    *
    * @returns the epoch at which it stopped, because it is not known yet whether that follows on what the ring has
    */
@@ -252,7 +253,7 @@ export class RedisReader {
     this.#options.listener.onGap('expired', requested, base);
   }
 
-  /** Finds where to go on, after a start, a break or a new epoch. */
+  /** Finds where to go on, after a start, a break or a new epoch; what it finds changes in one turn (docs/ordering.md). */
   async #locate(redis: Redis | Cluster): Promise<void> {
     await this.#tombstones.reload(redis);
     const floor = Math.max(this.#position, this.#ring.head.seq);

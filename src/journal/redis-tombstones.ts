@@ -135,7 +135,10 @@ export class RedisTombstones {
     return newest;
   }
 
-  /** Takes deletions out of their stream, in order; those that are known already do nothing. */
+  /**
+   * Takes deletions out of their stream, in order; those that are known already do nothing. Without an await: whoever reads next
+   * finds neither the payload nor a hole (docs/ordering.md).
+   */
   take(records: readonly RawEntry[]): void {
     const { ring, onDeleted, log } = this.#options;
     for (const record of records) {

@@ -9,7 +9,10 @@ export type RedisCommands = Redis | Cluster;
 type Options = Omit<RedisOptions, 'replyMapping'>;
 
 const CONNECT_TIMEOUT_MS = 5000;
-/** A command that has no answer by then fails, so a stopped Redis cannot hang a request. */
+/**
+ * A command that has no answer by then fails, so a stopped Redis cannot hang a request. Longer than an append may wait to be
+ * carried out (docs/ordering.md).
+ */
 const COMMAND_TIMEOUT_MS = 3000;
 /** Limit for a connection that is made for one message. */
 const PUBLISH_LIMIT_MS = 5000;
