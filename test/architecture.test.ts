@@ -94,10 +94,10 @@ const MAY_IMPORT: Readonly<Record<string, { code: readonly string[]; types?: rea
   // A producer like any other: it publishes over HTTP and knows nothing of what is behind it.
   'demo/': { code: [], types: ['contract/'] },
   // Out: delivery takes entries of a journal, so it knows what an entry is, and nothing of how a journal works.
-  'delivery/': { code: ['access/', 'contract/'], types: ['journal/', 'websocket/'] },
+  'delivery/': { code: ['access/', 'contract/'], types: ['journal/', 'redis/', 'websocket/'] },
   'access/': { code: ['contract/'], types: ['http/'] },
-  // In: the journal is handed to it.
-  'ingest/': { code: ['contract/'], types: ['journal/'] },
+  // In: the journal, its lease and a loader of scripts are handed to it.
+  'ingest/': { code: ['contract/'], types: ['redis/'] },
   'journal/': { code: ['contract/', 'redis/'] },
   // The ground.
   'contract/': { code: [] },

@@ -206,7 +206,7 @@ test('a start without Redis says so once, serves its health, and is ready as soo
   expect([ready.status, await ready.json()]).toEqual([503, { status: 'not ready', reasons: ['redis'] }]);
   expect((await fetch(`${pod.adminUrl}/healthz`)).status).toBe(200);
   expect(await pod.metric('gateway_redis_up')).toBe(0);
-  const reports = lines('Redis can not be reached');
+  const reports = lines('cannot reach Redis');
   expect(reports).toBeGreaterThanOrEqual(1);
   // Once, and again only every ten seconds should this take so long.
   expect(reports).toBeLessThanOrEqual(1 + Math.floor((Date.now() - begun) / 10_000));

@@ -107,12 +107,11 @@ export class App {
     };
     if (config.redis === undefined) {
       this.#journal = new MemoryJournal(config.journalMaxlen, listener);
-      this.#rejections = new Rejections(
+      this.#rejections = new Rejections({
+        onReject: (source, event, reason) => this.#metrics.rejected.inc({ source, event, reason }),
+        isReporter: () => true,
         log,
-        (source, event, reason) => this.#metrics.rejected.inc({ source, event, reason }),
-        undefined,
-        () => true,
-      );
+      });
     } else {
       this.#redis = new RedisParts(
         config.redis,
@@ -142,7 +141,8 @@ export class App {
     if (config.tls !== undefined) this.#certificate = this.#watchCertificate(config.tls);
     this.#websocket = this.#buildWebSocket(this.#publicApp);
     const publisher = publisherInto(this.#journal, (event) => this.#metrics.accepted.inc({ source: 'http', event }));
-    const onRejected: OnRejected = (...rejected) => this.#rejections.note('http', ...rejected);
+    const onRejected: OnRejected = (event, reason, detail, bytes) =>
+      this.#rejections.note('http', { event, reason, detail, bytes });
     this.#addPages(publisher, onRejected);
     this.#adminApp = this.#buildAdmin(publisher, onRejected);
     this.#metrics.watch({

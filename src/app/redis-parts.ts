@@ -9,8 +9,9 @@ import { RedisRejectionStore } from '../ingest/redis-rejection-store.js';
 import { subscription } from '../ingest/redis-subscription.js';
 import { type OnReject, Rejections } from '../ingest/rejections.js';
 import type { JournalListener, StatusEntry } from '../journal/journal.js';
-import { RedisJournal, bridgedId, isBridged } from '../journal/redis-journal.js';
-import { Script } from '../redis/lua-script.js';
+import { bridgedId, isBridged } from '../journal/redis-appender.js';
+import { RedisJournal } from '../journal/redis-journal.js';
+import { scriptLoader } from '../redis/lua-script.js';
 import { type RedisCommands, RedisConnections } from '../redis/connections.js';
 import { RedisLink } from '../redis/link.js';
 import type { RedisTarget } from '../redis/url.js';
@@ -63,10 +64,8 @@ export class RedisParts {
     commands.on('ready', () => this.#linkChanged(true));
     this.adapter = redisAdapter(commands, adapterSubscriber, connections.isCluster, log);
 
-    this.topicStore = new RedisTopicStore((source) => {
-      const script = new Script(source);
-      return (keys, args) => script.run(commands, keys, args);
-    }, config.redisKeyPrefix);
+    const load = scriptLoader(commands);
+    this.topicStore = new RedisTopicStore(load, config.redisKeyPrefix);
 
     const { redisKeyPrefix, signalChannel, statusChannel } = config;
     this.journal = new RedisJournal({
@@ -108,6 +107,7 @@ export class RedisParts {
     const canaryChannel = `{${redisKeyPrefix}}:canary`;
     this.bridge = new Bridge({
       journal: this.journal,
+      lease: this.journal.lease,
       newId: bridgedId,
       // On a cluster Redis counts those on one node.
       publishCanary: async (text) => {
@@ -115,7 +115,7 @@ export class RedisParts {
         return connections.isCluster ? undefined : hearers;
       },
       publishObjection: (text) => connections.publish(canaryChannel, text),
-      spread: connections.isCluster ? CLUSTER_SPREAD_MS : 0,
+      spreadMs: connections.isCluster ? CLUSTER_SPREAD_MS : 0,
       renewSubscription: () => this.#subscriptionLink.renew(),
       onAppended: (messages) => {
         for (const { message } of messages) listener.onBridged(message.event);
@@ -123,12 +123,12 @@ export class RedisParts {
       onDropped: (count, why) => listener.onDropped(count, why),
       log,
     });
-    this.rejections = new Rejections(
+    this.rejections = new Rejections({
+      onReject: listener.onReject,
+      store: new RedisRejectionStore(load, redisKeyPrefix, pod),
+      isReporter: () => this.bridge.speaks,
       log,
-      listener.onReject,
-      new RedisRejectionStore(commands, redisKeyPrefix, pod),
-      () => this.bridge.speaks,
-    );
+    });
     const intake = new Intake(config.maxSignalBytes, this.rejections, (message) => this.bridge.heard(message));
     const events: ReadonlyMap<string, FeedEvent> = new Map([
       [signalChannel, 'new_signal'],

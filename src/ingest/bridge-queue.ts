@@ -20,30 +20,31 @@ export interface SeenEntry {
 
 interface Item extends QueuedMessage {
   readonly key: string;
-  /** ms */
-  readonly at: number;
+  /** When it was heard. */
+  readonly atMs: number;
+  /** Characters of JSON. */
   readonly size: number;
 }
 
-/** Limits of the queue. Times in milliseconds. */
+/** Limits of the queue. */
 export interface BridgeQueueLimits {
   readonly maxItems: number;
   /** Characters of JSON. */
   readonly maxSize: number;
-  /** A message that nobody has appended by then is given up. */
-  readonly heardFor: number;
+  /** A message that nobody has appended by then is dropped. */
+  readonly heardForMs: number;
   /** An entry whose message was not heard by then was published while this pod did not listen. */
-  readonly seenFor: number;
+  readonly seenForMs: number;
 }
 
 const DEFAULT_LIMITS: BridgeQueueLimits = {
   maxItems: 100_000,
   maxSize: 128 * 1024 * 1024,
-  heardFor: 30_000,
-  seenFor: 10_000,
+  heardForMs: 30_000,
+  seenForMs: 10_000,
 };
 
-/** Whoever lacks some of what another has heard lacks the oldest. */
+/** A pod that lacks some of what another has heard lacks the oldest: a few names are enough. */
 const MAX_NAMED = 100;
 
 function keyOf(event: string, json: string): string {
@@ -55,13 +56,13 @@ function nameOf({ event, json }: FeedMessage): string {
 }
 
 /** Notes when an entry was seen. */
-function note(ahead: Map<string, number[]>, key: string, now: number): void {
+function note(ahead: Map<string, number[]>, key: string, nowMs: number): void {
   const times = ahead.get(key);
-  if (times === undefined) ahead.set(key, [now]);
-  else times.push(now);
+  if (times === undefined) ahead.set(key, [nowMs]);
+  else times.push(nowMs);
 }
 
-/** Whether a message was seen before it was heard: then it is heard now. */
+/** Whether a message was seen before it was heard; one such entry is used up by it. */
 function takeOne(ahead: Map<string, number[]>, key: string): boolean {
   const times = ahead.get(key);
   if (times === undefined) return false;
@@ -85,15 +86,15 @@ export class BridgeQueue {
   readonly #byContent = new Map<string, Item[]>();
   /** Entries seen before their message was heard: when. */
   readonly #ahead = new Map<string, number[]>();
-  /** The same by name: their text is deleted. What is heard is named only while there are some. */
+  /** The same by name, for entries whose text is deleted. What is heard is named only while there are some. */
   readonly #aheadByName = new Map<string, number[]>();
-  /** Since a deleted entry was looked for, until nothing waits. */
+  /** Made when a deleted entry is looked for, dropped when nothing waits. */
   #names: WaitingNames<Item[]> | undefined;
-  /** Ids that this pod has appended and not yet seen: when their messages were heard. */
+  /** When messages were heard that this pod has appended and not yet seen, by id. */
   readonly #appended = new Map<string, number>();
   #size = 0;
   /** When the newest message that has come out of the journal was heard. */
-  #newestMatched = 0;
+  #newestMatchedMs = 0;
 
   constructor(newId: () => string, limits: Partial<BridgeQueueLimits> = {}) {
     this.#newId = newId;
@@ -108,15 +109,15 @@ export class BridgeQueue {
   /**
    * Notes a message from Pub/Sub.
    *
-   * @param now - ms
-   * @returns messages given up because the queue is full
+   * @param nowMs - on the clock that all times of this queue are on
+   * @returns how many messages were dropped because the queue is full
    */
-  heard(message: FeedMessage, now: number): number {
+  heard(message: FeedMessage, nowMs: number): number {
     const key = keyOf(message.event, message.json);
     // By name where it was deleted before it was heard, so that a later holder does not bring it back.
     if (takeOne(this.#ahead, key)) return 0;
     if (this.#aheadByName.size > 0 && takeOne(this.#aheadByName, nameOf(message))) return 0;
-    const item: Item = { id: this.#newId(), message, key, at: now, size: message.json.length };
+    const item: Item = { id: this.#newId(), message, key, atMs: nowMs, size: message.json.length };
     this.#items.set(item.id, item);
     const same = this.#byContent.get(key);
     if (same === undefined) {
@@ -140,7 +141,7 @@ export class BridgeQueue {
    *
    * @returns when its message was heard; `undefined` if it was not yet
    */
-  seen(entry: SeenEntry, now: number): number | undefined {
+  seen(entry: SeenEntry, nowMs: number): number | undefined {
     const own = this.#appended.get(entry.id);
     if (own !== undefined) {
       this.#appended.delete(entry.id);
@@ -151,15 +152,15 @@ export class BridgeQueue {
     const equal = (): Item | undefined => (name === undefined ? this.#byContent.get(key)?.[0] : this.#firstNamed(name));
     const item = this.#items.get(entry.id) ?? equal();
     if (item !== undefined) {
-      this.#newestMatched = Math.max(this.#newestMatched, item.at);
+      this.#newestMatchedMs = Math.max(this.#newestMatchedMs, item.atMs);
       this.#remove(item);
-      return item.at;
+      return item.atMs;
     }
-    note(name === undefined ? this.#ahead : this.#aheadByName, key, now);
+    note(name === undefined ? this.#ahead : this.#aheadByName, key, nowMs);
     return undefined;
   }
 
-  /** Forgets what was heard and waits: this pod can not tell any more what of it is in the journal. */
+  /** Forgets what was heard and waits: this pod can no longer tell what of it is in the journal. */
   forgetHeard(): void {
     this.#items.clear();
     this.#byContent.clear();
@@ -168,15 +169,15 @@ export class BridgeQueue {
   }
 
   /**
-   * Forgets entries whose messages this pod can not hear any more. One that stayed would take the next message with the
-   * same text for its own.
+   * Forgets entries whose messages this pod can no longer hear. One that stayed would take the next message with the same
+   * text for its own.
    *
-   * @param until - ms; those seen later may still be matched
+   * @param untilMs - those seen later may still be matched
    */
-  forgetSeen(until: number): void {
+  forgetSeen(untilMs: number): void {
     for (const ahead of [this.#ahead, this.#aheadByName]) {
       for (const [key, times] of ahead) {
-        const young = times.filter((at) => at > until);
+        const young = times.filter((atMs) => atMs > untilMs);
         if (young.length === 0) ahead.delete(key);
         else if (young.length < times.length) ahead.set(key, young);
       }
@@ -184,28 +185,28 @@ export class BridgeQueue {
   }
 
   /**
-   * Whether a message waits that the holder of the lease can not have heard.
+   * Whether a message waits that the holder of the lease cannot have heard.
    *
-   * @param passedOver - ms that it must have waited while later ones are in the journal already
-   * @param forgotten - ms that it must have waited otherwise
+   * @param passedOverMs - how long it must have waited while later ones are in the journal already
+   * @param forgottenMs - how long it must have waited otherwise
    */
-  isLeftOut(now: number, passedOver: number, forgotten: number): boolean {
+  isLeftOut(nowMs: number, passedOverMs: number, forgottenMs: number): boolean {
     const [oldest] = this.#items.values();
     if (oldest === undefined) return false;
-    return now - oldest.at > (oldest.at < this.#newestMatched ? passedOver : forgotten);
+    return nowMs - oldest.atMs > (oldest.atMs < this.#newestMatchedMs ? passedOverMs : forgottenMs);
   }
 
-  /** When the message was heard that has waited longest, ms; `undefined` if none waits. */
-  get waitingSince(): number | undefined {
+  /** When the message that has waited longest was heard; `undefined` if none waits. */
+  get waitingSinceMs(): number | undefined {
     const [oldest] = this.#items.values();
-    return oldest?.at;
+    return oldest?.atMs;
   }
 
-  /** Names of the oldest messages that wait and were heard before a time, ms; at most {@link MAX_NAMED}. */
-  heardBefore(time: number): string[] {
+  /** Names of the oldest messages that wait and were heard before a time; at most {@link MAX_NAMED}. */
+  heardBefore(timeMs: number): string[] {
     const names: string[] = [];
-    for (const { message, at } of this.#items.values()) {
-      if (at >= time || names.length >= MAX_NAMED) break;
+    for (const { message, atMs } of this.#items.values()) {
+      if (atMs >= timeMs || names.length >= MAX_NAMED) break;
       names.push(nameOf(message));
     }
     return names;
@@ -242,26 +243,26 @@ export class BridgeQueue {
       // It may have come out of the journal before the confirmation came.
       if (item === undefined) continue;
       this.#remove(item);
-      this.#appended.set(id, item.at);
+      this.#appended.set(id, item.atMs);
     }
   }
 
   /**
-   * Gives up what is too old.
+   * Drops what is too old.
    *
-   * @returns messages given up that nobody is known to have appended
+   * @returns how many messages were dropped that nobody is known to have appended
    */
-  expire(now: number): number {
+  expire(nowMs: number): number {
     let dropped = 0;
     for (const item of this.#items.values()) {
-      if (now - item.at <= this.#limits.heardFor) break;
+      if (nowMs - item.atMs <= this.#limits.heardForMs) break;
       this.#remove(item);
       dropped++;
     }
-    this.forgetSeen(now - this.#limits.seenFor);
+    this.forgetSeen(nowMs - this.#limits.seenForMs);
     // Entries that went down with a Redis, or that the reader was too late for, are never seen.
-    for (const [id, at] of this.#appended) {
-      if (now - at <= this.#limits.heardFor) break;
+    for (const [id, atMs] of this.#appended) {
+      if (nowMs - atMs <= this.#limits.heardForMs) break;
       this.#appended.delete(id);
     }
     return dropped;

@@ -1,33 +1,26 @@
 import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { FeedMessage } from '../contract/decode.js';
-import type { LeaseAnswer, LeaseRequest } from '../journal/lease.js';
 import { messageOf } from '../errors.js';
+import type { BridgeLease } from './bridge-lease.js';
+import { BridgePump, type FencedJournal } from './bridge-pump.js';
 import { BridgeQueue, type QueuedMessage, type SeenEntry } from './bridge-queue.js';
 import { Canaries } from './canaries.js';
 import { LEASE_TTL_MS, Precedence } from './precedence.js';
 
 /** What the bridge needs of the journal. */
-export interface BridgedJournal {
-  /** Asks for the lease, or keeps it. */
-  lease(request: LeaseRequest): Promise<LeaseAnswer>;
-  /** Gives the lease back. @param clean - nothing that was heard is left to append */
-  release(token: string, clean: boolean): Promise<void>;
-  /** As in `RedisJournal.appendFenced`. */
-  appendFenced(
-    messages: readonly QueuedMessage[],
-    fence: { token: string; batch: number },
-  ): Promise<'appended' | 'fenced' | 'late'>;
-  /** Entries in the journal that this pod has not read yet, when last looked at. */
+export interface BridgedJournal extends FencedJournal {
+  /** Entries in the journal that this pod has not read yet, as far as it knows. */
   lag(): number;
-  /** Resolves when this pod has read all that is in the journal now, or is no longer wanted to. */
+  /** Resolves when this pod has read all that is in the journal now, or when that is no longer wanted. */
   caughtUp(isWanted: () => boolean): Promise<void>;
 }
 
-/** How the bridge is set up and whom it tells. */
+/** How the bridge is set up, and its callbacks. */
 export interface BridgeOptions {
   readonly journal: BridgedJournal;
+  readonly lease: BridgeLease;
+  /** Makes the random id of an entry. */
   readonly newId: () => string;
   /**
    * Publishes on a channel that this pod's subscription hears. Resolves to how many subscriptions hear it, `undefined` where
@@ -37,15 +30,15 @@ export interface BridgeOptions {
   /** The same on a connection of its own, whatever has become of the others. */
   readonly publishObjection: (text: string) => Promise<unknown>;
   /**
-   * How much later than one published after it a message may be heard, ms: 0 where one server sends both, more on a
-   * cluster, whose nodes forward to each other.
+   * How much later than one published after it a message may be heard: 0 where one server sends both, more on a cluster,
+   * whose nodes forward to each other.
    */
-  readonly spread: number;
-  /** Makes the subscription anew. */
+  readonly spreadMs: number;
+  /** Makes a new subscription in place of this one. */
   readonly renewSubscription: () => void;
-  /** Told of every batch that this pod put into the journal. */
+  /** Called with every batch that this pod has appended to the journal. */
   readonly onAppended: (messages: readonly QueuedMessage[]) => void;
-  /** Told how many messages were given up, and why. */
+  /** Called when messages are dropped: how many, and why. */
   readonly onDropped: (count: number, why: 'full' | 'expired') => void;
   readonly log: Logger;
 }
@@ -57,12 +50,10 @@ const PASSED_OVER_MS = 3000;
 const FORGOTTEN_MS = 8000;
 /** How much later than its entry a message may arrive right after this pod has subscribed. */
 const ON_ITS_WAY_MS = 1000;
-/** How long other pods have to object to what this one is about to append, where one server tells them all. */
+/** How long other pods have to object to what this one is about to append, where one server sends to them all. */
 const OBJECTION_MS = 500;
-/** Said on the channel of the canaries when the lease is free; has a letter that no canary has. */
+/** Published on the channel of the canaries when the lease is free; has a letter that no canary has. */
 const RELEASED = 'released!';
-const BATCH = 500;
-const RETRY_MS = 100;
 
 /**
  * Carries messages from Pub/Sub into the journal.
@@ -75,6 +66,7 @@ const RETRY_MS = 100;
 export class Bridge {
   readonly #options: BridgeOptions;
   readonly #queue: BridgeQueue;
+  readonly #pump: BridgePump;
   readonly #precedence: Precedence;
   readonly #canaries: Canaries;
   #token: string | undefined;
@@ -82,12 +74,10 @@ export class Bridge {
   #holding = false;
   /** Nothing that was published before the lease was taken is left to another pod to append. */
   #isClean = false;
-  /** Number of the newest batch; never used twice, under no token. */
-  #batch = 0;
-  #pumping: Promise<void> | undefined;
   #otherHolds = false;
   #wasLeftOut = false;
-  #upSince: number | undefined;
+  #upSinceMs: number | undefined;
+  /** {@link Bridge.#upSinceMs} of the alignment that is under way. */
   #aligning: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #ticking: Promise<void> | undefined;
@@ -96,16 +86,28 @@ export class Bridge {
   constructor(options: BridgeOptions) {
     this.#options = options;
     this.#queue = new BridgeQueue(options.newId);
+    this.#pump = new BridgePump({
+      queue: this.#queue,
+      journal: options.journal,
+      token: () => (this.#holding ? this.#token : undefined),
+      onAppended: options.onAppended,
+      onFenced: (token) => {
+        if (this.#token === token) this.#lost('the lease went to another pod');
+      },
+      log: options.log,
+    });
     this.#precedence = new Precedence({
       queue: this.#queue,
       ask: options.publishCanary,
       object: options.publishObjection,
-      patience: Math.max(OBJECTION_MS, options.spread),
+      patienceMs: Math.max(OBJECTION_MS, options.spreadMs),
       log: options.log,
     });
     // An entry seen before a canary was sent that has no message when it is heard is one of a message that was published
     // while this pod did not listen.
-    this.#canaries = new Canaries(options.publishCanary, (sentAt) => this.#queue.forgetSeen(sentAt - options.spread));
+    this.#canaries = new Canaries(options.publishCanary, (sentAtMs) =>
+      this.#queue.forgetSeen(sentAtMs - options.spreadMs),
+    );
   }
 
   /** Whether this pod holds the lease and appends. */
@@ -113,7 +115,7 @@ export class Bridge {
     return this.#holding;
   }
 
-  /** Whether this pod speaks of what it hears: as the holder, or while it knows of no other. */
+  /** Whether this pod reports what it hears: as the holder, or while it knows of no other holder. */
   get speaks(): boolean {
     return this.#holding || !this.#otherHolds;
   }
@@ -128,16 +130,16 @@ export class Bridge {
     this.#timer ??= setInterval(() => this.#tick(), TICK_MS);
   }
 
-  /** Notes whether the subscription and the reader are in force; only then may this pod hold the lease. */
+  /** Notes whether the subscription and the reader are up; only then may this pod hold the lease. */
   setLink(up: boolean): void {
     if (!up) {
-      this.#upSince = undefined;
+      this.#upSinceMs = undefined;
       this.#precedence.unlinked();
       void this.#resign('the link to Redis is lost');
       return;
     }
-    if (this.#upSince === undefined) {
-      this.#upSince = performance.now();
+    if (this.#upSinceMs === undefined) {
+      this.#upSinceMs = performance.now();
       this.#alignWhileUp();
     }
     this.#tick();
@@ -147,24 +149,24 @@ export class Bridge {
   skipped(): void {
     // Only this pod appends: what waits here is not in the journal.
     if (this.#holding) return;
-    // Whoever holds the lease knows what is missing; this pod does not any more, as if it had subscribed just now.
+    // Whoever holds the lease knows what is missing; this pod no longer does, as if it had subscribed just now.
     this.#queue.forgetHeard();
     this.#precedence.subscribed(performance.now());
     this.#alignWhileUp();
   }
 
-  /** Notes that the subscription was made anew: nothing published before is going to be heard, but what is on its way here. */
+  /** Notes that there is a new subscription: of what was published before it, only what is on its way here will be heard. */
   resubscribed(): void {
-    const now = performance.now();
-    this.#precedence.subscribed(now);
-    this.#queue.forgetSeen(now - ON_ITS_WAY_MS);
+    const nowMs = performance.now();
+    this.#precedence.subscribed(nowMs);
+    this.#queue.forgetSeen(nowMs - ON_ITS_WAY_MS);
   }
 
-  /** Takes a good message from Pub/Sub. */
+  /** Takes a valid message from Pub/Sub. */
   heard(message: FeedMessage): void {
     const dropped = this.#queue.heard(message, performance.now());
     if (dropped > 0) this.#options.onDropped(dropped, 'full');
-    void this.#pump();
+    void this.#pump.run();
   }
 
   /**
@@ -190,7 +192,7 @@ export class Bridge {
   async retire(): Promise<void> {
     this.#precedence.retired(performance.now());
     await this.#ticking;
-    await this.#pump();
+    await this.#pump.run();
     await this.#resign('draining', { isOrderly: true });
   }
 
@@ -199,7 +201,7 @@ export class Bridge {
     clearInterval(this.#timer);
     this.#stopped = true;
     await this.#ticking;
-    await this.#pump();
+    await this.#pump.run();
     await this.#resign('stopping', { isOrderly: true });
   }
 
@@ -207,7 +209,7 @@ export class Bridge {
     if (this.#ticking !== undefined || this.#stopped) return;
     this.#ticking = this.#lease()
       .catch((error: unknown) => {
-        this.#options.log.debug({ reason: messageOf(error) }, 'the lease could not be asked for');
+        this.#options.log.debug({ reason: messageOf(error) }, 'cannot ask for the lease; trying again');
       })
       .finally(() => {
         this.#ticking = undefined;
@@ -215,27 +217,27 @@ export class Bridge {
   }
 
   async #lease(): Promise<void> {
-    const now = performance.now();
-    const since = this.#upSince;
+    const nowMs = performance.now();
+    const since = this.#upSinceMs;
     if (since === undefined) return;
-    if (this.#token === undefined && this.#precedence.standsBack(now)) return;
+    if (this.#token === undefined && this.#precedence.standsBack(nowMs)) return;
     // Only what this pod would have seen by now can be missing.
     const isCurrent = this.#options.journal.lag() === 0;
-    const dropped = this.#holding || !isCurrent ? 0 : this.#queue.expire(now);
+    const dropped = this.#holding || !isCurrent ? 0 : this.#queue.expire(nowMs);
     if (dropped > 0) this.#options.onDropped(dropped, 'expired');
-    const isLeftOut = !this.#holding && isCurrent && this.#queue.isLeftOut(now, PASSED_OVER_MS, FORGOTTEN_MS);
+    const isLeftOut = !this.#holding && isCurrent && this.#queue.isLeftOut(nowMs, PASSED_OVER_MS, FORGOTTEN_MS);
     // Twice in a row: after a pause of this process the timer may come before what waits on its sockets.
     const claims = isLeftOut && this.#wasLeftOut;
     this.#wasLeftOut = isLeftOut;
 
     const token = this.#token ?? randomBytes(9).toString('base64url');
-    const answer = await this.#options.journal.lease({
+    const answer = await this.#options.lease.ask({
       token,
-      ttl: LEASE_TTL_MS,
-      mayTakeOver: this.#precedence.mayTakeOver(now),
+      ttlMs: LEASE_TTL_MS,
+      mayTakeOver: this.#precedence.mayTakeOver(nowMs),
       claims,
     });
-    this.#precedence.answered(answer, this.#holding, now);
+    this.#precedence.answered(answer, this.#holding, nowMs);
     this.#otherHolds = answer === 'other';
     if (answer === 'other' || answer === 'wait') {
       if (this.#token !== undefined) this.#lost('another pod holds it');
@@ -250,7 +252,7 @@ export class Bridge {
     } else if (this.#token === undefined) {
       this.#token = token;
       // Not awaited: the lease has to be kept meanwhile.
-      if (this.#upSince === since) void this.#takeOver(token, answer === 'handed-over');
+      if (this.#upSinceMs === since) void this.#takeOver(token, answer === 'handed-over');
       // What was published while it was away, others have heard.
       else await this.#resign('the link to Redis was lost meanwhile');
     } else {
@@ -259,7 +261,11 @@ export class Bridge {
     }
   }
 
-  /** @param isOrderly - the holder before had nothing left to append */
+  /**
+   * Reads, listens and asks before it appends (docs/ordering.md).
+   *
+   * @param isOrderly - the holder before had nothing left to append
+   */
   async #takeOver(token: string, isOrderly: boolean): Promise<void> {
     const isWanted = (): boolean => this.#token === token;
     let isFirst = false;
@@ -268,30 +274,33 @@ export class Bridge {
       await this.#align(isWanted);
       isFirst = !isWanted() || isOrderly || (await this.#precedence.mayAppend());
     } catch (error) {
-      this.#options.log.warn({ reason: messageOf(error) }, 'this pod can not tell what is missing in the journal');
-      if (isWanted()) await this.#resign('it is not known what is missing in the journal');
+      this.#options.log.warn(
+        { reason: messageOf(error) },
+        'cannot tell what the journal lacks; leaving the bridge to another pod',
+      );
+      if (isWanted()) await this.#resign('it is not known what the journal lacks');
       return;
     }
     if (!isWanted()) return;
     if (!isFirst) {
-      this.#options.log.info('another pod has heard what this one has not, and is to bridge first');
+      this.#options.log.info('another pod has heard messages that this one has not; it bridges first');
       await this.#resign('another pod goes first', { calls: true });
       return;
     }
     this.#holding = true;
     this.#isClean = true;
     this.#options.log.info({ waiting: this.#queue.length }, 'this pod bridges Pub/Sub into the journal');
-    void this.#pump();
+    void this.#pump.run();
   }
 
-  /** Once at a time: a reader that is late may skip again and again. */
+  /** One at a time: a reader that is late may skip again and again. */
   #alignWhileUp(): void {
-    const since = this.#upSince;
+    const since = this.#upSinceMs;
     if (since === undefined || this.#aligning === since) return;
     this.#aligning = since;
-    this.#align(() => this.#upSince === since)
+    this.#align(() => this.#upSinceMs === since)
       .catch((error: unknown) => {
-        this.#options.log.debug({ reason: messageOf(error) }, 'what was heard could not be compared with the journal');
+        this.#options.log.debug({ reason: messageOf(error) }, 'cannot compare what was heard with the journal');
       })
       .finally(() => (this.#aligning = undefined));
   }
@@ -313,46 +322,6 @@ export class Bridge {
     this.#options.renewSubscription();
   }
 
-  /** Appends what waits, one batch at a time, while this pod holds the lease. Resolves when nothing is left to append. */
-  #pump(): Promise<void> {
-    this.#pumping ??= this.#appendAll().finally(() => {
-      this.#pumping = undefined;
-    });
-    return this.#pumping;
-  }
-
-  async #appendAll(): Promise<void> {
-    // What came in the same read from the socket goes into the same batch.
-    await Promise.resolve();
-    while (this.#holding && this.#queue.length > 0) await this.#appendBatch(this.#queue.first(BATCH));
-  }
-
-  async #appendBatch(messages: readonly QueuedMessage[]): Promise<void> {
-    const token = this.#token;
-    if (token === undefined) return;
-    const batch = ++this.#batch;
-    // The same batch under the same number until there is an answer: Redis does not append a number twice.
-    while (this.#holding && this.#token === token) {
-      try {
-        const result = await this.#options.journal.appendFenced(messages, { token, batch });
-        if (result === 'late') {
-          await sleep(RETRY_MS);
-          continue;
-        }
-        if (result === 'fenced') {
-          if (this.#token === token) this.#lost('the lease went to another pod');
-          return;
-        }
-        this.#queue.appended(messages);
-        this.#options.onAppended(messages);
-        return;
-      } catch (error) {
-        this.#options.log.debug({ reason: messageOf(error) }, 'an append of the bridge had no answer; trying again');
-        await sleep(RETRY_MS);
-      }
-    }
-  }
-
   #lost(reason: string): void {
     if (this.#holding) this.#options.log.warn({ reason }, 'this pod no longer bridges');
     this.#token = undefined;
@@ -361,20 +330,22 @@ export class Bridge {
   }
 
   /**
-   * @param options.isOrderly - the subscription is in force: this pod has heard what there was to hear
+   * Stops appending, then gives the lease back (docs/ordering.md).
+   *
+   * @param options.isOrderly - the subscription is up: this pod has heard what there was to hear
    * @param options.calls - another pod is there to take the lease
    */
   async #resign(reason: string, { isOrderly = false, calls = false } = {}): Promise<void> {
     const token = this.#token;
     if (token === undefined) return;
-    const clean = isOrderly && this.#isClean && this.#queue.length === 0;
+    const isClean = isOrderly && this.#isClean && this.#queue.length === 0;
     this.#lost(reason);
     try {
-      await this.#options.journal.release(token, clean);
+      await this.#options.lease.release(token, isClean);
       // So that what is published now waits for no tick of the pod that comes next.
-      if (clean || calls) await this.#options.publishCanary(RELEASED);
+      if (isClean || calls) await this.#options.publishCanary(RELEASED);
     } catch (error) {
-      this.#options.log.debug({ reason: messageOf(error) }, 'the lease could not be released; it expires by itself');
+      this.#options.log.debug({ reason: messageOf(error) }, 'cannot release the lease; it expires by itself');
     }
   }
 }

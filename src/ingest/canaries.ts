@@ -1,23 +1,26 @@
 import { randomBytes } from 'node:crypto';
 import { withTimeout } from '../deadline.js';
 
-/** A canary that is not heard by then will not be. */
+/** A canary that is not heard by then never will be. */
 const PATIENCE_MS = 3000;
 
 /**
- * Words that a pod publishes to itself. One that comes back says that the subscription hears, and that it has heard all
+ * Words that a pod publishes to itself. One that comes back proves that the subscription hears, and that it has heard all
  * that was published before on the same server.
  */
 export class Canaries {
   readonly #publish: (text: string) => Promise<unknown>;
-  readonly #onHeard: (sentAt: number) => void;
+  readonly #onHeard: (sentAtMs: number) => void;
   /** What to do when one is heard. */
   readonly #awaited = new Map<string, () => void>();
   /** The newest of {@link send}, if it is not heard yet. */
-  #sent: { readonly text: string; readonly at: number } | undefined;
+  #sent: { readonly text: string; readonly atMs: number } | undefined;
 
-  /** @param onHeard - told in the same turn in which one is heard when it was sent, on the clock of `performance.now()` */
-  constructor(publish: (text: string) => Promise<unknown>, onHeard: (sentAt: number) => void) {
+  /**
+   * @param onHeard - called in the same turn in which one is heard, with the time at which it was sent, on the clock of
+   *   `performance.now()`
+   */
+  constructor(publish: (text: string) => Promise<unknown>, onHeard: (sentAtMs: number) => void) {
     this.#publish = publish;
     this.#onHeard = onHeard;
   }
@@ -26,15 +29,15 @@ export class Canaries {
    * Sends one and waits for it.
    *
    * @returns whether it was heard in time
-   * @throws if it can not be published
+   * @throws if it cannot be published
    */
   async roundTrip(): Promise<boolean> {
     const text = randomBytes(6).toString('base64url');
-    const at = performance.now();
+    const atMs = performance.now();
     const heard = new Promise<void>((resolve) => {
       this.#awaited.set(text, () => {
-        // Not after the promise: by then a message that was published later may have been taken for one of before.
-        this.#onHeard(at);
+        // Not after the promise: by then a later message may have been taken for an earlier one (docs/ordering.md).
+        this.#onHeard(atMs);
         resolve();
       });
     });
@@ -52,13 +55,13 @@ export class Canaries {
   /**
    * Sends one, unless one is on its way.
    *
-   * @returns whether one is on its way for too long: Redis answers commands, yet what is published does not arrive here
-   * @throws if it can not be published
+   * @returns whether one has been on its way for too long: Redis answers commands, yet what is published does not arrive here
+   * @throws if it cannot be published
    */
   async send(): Promise<boolean> {
-    const now = performance.now();
-    if (this.#sent !== undefined) return now - this.#sent.at >= PATIENCE_MS;
-    this.#sent = { text: randomBytes(6).toString('base64url'), at: now };
+    const nowMs = performance.now();
+    if (this.#sent !== undefined) return nowMs - this.#sent.atMs >= PATIENCE_MS;
+    this.#sent = { text: randomBytes(6).toString('base64url'), atMs: nowMs };
     await this.#publish(this.#sent.text);
     return false;
   }
@@ -68,12 +71,12 @@ export class Canaries {
     this.#sent = undefined;
   }
 
-  /** Takes a word from the channel. @returns whether it was one of these */
+  /** Takes a word from the channel. @returns whether it was a canary of this pod */
   heard(text: string): boolean {
     if (this.#sent?.text === text) {
-      const { at } = this.#sent;
+      const { atMs } = this.#sent;
       this.#sent = undefined;
-      this.#onHeard(at);
+      this.#onHeard(atMs);
       return true;
     }
     const onHeard = this.#awaited.get(text);

@@ -2,13 +2,16 @@ import { decodeBytes, type FeedMessage } from '../contract/decode.js';
 import type { FeedEvent } from '../contract/events.js';
 import type { Rejections } from './rejections.js';
 
-/** Takes messages from Pub/Sub: good ones go on, bad ones are noted and change nothing. */
+/**
+ * Takes messages from Pub/Sub: valid ones are passed on, invalid ones are noted and change nothing. Nothing here is awaited, so
+ * messages stay in the order heard (docs/ordering.md).
+ */
 export class Intake {
   readonly #maxBytes: number;
   readonly #rejections: Rejections;
   readonly #accept: (message: FeedMessage) => void;
 
-  /** @param maxBytes - longest message taken */
+  /** @param maxBytes - longest message accepted */
   constructor(maxBytes: number, rejections: Rejections, accept: (message: FeedMessage) => void) {
     this.#maxBytes = maxBytes;
     this.#rejections = rejections;
@@ -19,6 +22,9 @@ export class Intake {
   take(event: FeedEvent, bytes: Uint8Array): void {
     const decoded = decodeBytes(event, bytes, this.#maxBytes);
     if (decoded.ok) this.#accept(decoded.message);
-    else this.#rejections.note('pubsub', event, decoded.reason, decoded.detail, bytes);
+    else {
+      const { reason, detail } = decoded;
+      this.#rejections.note('pubsub', { event, reason, detail, bytes });
+    }
   }
 }

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { withTimeout } from '../deadline.js';
 
-/** What is subscribed to and who gets it. */
+/** What to subscribe to, and who gets it. */
 export interface SubscriptionOptions {
   readonly channels: readonly string[];
   /** Gets every message, in the order of the link. MUST NOT throw. */
@@ -13,10 +13,11 @@ const PING_INTERVAL_MS = 2000;
 const SUBSCRIBE_LIMIT_MS = 5000;
 
 /**
- * A Pub/Sub subscription: the session of a Redis link. It is up once Redis has confirmed every channel, so "ready" is
- * never said of a connection that does not hear yet.
+ * A Pub/Sub subscription: the session of a Redis link. It is up once Redis has confirmed every channel, so a pod is not
+ * ready before it hears.
  *
- * @returns does not return; throws when Redis does not answer any more
+ * @returns never
+ * @throws when Redis no longer answers
  */
 export async function subscription(redis: Redis, up: () => void, options: SubscriptionOptions): Promise<never> {
   const onMessage = (channel: Buffer, message: Buffer): void => options.onMessage(channel.toString(), message);

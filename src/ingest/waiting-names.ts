@@ -1,11 +1,11 @@
 import type { FeedMessage } from '../contract/decode.js';
 import { nameOfMessage } from '../contract/message-name.js';
 
-/** Messages with the same text, of which the first stands for all. */
+/** Messages with the same text, the first of which stands for all. */
 export type Equal = readonly { readonly message: FeedMessage }[];
 
 /**
- * Finds messages that wait by their name, which takes long to make: it is made when one is looked for first, and once.
+ * Finds messages that wait by their name. A name takes long to make, so it is made once, when one is looked for first.
  */
 export class WaitingNames<Group extends Equal> {
   readonly #byName = new Map<string, Group>();
@@ -22,7 +22,7 @@ export class WaitingNames<Group extends Equal> {
     this.#nameless.add(group);
   }
 
-  /** Notes that no message of a group waits any more. */
+  /** Notes that no message of a group waits any longer. */
   remove(group: Group): void {
     if (this.#nameless.delete(group)) return;
     this.#byName.delete(this.#names.get(group) ?? '');

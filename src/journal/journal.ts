@@ -6,15 +6,15 @@ export interface JournalEntry extends FeedMessage, Offset {
   /** Random; tells two entries apart that a failover gave the same `seq`. */
   readonly id: string;
   /**
-   * Set on what is left of an entry that was deleted: it keeps its place, so that numbers stay contiguous, and who would
-   * have got it. Its `json` is empty.
+   * Set on what is left of an entry that was deleted. It keeps its place, so that numbers stay contiguous, and its topics,
+   * which say who would have got it. Its `json` is empty.
    */
   readonly deleted?: true;
   /** Of a deleted entry that was published over Pub/Sub: `nameOfMessage`, by which pods that heard it know it. */
   readonly name?: string;
 }
 
-/** Why the entries after an offset can not be had: they are too old, or the journal they were in is lost. */
+/** Why the entries after an offset cannot be read: they are too old, or the journal they were in is lost. */
 export type GapReason = 'expired' | 'epoch';
 
 /** What became of a request for the entries after an offset. */
@@ -31,14 +31,14 @@ export interface JournalListener {
   /**
    * Gets every entry, in order, each once. MUST NOT throw.
    *
-   * @param since - when its message came into this pod, on the clock of `performance.now()`; `undefined` where it came
-   *   in on another
+   * @param cameInAtMs - when its message came into this pod, on the clock of `performance.now()`; `undefined` if it came
+   *   into another pod
    */
-  onEntry(entry: JournalEntry, since?: number): void;
-  /** Told when entries are lost for this reader: it was at one place and goes on after another. */
+  onEntry(entry: JournalEntry, cameInAtMs?: number): void;
+  /** Called when entries are lost to this reader: it was at one place and goes on after another. */
   onGap(reason: GapReason, requested: Offset, resumed: Offset): void;
   /**
-   * Told that an entry was deleted, whether or not it was given to this listener before. MUST NOT throw.
+   * Called when an entry was deleted, whether or not it was given to this listener before. MUST NOT throw.
    *
    * @param entry - what is left of it
    */
@@ -50,7 +50,7 @@ export class AppendError extends Error {
   override readonly name = 'AppendError';
 }
 
-/** Names a request, so that a repetition of it appends nothing. */
+/** Names a request, so that repeating it appends nothing. */
 export interface IdempotencyKey {
   /** The caller's name for it. */
   readonly key: string;
@@ -62,17 +62,17 @@ export interface IdempotencyKey {
 export const IDEMPOTENCY_MS = 300_000;
 
 /**
- * What came of a named request: it was carried out now, or was before and these are the places of then; or its name stands
- * for another request, and nothing was done.
+ * What came of a named request: it was carried out now; or it was carried out before, and these were its places; or its name
+ * stands for another request, and nothing was done.
  */
 export type AppendedIdempotent =
   { readonly outcome: 'appended' | 'repeated'; readonly offsets: readonly Offset[] } | { readonly outcome: 'conflict' };
 
-/** A journal that can tell a repetition. */
+/** A journal that recognises a repeated request. */
 export interface IdempotentJournal {
   /**
    * Appends as {@link Journal.append} does, unless a request of that name was carried out in the last
-   * {@link IDEMPOTENCY_MS}, on any pod. After an error the same name may be used again: nothing is ever appended twice.
+   * {@link IDEMPOTENCY_MS}, on any pod. After an error the same name may be used again: nothing is appended twice.
    *
    * @throws {@link AppendError} when it is not known whether the messages are in the journal
    */
@@ -80,26 +80,26 @@ export interface IdempotentJournal {
 }
 
 /**
- * What came of a request to delete an entry: it was carried out now, or was before; or there is no such entry, since it is
- * no longer kept (`expired`) or never was (`missing`).
+ * What came of a request to delete an entry: it was carried out now, or had been before; or there is no such entry, because it
+ * is no longer kept (`expired`) or never existed (`missing`).
  */
 export type Deleted =
   | { readonly outcome: 'deleted' | 'repeated'; readonly entry: JournalEntry }
   | { readonly outcome: 'expired' | 'missing' };
 
-/** A journal that an entry can be taken out of. */
+/** A journal that entries can be deleted from. */
 export interface DeletingJournal {
   /**
-   * Takes the payload of an entry from everybody who has not been sent it. Its place stays: what is read there from now on
-   * is an entry with `deleted`. When it resolves this pod reads it so; other pods do when they are told, which the journal
-   * MUST see to.
+   * Removes the payload of an entry for everybody who has not been sent it. Its place stays: what is read there from now on
+   * is an entry with `deleted`. When it resolves, this pod reads it so; the journal MUST notify the other pods, which then do
+   * too.
    *
    * @param reason - kept beside the journal, for whoever asks later
-   * @throws what Redis says, when it is not known whether the entry is deleted; asking again is safe
+   * @throws what Redis says, when it is not known whether the entry is deleted; deleting it again is safe
    */
   delete(offset: Offset, reason: string): Promise<Deleted>;
 
-  /** An entry that was read a while ago, as it is now: without its payload if it was deleted since. */
+  /** An entry that was read a while ago, as it is now: without its payload if it has been deleted since. */
   current(entry: JournalEntry): JournalEntry;
 }
 
@@ -124,7 +124,7 @@ export function tombstone({ epoch, seq, id, event, symbol, timeframe, service }:
  * - `seq` MUST grow by exactly one an entry within an epoch, and one offset MUST NOT name two different entries. A deleted
  *   entry keeps its place.
  * - A batch MUST be appended whole, without another entry in between, or not at all.
- * - The listener MUST get the entries in order, each once; what it can not get it is told of.
+ * - The listener MUST get the entries in order, each once; of those that it cannot get, it MUST get a gap.
  */
 export interface Journal {
   /**

@@ -27,7 +27,7 @@ export class MemoryJournal implements Journal, IdempotentJournal, DeletingJourna
   /** Named requests in the order in which they were carried out, which is that in which they are forgotten. */
   readonly #done = new Map<
     string,
-    { readonly fingerprint: string; readonly offsets: readonly Offset[]; readonly end: number }
+    { readonly fingerprint: string; readonly offsets: readonly Offset[]; readonly endMs: number }
   >();
   /** Numbers of deleted entries, in the order of their deletion. */
   readonly #deleted = new Set<number>();
@@ -88,24 +88,25 @@ export class MemoryJournal implements Journal, IdempotentJournal, DeletingJourna
     return { outcome: 'deleted', entry };
   }
 
+  // Without an await: the ring and the listener change in the same turn, in this order (docs/ordering.md).
   #append(messages: readonly FeedMessage[]): readonly Offset[] {
     const places: Offset[] = [];
-    const since = performance.now();
+    const cameInAtMs = performance.now();
     for (const message of messages) {
       const seq = this.#ring.head.seq + 1;
       const entry: JournalEntry = { ...message, epoch: this.#epoch, seq, id: String(seq) };
       this.#ring.push(entry);
-      this.#listener.onEntry(entry, since);
+      this.#listener.onEntry(entry, cameInAtMs);
       places.push({ epoch: this.#epoch, seq });
     }
     return places;
   }
 
-  // Without an await in between: two requests of one name must not both find it new.
+  // Without an await in between: two requests of one name must not both find it new (docs/ordering.md).
   #appendIdempotent(messages: readonly FeedMessage[], { key, fingerprint }: IdempotencyKey): AppendedIdempotent {
-    const now = Date.now();
-    for (const [oldest, { end }] of this.#done) {
-      if (end > now) break;
+    const nowMs = Date.now();
+    for (const [oldest, { endMs }] of this.#done) {
+      if (endMs > nowMs) break;
       this.#done.delete(oldest);
     }
     const before = this.#done.get(key);
@@ -115,7 +116,7 @@ export class MemoryJournal implements Journal, IdempotentJournal, DeletingJourna
         : { outcome: 'conflict' };
     }
     const offsets = this.#append(messages);
-    this.#done.set(key, { fingerprint, offsets, end: now + IDEMPOTENCY_MS });
+    this.#done.set(key, { fingerprint, offsets, endMs: nowMs + IDEMPOTENCY_MS });
     return { outcome: 'appended', offsets };
   }
 }

@@ -1,48 +1,27 @@
-import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { FeedMessage } from '../contract/decode.js';
-import type { LeaseAnswer, LeaseRequest } from './lease.js';
 import type { Offset } from '../contract/offset.js';
-import { randomName } from '../random-name.js';
-import {
-  AppendError,
-  type AppendedIdempotent,
-  type Deleted,
-  type DeletingJournal,
-  IDEMPOTENCY_MS,
-  type IdempotencyKey,
-  type Journal,
-  type JournalEntry,
-  type IdempotentJournal,
-  type Resolution,
-} from './journal.js';
 import { newEpoch } from './epoch.js';
+import type {
+  AppendedIdempotent,
+  Deleted,
+  DeletingJournal,
+  IdempotencyKey,
+  IdempotentJournal,
+  Journal,
+  JournalEntry,
+  Resolution,
+} from './journal.js';
+import { type Fence, type FencedResult, type NamedMessage, RedisAppender } from './redis-appender.js';
+import { RedisClock } from './redis-clock.js';
 import { type JournalKeys, journalKeys } from './redis-keys.js';
+import { RedisLease } from './redis-lease.js';
 import { RedisPages } from './redis-pages.js';
 import { type ReaderListener, RedisReader } from './redis-reader.js';
-import { APPEND_SCRIPT, CLOCK_SCRIPT, LEASE_SCRIPT, RELEASE_SCRIPT } from './redis-scripts.js';
 import { RedisTombstones } from './redis-tombstones.js';
 import { Ring } from './ring.js';
-import { Script } from '../redis/lua-script.js';
-
-/** A message with the random id that its entry will carry. */
-export interface NamedMessage {
-  readonly id: string;
-  readonly message: FeedMessage;
-}
-
-/** Proof that the caller is the one that bridges Pub/Sub. */
-export interface Fence {
-  /** The lease's token. */
-  readonly token: string;
-  /** Number of this batch under the token; one that was appended before is not appended again. */
-  readonly batch: number;
-}
-
-/** What came of a fenced append. */
-export type FencedResult = 'appended' | 'fenced' | 'late';
 
 /** How the journal is set up. */
 export interface RedisJournalOptions {
@@ -62,157 +41,76 @@ const RING_ENTRIES = 16_384;
 const RING_CHARACTERS = 64 * 1024 * 1024;
 /** Entries that a fresh pod fetches for clients that come from other pods. */
 const PRELOAD = 5000;
-/** How long an append may wait to be carried out; after that Redis refuses it. */
-const APPEND_PATIENCE_MS = 2500;
-/** How often appends look whether a new epoch is due. */
-const LOOK_EVERY_MS = 100;
-/** A claim that is not answered by then is void. */
-const CLAIM_TTL_MS = 5000;
 /** How long a client whose offset is ahead of this pod is held. */
 const AHEAD_PATIENCE_MS = 5000;
-/** Appended entries whose way out of the journal is timed at once. */
-const MAX_TIMED = 10_000;
-/** Clients held at most; each is looked at for every entry. */
+/** Clients held at most; each is checked for every entry. */
 const MAX_WAITING = 10_000;
-
-const appendScript = new Script(APPEND_SCRIPT);
-const clockScript = new Script(CLOCK_SCRIPT);
-const leaseScript = new Script(LEASE_SCRIPT);
-const releaseScript = new Script(RELEASE_SCRIPT);
-
-/** A random id for an entry; the first letter tells how it came in. */
-function entryId(origin: 'b' | 'h'): string {
-  return origin + randomName(9);
-}
-
-/** The places of a batch, which is contiguous. */
-function places(messages: readonly FeedMessage[], epoch: string, first: string | undefined): Offset[] {
-  return messages.map((_, index) => ({ epoch, seq: Number(first) + index }));
-}
-
-/** A name of fixed length for a key. */
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest('base64url');
-}
-
-/** An id for an entry that the bridge appends. */
-export function bridgedId(): string {
-  return entryId('b');
-}
-
-/** Whether an entry was appended by a bridge, so that every pod heard its message on Pub/Sub too. */
-export function isBridged(entry: JournalEntry): boolean {
-  return entry.id.startsWith('b');
-}
+/** How often {@link RedisJournal.caughtUp} checks where the reader is. */
+const CAUGHT_UP_INTERVAL_MS = 5;
 
 /** A journal in a Redis stream that all pods share. */
 export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal {
   /** Fills the ring and feeds the listener; give its session a connection of its own. */
   readonly reader: RedisReader;
+  /** Says which pod bridges Pub/Sub. */
+  readonly lease: RedisLease;
+  readonly #appender: RedisAppender;
   readonly #ring: Ring;
   readonly #tombstones: RedisTombstones;
   readonly #pages: RedisPages;
   readonly #keys: JournalKeys;
-  readonly #options: RedisJournalOptions;
-  /** Redis's clock less this process's, in ms, at least; unknown until first told. */
-  #clockOffset: number | undefined;
-  /** When an append last looked whether a new epoch is due, ms. */
-  #lookedAt = 0;
-  /** Appends that have no answer yet. */
-  #appending = 0;
+  readonly #commands: Redis | Cluster;
+  /** One for each client that waits for an entry that the reader has not come to. */
   readonly #waiting = new Set<() => void>();
-  /** When entries that this pod appends came in, by id, until they are read. */
-  readonly #timed = new Map<string, number>();
 
-  constructor(options: RedisJournalOptions) {
-    this.#options = options;
-    this.#keys = journalKeys(options.keyPrefix);
+  constructor({ commands, keyPrefix, pod, maxlen, listener, log }: RedisJournalOptions) {
+    const keys = journalKeys(keyPrefix);
+    this.#keys = keys;
+    this.#commands = commands;
     // Until Redis has been reached the pod is nowhere; the name says so to nobody but itself.
-    this.#ring = new Ring({ epoch: newEpoch(), seq: 0 }, Math.min(RING_ENTRIES, options.maxlen), RING_CHARACTERS);
-    options.commands.on('ready', () => {
-      this.#lookedAt = 0;
-    });
-    const { listener, log } = options;
-    const shared = { keys: this.#keys, ring: this.#ring, named: (entry: JournalEntry) => this.reader.named(entry) };
-    const onDeleted = (entry: JournalEntry): void => listener.onDeleted?.(entry);
-    this.#tombstones = new RedisTombstones({ ...shared, onDeleted, log });
-    this.#pages = new RedisPages({ ...shared, commands: options.commands, tombstones: this.#tombstones });
-    this.reader = new RedisReader(
-      this.#keys,
-      this.#ring,
-      this.#tombstones,
-      Math.min(PRELOAD, options.maxlen),
-      {
-        onEntry: (entry) => {
-          const since = this.#timed.get(entry.id);
-          this.#timed.delete(entry.id);
-          listener.onEntry(entry, since);
-          for (const wake of this.#waiting) wake();
-        },
-        onGap: (reason, requested, resumed) => listener.onGap(reason, requested, resumed),
-        onJoined: (former, head, statuses) => {
-          listener.onJoined(former, head, statuses);
-          for (const wake of this.#waiting) wake();
-        },
-      },
-      () => this.#appending > 0,
+    const ring = new Ring({ epoch: newEpoch(), seq: 0 }, Math.min(RING_ENTRIES, maxlen), RING_CHARACTERS);
+    this.#ring = ring;
+    const named = (entry: JournalEntry): JournalEntry => this.reader.named(entry);
+    const tombstones = new RedisTombstones({ keys, ring, named, onDeleted: (one) => listener.onDeleted?.(one), log });
+    this.#tombstones = tombstones;
+    this.#pages = new RedisPages({ commands, keys, ring, named, tombstones });
+    const clock = new RedisClock(commands, keys.meta);
+    this.lease = new RedisLease({ commands, keys, pod, clock });
+    const newestSeen = (): number => Math.max(this.reader.position, ring.head.seq);
+    this.#appender = new RedisAppender({ commands, keys, clock, maxlen, newestSeen });
+    this.reader = new RedisReader({
+      keys,
+      ring,
+      tombstones,
+      preload: Math.min(PRELOAD, maxlen),
+      listener: this.#wakingWith(listener),
+      isAppending: () => this.#appender.isAppending,
       log,
-    );
+    });
   }
 
-  async append(messages: readonly FeedMessage[]): Promise<readonly Offset[]> {
-    const [outcome, epoch, first] = await this.#append(this.#timedNames(messages), '', 0);
-    if (outcome !== 'OK' || epoch === undefined) throw new AppendError('Redis was too late to take the messages');
-    return places(messages, epoch, first);
+  append(messages: readonly FeedMessage[]): Promise<readonly Offset[]> {
+    return this.#appender.append(messages);
   }
 
-  async appendIdempotent(messages: readonly FeedMessage[], once: IdempotencyKey): Promise<AppendedIdempotent> {
-    const named = this.#timedNames(messages);
-    const [outcome, epoch, first] = await this.#append(named, '', 0, once);
-    if (outcome !== 'OK') for (const { id } of named) this.#timed.delete(id);
-    if (outcome === 'OTHER') return { outcome: 'conflict' };
-    if (epoch === undefined) throw new AppendError('Redis was too late to take the messages');
-    return { outcome: outcome === 'AGAIN' ? 'repeated' : 'appended', offsets: places(messages, epoch, first) };
+  appendIdempotent(messages: readonly FeedMessage[], once: IdempotencyKey): Promise<AppendedIdempotent> {
+    return this.#appender.appendIdempotent(messages, once);
   }
 
-  /**
-   * Appends as the holder of the lease.
-   *
-   * @throws {@link AppendError} when it is not known whether the batch was appended; give the same batch number again
-   */
-  async appendFenced(messages: readonly NamedMessage[], fence: Fence): Promise<FencedResult> {
-    const [outcome] = await this.#append(messages, fence.token, fence.batch);
-    if (outcome === 'FENCED') return 'fenced';
-    return outcome === 'LATE' ? 'late' : 'appended';
+  /** As {@link RedisAppender.appendFenced}. */
+  appendFenced(messages: readonly NamedMessage[], fence: Fence): Promise<FencedResult> {
+    return this.#appender.appendFenced(messages, fence);
   }
 
-  /** Asks for the lease of the bridge, or keeps it. */
-  async lease({ token, ttl, mayTakeOver, claims }: LeaseRequest): Promise<LeaseAnswer> {
-    const { lease, bridge, claim } = this.#keys;
-    const args = [token, ttl, this.#options.pod, mayTakeOver ? '1' : '0', claims ? '1' : '0', CLAIM_TTL_MS];
-    const [answer, now] = (await leaseScript.run(this.#options.commands, [lease, bridge, claim], args)) as [
-      LeaseAnswer,
-      string,
-    ];
-    this.#clockOffset = Number(now) - Date.now();
-    return answer;
-  }
-
-  /** Gives the lease back. @param clean - nothing that was heard is left to append */
-  async release(token: string, clean: boolean): Promise<void> {
-    const { lease, bridge } = this.#keys;
-    await releaseScript.run(this.#options.commands, [lease, bridge], [token, clean ? '1' : '0']);
-  }
-
-  /** Entries in the journal that this pod has not read yet, when last looked at. */
+  /** Entries in the journal that this pod has not read yet, as far as it knows. */
   lag(): number {
     return this.reader.lag;
   }
 
-  /** Resolves when this pod has read all that is in the journal now, or is no longer wanted to. */
+  /** Resolves when this pod has read all that is in the journal now, or when that is no longer wanted. */
   async caughtUp(isWanted: () => boolean): Promise<void> {
-    const seq = Number((await this.#options.commands.hget(this.#keys.meta, 'seq')) ?? 0);
-    while (isWanted() && this.reader.position < seq) await sleep(5);
+    const seq = Number((await this.#commands.hget(this.#keys.meta, 'seq')) ?? 0);
+    while (isWanted() && this.reader.position < seq) await sleep(CAUGHT_UP_INTERVAL_MS);
   }
 
   head(): Offset {
@@ -240,7 +138,7 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
   }
 
   async delete(offset: Offset, reason: string): Promise<Deleted> {
-    const { commands } = this.#options;
+    const commands = this.#commands;
     // Another pod may have deleted it a moment ago.
     await this.#tombstones.refresh(commands);
     const here = this.#ring.get(offset);
@@ -248,7 +146,7 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
     if (entry === undefined) return { outcome: await this.#pages.whyMissing(offset) };
     if (entry.deleted) return { outcome: 'repeated', entry };
     const answer = await this.#tombstones.carryOut(commands, { entry, reason }, here !== undefined);
-    // This pod is not to serve it any longer when it says so.
+    // This pod must no longer serve it when it says so (docs/ordering.md).
     await this.#tombstones.refresh(commands);
     if (answer === 'OK') return { outcome: 'deleted', entry };
     return this.#tombstones.has(entry.id) ? { outcome: 'repeated', entry } : { outcome: 'expired' };
@@ -258,77 +156,31 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
     return this.#tombstones.current(entry);
   }
 
-  /** Names messages that came over HTTP, and notes when. */
-  #timedNames(messages: readonly FeedMessage[]): NamedMessage[] {
-    // Those that were never read, because they were not appended or were lost with a failover, must not add up.
-    if (this.#timed.size + messages.length > MAX_TIMED) this.#timed.clear();
-    const since = performance.now();
-    return messages.map((message) => {
-      const id = entryId('h');
-      this.#timed.set(id, since);
-      return { id, message };
-    });
+  /** The listener, after which those are woken who wait for an entry. */
+  #wakingWith(listener: ReaderListener): ReaderListener {
+    const wake = (): void => {
+      for (const look of this.#waiting) look();
+    };
+    return {
+      onEntry: (entry) => {
+        listener.onEntry(entry, this.#appender.takeTime(entry.id));
+        wake();
+      },
+      onGap: (reason, requested, resumed) => listener.onGap(reason, requested, resumed),
+      onJoined: (former, head, statuses) => {
+        listener.onJoined(former, head, statuses);
+        wake();
+      },
+    };
   }
 
-  async #append(
-    messages: readonly NamedMessage[],
-    token: string,
-    batch: number,
-    once?: IdempotencyKey,
-  ): Promise<[string, string?, string?]> {
-    const { meta, journal, statuses, lease, request } = this.#keys;
-    const clockOffset = this.#clockOffset ?? (await this.#learnClockOffset());
-    const deadline = Math.round(Date.now() + clockOffset + APPEND_PATIENCE_MS);
-    const floor = Math.max(this.reader.position, this.#ring.head.seq);
-    // A promotion or a restart takes longer than the interval and breaks the connection: the first append after it looks.
-    const now = Date.now();
-    const looks = now - this.#lookedAt >= LOOK_EVERY_MS;
-    const args: (string | number)[] = [
-      newEpoch(),
-      floor,
-      this.#options.maxlen,
-      deadline,
-      token,
-      batch,
-      looks ? '1' : '0',
-      once?.fingerprint ?? '',
-      IDEMPOTENCY_MS,
-    ];
-    for (const { id, message } of messages) {
-      const { event, json, symbol = '', timeframe = '', service = '' } = message;
-      args.push(event, json, symbol, timeframe, service, id);
-    }
-    try {
-      const keys = [meta, journal, statuses, lease, request + (once === undefined ? '' : digest(once.key))];
-      this.#appending++;
-      const answer = (await appendScript.run(this.#options.commands, keys, args)) as [string, string?, string?];
-      // Whatever refused the batch did so before it looked.
-      if (looks && answer[0] === 'OK') this.#lookedAt = now;
-      return answer;
-    } catch (error) {
-      this.#lookedAt = 0;
-      throw new AppendError((error as Error).message, { cause: error });
-    } finally {
-      this.#appending--;
-    }
-  }
-
-  async #learnClockOffset(): Promise<number> {
-    try {
-      const now = await clockScript.run(this.#options.commands, [this.#keys.meta], []);
-      return (this.#clockOffset ??= Number(now) - Date.now());
-    } catch (error) {
-      throw new AppendError((error as Error).message, { cause: error });
-    }
-  }
-
-  /** Waits until the reader has come to an offset. */
+  /** Waits until the reader has come to an offset. @returns whether it has, within {@link AHEAD_PATIENCE_MS} */
   #reach(offset: Offset): Promise<boolean> {
     return new Promise((resolve) => {
-      const done = (reached: boolean): void => {
+      const done = (isReached: boolean): void => {
         clearTimeout(timer);
         this.#waiting.delete(look);
-        resolve(reached);
+        resolve(isReached);
       };
       const look = (): void => {
         if (this.#ring.covers(offset)) done(true);

@@ -1,8 +1,9 @@
 /** The keys of one gateway's journal; all in one hash slot. */
 export interface JournalKeys {
   /**
-   * Hash: `epoch`, `seq` of the newest entry, `replid` of the Redis that the epoch was last seen on, `origin`: the `seq`
-   * after which the journal began when there was none, `start`: the same of the epoch, `token` and number of the newest `batch` of a lease holder.
+   * Hash: current `epoch`; `seq` of the newest entry; `replid` of the Redis that the epoch was last seen on; `origin`, the
+   * `seq` after which the journal began; `start`, the `seq` after which the epoch began; `token` and number of the newest
+   * `batch` of a lease holder.
    */
   readonly meta: string;
   /** Stream of entries, ids `<seq>-0`. */
@@ -13,13 +14,11 @@ export interface JournalKeys {
   readonly statuses: string;
   /** String with a time to live: the token of the pod that bridges Pub/Sub. */
   readonly lease: string;
-  /**
-   * Hash: whether the lease was `released` after an orderly end; `run` of the Redis on which it was taken.
-   */
+  /** Hash: whether the lease was `released` with nothing left to append; `run` id of the Redis on which it was taken. */
   readonly bridge: string;
-  /** String with a time to live: the pod that has heard what the holder has not, and asks for the lease. */
+  /** String with a time to live: the pod that has heard what the holder has not, and claims the lease. */
   readonly claim: string;
-  /** Beginning of the names of hashes with a time to live: `fingerprint`, `epoch` and `first` of a named request. */
+  /** Prefix of hashes with a time to live: `fingerprint`, `epoch` and `first` number of a named request. */
   readonly request: string;
 }
 

@@ -6,52 +6,48 @@ import { type Offset, formatOffset, isHole } from '../contract/offset.js';
 import type { JournalEntry, JournalListener, StatusEntry } from './journal.js';
 import { newEpoch } from './epoch.js';
 import { type RawEntry, parseEntry, parseStatuses } from './redis-entry.js';
+import { RedisJunctions, type Rename } from './redis-junction.js';
 import type { JournalKeys } from './redis-keys.js';
-import { FORK_SCRIPT, OPEN_SCRIPT } from './redis-scripts.js';
+import { openScript } from './redis-scripts.js';
 import { type RedisTombstones, isWhole, wholeEnd } from './redis-tombstones.js';
 import type { Ring } from './ring.js';
-import { Script } from '../redis/lua-script.js';
-import { READ_COUNT, type StreamAnswer, readStreams } from './stream-read.js';
+import { READ_COUNT, readStreams } from './stream-read.js';
 
-/** A connection that the reader has for itself. */
-export type ReaderConnection = Redis | Cluster;
-
-/** Whom the reader tells. */
+/** Who gets what the reader reads. */
 export interface ReaderListener extends JournalListener {
   /**
-   * Told once, when the reader has found its place in the journal.
+   * Called once, when the reader has found its place in the journal.
    *
    * @param former - the place that this pod named before it knew any
    */
   onJoined(former: Offset, head: Offset, statuses: readonly StatusEntry[]): void;
 }
 
-const openScript = new Script(OPEN_SCRIPT);
-const forkScript = new Script(FORK_SCRIPT);
+/** How {@link RedisReader} is set up. */
+export interface RedisReaderOptions {
+  readonly keys: JournalKeys;
+  /** Filled by the reader. */
+  readonly ring: Ring;
+  /** Filled by the reader too. */
+  readonly tombstones: RedisTombstones;
+  /** Entries that a fresh pod puts into the ring before it starts. */
+  readonly preload: number;
+  readonly listener: ReaderListener;
+  /** Whether this pod has sent messages to Redis that it has no answer for yet. */
+  readonly isAppending: () => boolean;
+  readonly log: Logger;
+}
 
 /** Beyond it Redis hangs, or is so slow that another node may serve better. */
 const LOCATE_LIMIT_MS = 10_000;
 /** A turn of the loop that sends for longer than this is worth asking for what is about to come. */
 const LONG_SEND_MS = 2;
-/** The answer is waited for this long, ms. */
+/** How long the answer is waited for. */
 const HOLD_MS = 10;
-const SCAN_COUNT = 500;
 
-/** For all but the waiting read: without a limit a server that hangs in just that moment would hold the reader for ever. */
+/** For all but the waiting read: without a limit a server that hangs in just that moment would hold the reader forever. */
 function inTime<T>(work: Promise<T>): Promise<T> {
   return withTimeout(LOCATE_LIMIT_MS, 'looking for the place in the journal', work);
-}
-
-/** Where the reader goes on, after it has compared what it has with what Redis has. */
-interface Junction {
-  /** Reading goes on after this stream position. */
-  readonly after: number;
-  /** Entries of this epoch above this position are another history and are read under a new name. */
-  readonly rename?: { readonly dead: string; readonly above: number; readonly as: string };
-  /** The epoch in force, where it is another than was named before. */
-  readonly epoch?: string;
-  /** Entries before this place are lost to the reader. */
-  readonly gap?: Offset;
 }
 
 /**
@@ -59,58 +55,41 @@ interface Junction {
  *
  * Positions in the stream are numbers of entries, so after a break the reader knows where to go on. First it checks that
  * the newest entry it has is still there, unchanged: a failover can have lost it. If it is not, the reader goes back to
- * the last entry that both have, so that nothing appended since is skipped.
+ * the last entry that both have ({@link RedisJunctions}), so that nothing appended since is skipped.
  */
 export class RedisReader {
-  readonly #keys: JournalKeys;
+  readonly #options: RedisReaderOptions;
   readonly #ring: Ring;
   readonly #tombstones: RedisTombstones;
-  readonly #preload: number;
-  readonly #listener: ReaderListener;
-  readonly #log: Logger;
+  readonly #keys: JournalKeys;
+  readonly #junctions: RedisJunctions;
   #joined = false;
   /** Stream position of the newest entry read. */
   #position = 0;
-  /** The epoch in force when Redis was last asked. */
+  /** The current epoch when Redis was last asked. */
   #epoch = '';
   /** Epochs of which it is known that what follows in the stream follows on what the ring has. */
   readonly #accepted = new Set<string>();
-  #rename: Junction['rename'];
-  /** Newest number of a lost tail that this pod had read: one that is left out up to there was not lost to it. */
+  #rename: Rename | undefined;
+  /** Newest number of a lost tail that this pod had read: a number left out up to there was not lost to it. */
   #lostSeen = 0;
   #redisHead = 0;
   #isReading = false;
-  readonly #isAppending: () => boolean;
-  /** How long the last turn of the loop with entries took to send them, ms. */
+  /** How long the last turn of the loop with entries took to send them. */
   #lastSendMs = 0;
-  /** When the reader last had all that was in the journal. */
-  #atEnd = performance.now();
+  /** When the reader last had all that was in the journal, on the clock of `performance.now()`. */
+  #atEndMs = performance.now();
 
-  /**
-   * @param ring - filled by the reader
-   * @param tombstones - filled by the reader too
-   * @param preload - entries a fresh pod puts into the ring before it starts
-   * @param isAppending - whether this pod has sent messages to Redis that it has no answer for yet
-   */
-  constructor(
-    keys: JournalKeys,
-    ring: Ring,
-    tombstones: RedisTombstones,
-    preload: number,
-    listener: ReaderListener,
-    isAppending: () => boolean,
-    log: Logger,
-  ) {
-    this.#keys = keys;
+  constructor(options: RedisReaderOptions) {
+    const { keys, ring, tombstones } = options;
+    this.#options = options;
     this.#ring = ring;
     this.#tombstones = tombstones;
-    this.#preload = preload;
-    this.#listener = listener;
-    this.#isAppending = isAppending;
-    this.#log = log;
+    this.#keys = keys;
+    this.#junctions = new RedisJunctions({ keys, ring, tombstones, named: (entry) => this.named(entry) });
   }
 
-  /** Entries that are in Redis and not yet read, when last looked at. */
+  /** Entries that are in Redis and not yet read, as far as is known. */
   get lag(): number {
     return Math.max(0, this.#redisHead - this.#position);
   }
@@ -120,7 +99,7 @@ export class RedisReader {
    * that Redis owes is late after some seconds ({@link readStreams}), and the reading counts as broken.
    */
   get lagSeconds(): number {
-    return this.#isReading && this.lag === 0 ? 0 : (performance.now() - this.#atEnd) / 1000;
+    return this.#isReading && this.lag === 0 ? 0 : (performance.now() - this.#atEndMs) / 1000;
   }
 
   /** Stream position of the newest entry read. */
@@ -133,13 +112,13 @@ export class RedisReader {
    *
    * @param up - called when the reader has everything that was in the journal when it began
    */
-  async session(redis: ReaderConnection, up: () => void): Promise<void> {
+  async session(redis: Redis | Cluster, up: () => void): Promise<void> {
     await inTime(this.#locate(redis));
     let goal: number | undefined = this.#redisHead;
     this.#isReading = true;
     try {
       for (;;) {
-        if (this.lag === 0) this.#atEnd = performance.now();
+        if (this.lag === 0) this.#atEndMs = performance.now();
         if (goal !== undefined && this.#position >= goal) {
           up();
           goal = undefined;
@@ -157,15 +136,15 @@ export class RedisReader {
           await inTime(this.#checkIdle(redis));
           continue;
         }
-        const begin = performance.now();
+        const beginMs = performance.now();
         const unknown = await this.#take(redis, entries);
         if (unknown !== undefined) {
           await inTime(this.#locate(redis));
           this.#accepted.add(unknown);
         } else if (entries.length < READ_COUNT) {
-          // What was published is sent at the end of this turn of the loop: asking for more first would hold it up.
+          // What was published is sent at the end of this turn of the loop: asking for more first would delay it.
           await endOfTurn();
-          this.#lastSendMs = performance.now() - begin;
+          this.#lastSendMs = performance.now() - beginMs;
         }
       }
     } finally {
@@ -177,28 +156,28 @@ export class RedisReader {
    * Where sending takes long, adds to the entries what this pod has just appended. Sent in the next turn it would wait
    * for all clients to get these first, and by then the next would wait: each signal late by a whole fan-out.
    */
-  async #together(redis: ReaderConnection, entries: RawEntry[]): Promise<void> {
+  async #together(redis: Redis | Cluster, entries: RawEntry[]): Promise<void> {
     const newest = entries.at(-1);
     if (this.#lastSendMs < LONG_SEND_MS || newest === undefined || entries.length >= READ_COUNT / 2) return;
     // Messages may be waiting on sockets whose turn comes only after this one's.
     await endOfTurn();
     // Asked without waiting: Redis ends short waits ten times a second, so `BLOCK 5` would hold a lone signal for up to 100 ms.
-    if (!this.#isAppending()) return;
+    if (!this.#options.isAppending()) return;
     // What is at hand does not wait for a Redis that stalls; an answer that comes later is asked for again.
     const more = this.#next(redis, parseEntry(newest).seq, false).catch(() => []);
     entries.push(...(await Promise.race([more, sleep(HOLD_MS, [])])));
   }
 
-  /** What comes after a stream position, waited for or not; deletions that came with it are taken at once. */
-  async #next(redis: ReaderConnection, after: number, wait: boolean): Promise<RawEntry[]> {
-    const place = { entry: after, deletion: this.#tombstones.last };
-    const { entries, deletions }: StreamAnswer = await readStreams(redis, this.#keys, place, wait);
+  /** What comes after an entry, waited for or not; deletions that came with it are taken first (docs/ordering.md). */
+  async #next(redis: Redis | Cluster, entry: number, isWaiting: boolean): Promise<RawEntry[]> {
+    const after = { entry, deletion: this.#tombstones.last };
+    const { entries, deletions } = await readStreams(redis, { keys: this.#keys, after, isWaiting });
     this.#tombstones.take(deletions);
     return entries;
   }
 
-  /** Looks at the head of the journal while nothing comes; a journal that began anew would stay silent otherwise. */
-  async #checkIdle(redis: ReaderConnection): Promise<void> {
+  /** Checks the head of the journal while nothing comes; a journal that began again would stay silent otherwise. */
+  async #checkIdle(redis: Redis | Cluster): Promise<void> {
     const [epoch, seq] = await redis.hmget(this.#keys.meta, 'epoch', 'seq');
     this.#redisHead = Number(seq ?? 0);
     if (epoch !== this.#epoch) await this.#locate(redis);
@@ -206,15 +185,15 @@ export class RedisReader {
   }
 
   /**
-   * A new epoch starts above every number seen, and may leave numbers out below it: there is nothing to wait for there.
+   * A new epoch starts above every number seen, and may leave out numbers below it: there is nothing to wait for there.
    *
    * @param head - number of the newest entry, as Redis named it before: what is appended later has a higher one
    */
-  async #passNumbersWithoutEntries(redis: ReaderConnection, head: number): Promise<void> {
+  async #passNumbersWithoutEntries(redis: Redis | Cluster, head: number): Promise<void> {
     const [newest] = (await redis.xrevrange(this.#keys.journal, '+', '-', 'COUNT', 1)) as RawEntry[];
     const last = newest === undefined ? 0 : parseEntry(newest).seq;
     if (last > this.#position) return;
-    // Those that were deleted have no entry either, and are not nothing. Their epochs are older than the one in force. There
+    // Deleted entries are not in the stream either, but their places count. Their epochs are older than the current one. There
     // may be more of them than came with one answer.
     await this.#tombstones.refresh(redis);
     const deleted = this.#tombstones.between(this.#position, head + 1);
@@ -224,11 +203,12 @@ export class RedisReader {
   }
 
   /**
-   * Passes entries on.
+   * Passes entries on. The position, the ring and the listener change in the same turn of the loop, in this order
+   * (docs/ordering.md).
    *
    * @returns the epoch at which it stopped, because it is not known yet whether that follows on what the ring has
    */
-  async #take(redis: ReaderConnection, entries: readonly JournalEntry[]): Promise<string | undefined> {
+  async #take(redis: Redis | Cluster, entries: readonly JournalEntry[]): Promise<string | undefined> {
     for (const one of entries) {
       const entry = this.named(one);
       const { head } = this.#ring;
@@ -236,7 +216,7 @@ export class RedisReader {
         if (!this.#accepted.has(entry.epoch)) return entry.epoch;
         // Numbers that a new epoch leaves out were seen by somebody: entries that went down with the old one.
         if (isHole(head, entry) && entry.seq - 1 > this.#lostSeen)
-          this.#listener.onGap('epoch', head, { epoch: entry.epoch, seq: entry.seq - 1 });
+          this.#options.listener.onGap('epoch', head, { epoch: entry.epoch, seq: entry.seq - 1 });
       } else if (entry.seq !== head.seq + 1) {
         // The journal is shorter than this reader is late: what is missing has been trimmed.
         if (entry.seq <= head.seq) throw new Error(`entry ${formatOffset(entry)} came after ${formatOffset(head)}`);
@@ -244,11 +224,12 @@ export class RedisReader {
       }
       this.#position = entry.seq;
       this.#ring.push(entry);
-      this.#listener.onEntry(entry);
+      this.#options.listener.onEntry(entry);
     }
     if (entries.length >= READ_COUNT) {
       this.#redisHead = Number((await inTime(redis.hget(this.#keys.meta, 'seq'))) ?? 0);
-      if (this.lag > READ_COUNT * 10) this.#log.warn({ lag: this.lag }, 'reading of the journal is behind');
+      if (this.lag > READ_COUNT * 10)
+        this.#options.log.warn({ lag: this.lag }, 'this pod is behind in reading the journal');
     } else {
       this.#redisHead = this.#position;
     }
@@ -265,15 +246,15 @@ export class RedisReader {
   #skipTo(base: Offset): void {
     const requested = this.#ring.head;
     this.#ring.reset(base);
-    this.#log.error(
+    this.#options.log.error(
       { requested: formatOffset(requested), resumed: formatOffset(base) },
-      'entries of the journal were trimmed before this pod read them; its clients are told',
+      'journal entries were trimmed before this pod read them; its clients are notified',
     );
-    this.#listener.onGap('expired', requested, base);
+    this.#options.listener.onGap('expired', requested, base);
   }
 
-  /** Finds where to go on, after a start, a break or a new epoch. */
-  async #locate(redis: ReaderConnection): Promise<void> {
+  /** Finds where to go on, after a start, a break or a new epoch; what it finds changes in one turn (docs/ordering.md). */
+  async #locate(redis: Redis | Cluster): Promise<void> {
     await this.#tombstones.reload(redis);
     const floor = Math.max(this.#position, this.#ring.head.seq);
     const [epoch, seq] = (await openScript.run(redis, [this.#keys.meta, this.#keys.journal], [newEpoch(), floor])) as [
@@ -285,13 +266,14 @@ export class RedisReader {
       await this.#join(redis, { epoch, seq: Number(seq) });
       return;
     }
-    const junction = await this.#junction(redis, { epoch, seq: Number(seq) });
+    const junction = await this.#junctions.find(redis, { epoch, seq: Number(seq) });
     if (epoch !== this.#epoch) {
-      this.#log.warn({ epoch, former: this.#epoch, after: junction.after }, 'the journal has a new epoch');
+      this.#options.log.warn({ epoch, former: this.#epoch, after: junction.after }, 'the journal has a new epoch');
     }
     this.#position = junction.after;
     this.#rename = junction.rename ?? this.#rename;
     this.#epoch = junction.epoch ?? epoch;
+    this.#lostSeen = junction.lostSeen ?? this.#lostSeen;
     this.#accepted.add(epoch).add(this.#epoch);
     if (junction.rename !== undefined) this.#accepted.add(junction.rename.as);
     if (junction.gap !== undefined) this.#skipTo(junction.gap);
@@ -299,8 +281,8 @@ export class RedisReader {
   }
 
   /** A fresh pod starts at the end, with recent entries at hand for clients that come from other pods. */
-  async #join(redis: ReaderConnection, head: Offset): Promise<void> {
-    const newest = (await redis.xrevrange(this.#keys.journal, '+', '-', 'COUNT', this.#preload)) as RawEntry[];
+  async #join(redis: Redis | Cluster, head: Offset): Promise<void> {
+    const newest = (await redis.xrevrange(this.#keys.journal, '+', '-', 'COUNT', this.#options.preload)) as RawEntry[];
     // After the entries, so that it has all that is missing among them.
     await this.#tombstones.refresh(redis);
     const stored = newest.map(parseEntry).toReversed();
@@ -314,87 +296,6 @@ export class RedisReader {
     this.#epoch = head.epoch;
     this.#accepted.add(head.epoch);
     this.#joined = true;
-    this.#listener.onJoined(former, this.#ring.head, parseStatuses(await redis.hgetall(this.#keys.statuses)));
-  }
-
-  async #junction(redis: ReaderConnection, current: Offset): Promise<Junction> {
-    const { newest, head } = this.#ring;
-    // Nothing was read yet: there is nothing to compare.
-    if (newest === undefined && current.epoch === head.epoch) return { after: head.seq };
-    const { journal } = this.#keys;
-    const [same] = (await redis.xrange(journal, `${head.seq}-0`, `${head.seq}-0`)) as RawEntry[];
-    if (same !== undefined && parseEntry(same).id === newest?.id) return { after: newest.seq };
-    if (same === undefined && newest !== undefined) {
-      await this.#tombstones.refresh(redis);
-      if (this.#tombstones.isStored(newest)) return { after: newest.seq };
-    }
-
-    const [oldest] = (await redis.xrange(journal, '-', '+', 'COUNT', 1)) as RawEntry[];
-    // Nothing there at all: whatever comes is above the number that Redis has just named.
-    if (oldest === undefined && current.epoch !== head.epoch) {
-      return { after: current.seq, epoch: await this.#above(redis, current.epoch, head.seq) };
-    }
-    const first = oldest === undefined ? undefined : parseEntry(oldest);
-    if (same === undefined && first?.epoch === head.epoch && first.seq > head.seq) {
-      const seq = this.#tombstones.floor(first.seq) - 1;
-      return { after: seq, gap: { epoch: first.epoch, seq } };
-    }
-    const after = Math.max(await this.#lastCommon(redis, head), this.#tombstones.newestCommon());
-    // What another history has under numbers of this one is read under a name of this pod's own: a name that others use
-    // would promise that they have the same entries there.
-    const rename = { dead: head.epoch, above: after, as: newEpoch() };
-    if (current.epoch !== head.epoch) {
-      if (after > 0 || first === undefined) {
-        return { after, rename, epoch: await this.#above(redis, current.epoch, head.seq) };
-      }
-      // Nothing in common: all that is there is new, but it may not be all that there was.
-      this.#lostSeen = 0;
-      const origin = Number((await redis.hget(this.#keys.meta, 'origin')) ?? 0);
-      const before = { epoch: first.epoch, seq: first.seq - 1 };
-      return before.seq > origin ? { after: before.seq, gap: before } : { after: before.seq };
-    }
-    // The epoch is the old one and yet its tail is not what it was: a restart without a failover lost it.
-    return { after, rename, epoch: await this.#fork(redis, current.epoch, head.seq) };
-  }
-
-  /**
-   * Sees to it that the epoch in force leaves out every number of the lost tail that this pod had read. Whoever began it may
-   * have read less, and then those who missed the rest would not be told.
-   *
-   * @param seen - newest number that this pod had read
-   */
-  async #above(redis: ReaderConnection, epoch: string, seen: number): Promise<string> {
-    const start = Number((await redis.hget(this.#keys.meta, 'start')) ?? 0);
-    // 0: all numbers are given anew, and who has one of before is told by its epoch.
-    this.#lostSeen = start === 0 ? 0 : seen;
-    return start === 0 || start >= seen ? epoch : this.#fork(redis, epoch, seen);
-  }
-
-  /** Begins a new epoch in place of another one, above what this pod had read. @returns the one in force */
-  async #fork(redis: ReaderConnection, epoch: string, seen: number): Promise<string> {
-    const { meta, journal } = this.#keys;
-    const fresh = newEpoch();
-    const [forked, seq] = (await forkScript.run(redis, [meta, journal], [fresh, seen, epoch])) as [string, string];
-    if (forked !== fresh) return this.#above(redis, forked, seen);
-    this.#lostSeen = Number(seq);
-    return forked;
-  }
-
-  /** Position of the newest entry that Redis has and this pod has too; 0 if there is none. */
-  async #lastCommon(redis: ReaderConnection, newest: Offset): Promise<number> {
-    const { base } = this.#ring;
-    let end = '+';
-    for (;;) {
-      const page = (await redis.xrevrange(this.#keys.journal, end, '-', 'COUNT', SCAN_COUNT)) as RawEntry[];
-      for (const raw of page) {
-        const entry = this.named(parseEntry(raw));
-        if (this.#ring.get(entry)?.id === entry.id) return entry.seq;
-        // Older than the ring: read in order before the break, or the pod would not have come to where it was.
-        if (entry.epoch === base.epoch && entry.seq <= base.seq && entry.seq < newest.seq) return entry.seq;
-      }
-      const last = page.at(-1);
-      if (last === undefined || page.length < SCAN_COUNT) return 0;
-      end = `(${last[0]}`;
-    }
+    this.#options.listener.onJoined(former, this.#ring.head, parseStatuses(await redis.hgetall(this.#keys.statuses)));
   }
 }

@@ -5,9 +5,8 @@ import { formatOffset } from '../contract/offset.js';
 import type { JournalEntry } from './journal.js';
 import { type Deletion, type RawEntry, parseDeletion, parseEntry } from './redis-entry.js';
 import type { JournalKeys } from './redis-keys.js';
-import { DELETE_SCRIPT } from './redis-scripts.js';
+import { deleteScript } from './redis-scripts.js';
 import type { Ring } from './ring.js';
-import { Script } from '../redis/lua-script.js';
 
 /** What came of the deletion script. */
 export type DeleteAnswer = 'OK' | 'AGAIN' | 'GONE';
@@ -18,18 +17,16 @@ export interface RedisTombstonesOptions {
   readonly ring: Ring;
   /** An entry under the epoch by which this pod names it. */
   readonly named: (entry: JournalEntry) => JournalEntry;
-  /** Told of every entry that was deleted, once. */
+  /** Called once for every entry that was deleted. */
   readonly onDeleted: (entry: JournalEntry) => void;
   readonly log: Logger;
 }
 
 const PAGE = 1000;
-/** Those that Redis has dropped since are looked for when there are so many more than it had. */
+/** So many more deletions than Redis had: then those are forgotten that Redis has dropped since. */
 const SPARE = 10_000;
 /** Deletions that are remembered after Redis has dropped or lost them: somebody may have read the entries before. */
 const MAX_GONE = 10_000;
-
-const deleteScript = new Script(DELETE_SCRIPT);
 
 /**
  * What is left of entries that were deleted from the journal in Redis.
@@ -41,12 +38,12 @@ const deleteScript = new Script(DELETE_SCRIPT);
 export class RedisTombstones {
   readonly #options: RedisTombstonesOptions;
   readonly #byId = new Map<string, Deletion>();
-  /** Those that Redis knows no longer, and has no entry of: the oldest are forgotten first. */
+  /** Those that Redis no longer knows, and has no entry of: the oldest are forgotten first. */
   readonly #gone = new Set<string>();
   /** Those with an empty place in the stream. */
   readonly #bySeq = new Map<number, JournalEntry>();
   #last = '0-0';
-  /** How often all were read anew: each time {@link last} begins anew too. */
+  /** How often all of them were read again: each time {@link last} starts over. */
   #reloads = 0;
   #limit = SPARE;
 
@@ -138,7 +135,10 @@ export class RedisTombstones {
     return newest;
   }
 
-  /** Takes deletions out of their stream, in order; those that are known already do nothing. */
+  /**
+   * Takes deletions out of their stream, in order; those that are known already do nothing. Without an await: whoever reads next
+   * finds neither the payload nor a hole (docs/ordering.md).
+   */
   take(records: readonly RawEntry[]): void {
     const { ring, onDeleted, log } = this.#options;
     for (const record of records) {
@@ -155,7 +155,7 @@ export class RedisTombstones {
       const names = this.#namesOf(entry);
       const here = names.find((one) => ring.replace(one));
       if (here !== undefined) {
-        log.info({ offset: formatOffset(here) }, 'an entry of the journal was deleted; this pod serves it no longer');
+        log.info({ offset: formatOffset(here) }, 'a journal entry was deleted; this pod no longer serves it');
       }
       for (const one of here === undefined ? names : [here]) onDeleted(one);
     }
@@ -174,7 +174,7 @@ export class RedisTombstones {
   }
 
   /**
-   * Reads all of them anew. A Redis that failed over or was restarted may have lost some: these are carried out again, or the
+   * Reads all of them again. A Redis that failed over or was restarted may have lost some: these are carried out again, or the
    * payloads would be back. Until that is settled, and for as long as somebody may have read the entries before, they are
    * still known as deleted: a replay may have a page in hand.
    */
@@ -205,7 +205,7 @@ export class RedisTombstones {
   }
 
   /**
-   * Deletes an entry in Redis; every pod that reads the deletions is told by that.
+   * Deletes an entry in Redis; every pod learns of it by reading the deletions.
    *
    * @param isHere - whether this pod has it in memory: then others may, though Redis has lost it
    */
@@ -232,7 +232,7 @@ export class RedisTombstones {
         continue;
       }
       const offset = formatOffset(entry);
-      this.#options.log.warn({ offset }, 'Redis had lost the deletion of an entry; it was carried out again');
+      this.#options.log.warn({ offset }, 'Redis had lost the deletion of a journal entry; deleted it again');
     }
     // Those above, and what others carried out meanwhile.
     await this.refresh(redis);
@@ -254,7 +254,7 @@ export class RedisTombstones {
   }
 }
 
-/** Whether a page has every number from one on: `after` itself, or the next, and none left out. */
+/** Whether a page has every number from `after` (or the one behind it) on, without a hole. */
 export function isWhole(page: readonly JournalEntry[], after: number): boolean {
   const [first] = page;
   if (first === undefined || first.seq > after + 1) return false;

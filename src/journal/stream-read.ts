@@ -2,12 +2,21 @@ import type { Cluster, Redis } from 'ioredis';
 import type { RawEntry } from './redis-entry.js';
 import type { JournalKeys } from './redis-keys.js';
 
-/** Redis answers a waiting read at the latest after this time; that it does is the proof that the link lives. */
+/** Redis answers a waiting read after this time at the latest, which proves that the link is alive. */
 export const BLOCK_MS = 1000;
 /** Beyond {@link BLOCK_MS}: how late an answer may be before the link counts as dead. */
 const GRACE_MS = 2000;
 /** Most entries of one answer. */
 export const READ_COUNT = 1000;
+
+/** What to read, and how. */
+export interface StreamRequest {
+  readonly keys: JournalKeys;
+  /** The newest entry read (its number) and the newest deletion read (its id). */
+  readonly after: { readonly entry: number; readonly deletion: string };
+  /** Whether to wait for something to come; nothing came if the answer is empty then. */
+  readonly isWaiting: boolean;
+}
 
 /** What has come since: entries, and deletions of entries. */
 export interface StreamAnswer {
@@ -18,14 +27,11 @@ export interface StreamAnswer {
 /**
  * Reads what comes after a place of the journal, and after one of the deletions, in one answer of Redis.
  *
- * @param wait - whether to wait for it; nothing came if both are empty then
  * @throws when Redis does not answer in time
  */
 export async function readStreams(
   redis: Redis | Cluster,
-  { journal, deletions }: JournalKeys,
-  after: { readonly entry: number; readonly deletion: string },
-  wait: boolean,
+  { keys: { journal, deletions }, after, isWaiting }: StreamRequest,
 ): Promise<StreamAnswer> {
   let timer: NodeJS.Timeout | undefined;
   const silence = new Promise<never>((_, reject) => {
@@ -37,7 +43,7 @@ export async function readStreams(
   });
   try {
     const places = [journal, deletions, `${after.entry}-0`, after.deletion] as const;
-    const read = wait
+    const read = isWaiting
       ? redis.xread('COUNT', READ_COUNT, 'BLOCK', BLOCK_MS, 'STREAMS', ...places)
       : redis.xread('COUNT', READ_COUNT, 'STREAMS', ...places);
     read.catch(() => {});

@@ -5,18 +5,21 @@ import type { HostPort, RedisTarget } from './url.js';
 /** A connection for commands: to one server, through Sentinel, or to a cluster. */
 export type RedisCommands = Redis | Cluster;
 
-/** ioredis types an absent `replyMapping` so that it can not be spread under exact optional types. */
+/** ioredis types an absent `replyMapping` so that it cannot be spread under exact optional types. */
 type Options = Omit<RedisOptions, 'replyMapping'>;
 
 const CONNECT_TIMEOUT_MS = 5000;
-/** A command that has no answer by then has failed, so a stopped Redis can not hang a request. */
+/**
+ * A command that has no answer by then fails, so a stopped Redis cannot hang a request. Longer than an append may wait to be
+ * carried out (docs/ordering.md).
+ */
 const COMMAND_TIMEOUT_MS = 3000;
-/** For a connection that is made for one message. */
+/** Limit for a connection that is made for one message. */
 const PUBLISH_LIMIT_MS = 5000;
-/** A sentinel that has no answer by then is passed over. */
+/** A sentinel that has not answered by then is skipped. */
 const SENTINEL_TIMEOUT_MS = 2000;
 /**
- * A connection that owes an answer this long is closed and made anew: a server that hangs, or a host that is gone, may
+ * A connection that owes an answer this long is closed and replaced: a server that hangs, or a host that is gone, may
  * have a successor by now. Longer than the timeout of a command, so that one slow answer does not cut the others.
  */
 const SILENCE_LIMIT_MS = 5000;
@@ -135,7 +138,7 @@ export class RedisConnections {
         retryDelayOnFailover: queue ? 100 : 0,
         retryDelayOnClusterDown: queue ? 100 : 0,
         slotsRefreshTimeout: 2000,
-        // A node that was away is looked for again without waiting for a command that needs it.
+        // A node that was away is found again without waiting for a command that needs it.
         slotsRefreshInterval: SLOTS_REFRESH_MS,
       },
     );
@@ -189,10 +192,10 @@ export class RedisConnections {
     );
   }
 
-  /** Publishes on a connection of its own, which none of the others has to be up for. */
+  /** Publishes on a connection of its own, so it does not matter whether the others are up. */
   async publish(channel: string, text: string): Promise<void> {
     const connection = this.single('publisher');
-    // ioredis tells of a failed connect() in this event too; without a listener it would print it.
+    // ioredis reports a failed connect() in this event too; without a listener it would print it.
     connection.on('error', () => {});
     try {
       await withTimeout(

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 
 /** The commands of a connection that scripts need. */
 export interface ScriptCommands {
@@ -6,18 +7,30 @@ export interface ScriptCommands {
   eval(script: string, keyCount: number, ...args: (string | number)[]): Promise<unknown>;
 }
 
-/** A Lua script that is sent by its hash, and whole when Redis does not know it (after a restart or a failover). */
-export class Script {
-  readonly #source: string;
+/** Runs one script on the connection that it was loaded for. Resolves to what the script answers. */
+export type RunScript = (keys: readonly string[], args: readonly (string | number)[]) => Promise<unknown>;
+
+/** Loads a script, for parts that need not know on which connection it runs. */
+export type LoadScript = (file: URL) => RunScript;
+
+/**
+ * A Lua script that is sent by its hash, and whole when Redis does not know it (after a restart or a failover).
+ *
+ * Redis runs a script as one atomic step: nobody sees it half done. The header of each `.lua` file says what has to be one
+ * step, and why.
+ */
+export class LuaScript {
+  readonly source: string;
   readonly #sha: string;
 
+  /** @param source - Lua 5.1 as Redis runs it */
   constructor(source: string) {
-    this.#source = source;
+    this.source = source;
     this.#sha = createHash('sha1').update(source).digest('hex');
   }
 
   /**
-   * @returns what the script returned
+   * @returns what the script answers
    * @throws what Redis or the connection says
    */
   async run(redis: ScriptCommands, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
@@ -26,7 +39,26 @@ export class Script {
     } catch (error) {
       // NOSCRIPT is answered before anything runs, so the script has not been carried out.
       if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
-      return redis.eval(this.#source, keys.length, ...keys, ...args);
+      return redis.eval(this.source, keys.length, ...keys, ...args);
     }
   }
+}
+
+/**
+ * Reads a script. Call it at start: the event loop waits for the disk meanwhile.
+ *
+ * @param file - `new URL('./lua/<name>.lua', import.meta.url)`; the build copies `.lua` files beside the modules
+ * @param passages - files with functions that the script shares with others; they go in front of it
+ * @throws when a file cannot be read
+ */
+export function luaScript(file: URL, ...passages: readonly URL[]): LuaScript {
+  return new LuaScript([...passages, file].map((one) => readFileSync(one, 'utf8')).join('\n'));
+}
+
+/** Loads scripts that run on one connection. */
+export function scriptLoader(redis: ScriptCommands): LoadScript {
+  return (file) => {
+    const script = luaScript(file);
+    return (keys, args) => script.run(redis, keys, args);
+  };
 }

@@ -22,7 +22,7 @@ export type RedisTarget =
     } & Credentials)
   | ({ readonly kind: 'cluster'; readonly nodes: readonly HostPort[] } & Credentials);
 
-/** What `REDIS_URL` takes, for people. */
+/** The forms that `REDIS_URL` may have, for people. */
 export const REDIS_URL_TAKES =
   'redis://[user:password@]host[:port][/db], rediss://… (TLS), redis-sentinel://[user:password@]h1:p,h2:p/name[/db] or redis-cluster://[user:password@]h1:p,h2:p';
 
@@ -59,7 +59,7 @@ function parseDb(text: string): number | undefined {
 /**
  * Reads a `REDIS_URL`.
  *
- * @returns where Redis is, or `undefined` if the text is none of {@link REDIS_URL_TAKES}
+ * @returns where Redis is, or `undefined` if the text has none of the forms in {@link REDIS_URL_TAKES}
  */
 export function parseRedisUrl(text: string): RedisTarget | undefined {
   const match = URL_SHAPE.exec(text);

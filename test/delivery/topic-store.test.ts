@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { Script } from '../../src/redis/lua-script.js';
+import { scriptLoader } from '../../src/redis/lua-script.js';
 import { RedisTopicStore } from '../../src/delivery/redis-topic-store.js';
 import { GENERATIONS, MemoryTopicStore, TOPICS_TTL_MS, type TopicStore } from '../../src/delivery/topic-store.js';
 import { Cleanup } from '../support/processes.js';
@@ -10,10 +10,10 @@ afterEach(() => cleanup.run());
 
 async function redisStore(): Promise<TopicStore> {
   const redis = (await RedisServer.start(cleanup)).client(cleanup);
-  return new RedisTopicStore((source) => {
-    const script = new Script(source);
+  return new RedisTopicStore((file) => {
+    const run = scriptLoader(redis)(file);
     return async (keys, args) => {
-      const answer = await script.run(redis, keys, args);
+      const answer = await run(keys, args);
       for (const key of keys) {
         const left = await redis.pttl(key);
         if (left !== -2) expect(left).toBeGreaterThan(TOPICS_TTL_MS - 60_000);
@@ -37,10 +37,7 @@ test('topics kept in memory take what 64 MB hold, short ones too, and the oldest
 
 test('topics that were kept in Redis before halves of surrogate pairs were refused are left out', async () => {
   const redis = (await RedisServer.start(cleanup)).client(cleanup);
-  const store = new RedisTopicStore((source) => {
-    const script = new Script(source);
-    return (keys, args) => script.run(redis, keys, args);
-  }, 'gateway');
+  const store = new RedisTopicStore(scriptLoader(redis), 'gateway');
   await store.save('p', { generation: 0, topics: ['BTC\ud83d', '📈', '\ufffd', 'A@1m'] });
   expect(await store.claim('p')).toMatchObject({ topics: ['📈', '\ufffd', 'A@1m'] });
 });

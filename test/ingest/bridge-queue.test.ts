@@ -9,7 +9,7 @@ import {
   type SeenEntry,
 } from '../../src/ingest/bridge-queue.js';
 
-const PATIENT: BridgeQueueLimits = { maxItems: Infinity, maxSize: Infinity, heardFor: Infinity, seenFor: Infinity };
+const PATIENT: BridgeQueueLimits = { maxItems: Infinity, maxSize: Infinity, heardForMs: Infinity, seenForMs: Infinity };
 
 /** Messages with the same text are equal. */
 function message(text: string): FeedMessage {
@@ -285,7 +285,7 @@ describe('an entry that was deleted before this pod read it', () => {
   });
 
   test('takes away a message that is heard later, one, and none when that is too late', () => {
-    const queue = new BridgeQueue(newId, { seenFor: 10_000 });
+    const queue = new BridgeQueue(newId, { seenForMs: 10_000 });
     queue.seen(left('a'), 0);
     queue.seen(foreign('b'), 0);
     for (const text of ['c', 'a', 'a', 'b']) queue.heard(message(text), 1);
@@ -455,7 +455,7 @@ describe('a pod that forgets what it had heard', () => {
 
 describe('what is too old', () => {
   test('is given up and counted: a message that nobody has appended', () => {
-    const queue = new BridgeQueue(newId, { heardFor: 100 });
+    const queue = new BridgeQueue(newId, { heardForMs: 100 });
     queue.heard(message('a'), 0);
     queue.heard(message('b'), 50);
     expect(queue.expire(100)).toBe(0);
@@ -466,7 +466,7 @@ describe('what is too old', () => {
   });
 
   test('is forgotten: an entry whose message was published before this pod listened', () => {
-    const queue = new BridgeQueue(newId, { seenFor: 100 });
+    const queue = new BridgeQueue(newId, { seenForMs: 100 });
     queue.seen(foreign('a'), 0);
     queue.seen(foreign('a'), 50);
     queue.expire(101);
@@ -484,7 +484,7 @@ describe('what is too old', () => {
   });
 
   test('does not keep an entry from being matched that came in time', () => {
-    const queue = new BridgeQueue(newId, { heardFor: 100, seenFor: 100 });
+    const queue = new BridgeQueue(newId, { heardForMs: 100, seenForMs: 100 });
     queue.heard(message('a'), 0);
     queue.seen(foreign('a'), 99);
     expect(queue.expire(1000)).toBe(0);

@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
 import type { FeedMessage } from '../../src/contract/decode.js';
-import type { LeaseAnswer } from '../../src/journal/lease.js';
+import type { BridgeLease, BridgeLeaseAnswer } from '../../src/ingest/bridge-lease.js';
 import { Bridge, type BridgeOptions, type BridgedJournal } from '../../src/ingest/bridge.js';
 import type { QueuedMessage } from '../../src/ingest/bridge-queue.js';
 import { until } from '../support/until.js';
@@ -19,7 +19,7 @@ function foreign(text: string): { id: string; event: string; json: string } {
 
 /** A bridge with a Redis made up around it: who holds the lease is the test's to say. */
 class World {
-  answer: LeaseAnswer = 'other';
+  answer: BridgeLeaseAnswer = 'other';
   /** Whether canaries come back. */
   hears = true;
   readonly appended: string[] = [];
@@ -34,18 +34,20 @@ class World {
   #ids = 0;
 
   constructor(options: Partial<BridgeOptions> = {}) {
-    const journal: BridgedJournal = {
-      lease: async () => {
+    const lease: BridgeLease = {
+      ask: async () => {
         const { answer } = this;
         if (answer === 'acquired' || answer === 'handed-over') this.answer = 'held';
         this.events.emit('lease');
         if (this.isSlow) await once(this.events, 'answer');
         return answer;
       },
-      release: (_token, clean) => {
-        this.released.push(clean);
+      release: (_token, isClean) => {
+        this.released.push(isClean);
         return Promise.resolve();
       },
+    };
+    const journal: BridgedJournal = {
       appendFenced: (messages: readonly QueuedMessage[]) => {
         for (const { id, message: one } of messages) {
           this.appended.push(one.json);
@@ -58,6 +60,7 @@ class World {
     };
     this.bridge = new Bridge({
       journal,
+      lease,
       newId: () => `b${++this.#ids}`,
       publishCanary: (text) => {
         this.canaries++;
@@ -65,7 +68,7 @@ class World {
         return Promise.resolve(1);
       },
       publishObjection: () => Promise.resolve(),
-      spread: 0,
+      spreadMs: 0,
       renewSubscription: () => {
         this.renewals++;
       },
@@ -145,7 +148,7 @@ test('whoever takes the lease over appends the next message, though an equal one
 });
 
 test('on a cluster the holder forgets such an entry too, when its message can not be on the way any more', async () => {
-  const all = world({ spread: 100 });
+  const all = world({ spreadMs: 100 });
   const { bridge } = all;
   await all.link();
   await all.hold();

@@ -37,7 +37,7 @@ class World {
       this.said.push(text);
       return Promise.resolve();
     },
-    patience: PATIENCE_MS,
+    patienceMs: PATIENCE_MS,
     log: pino({ level: 'silent' }),
   });
   #ids = 0;

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { FeedMessage } from '../../src/contract/decode.js';
-import type { Offset } from '../../src/contract/offset.js';
+import { type Offset, formatOffset } from '../../src/contract/offset.js';
 import type { DeletingJournal, Journal, JournalEntry, IdempotentJournal } from '../../src/journal/journal.js';
 import { Cleanup } from '../support/processes.js';
 import { signal } from '../support/signals.js';
@@ -202,6 +202,28 @@ export function journalContract(name: string, open: (cleanup: Cleanup, maxlen: n
         const last = opened.entries.at(-1);
         expect(placeOf(opened.journal.head())).toEqual(last && placeOf(last));
       }
+    });
+
+    test('gives the listener an entry in the turn of the loop in which that becomes its head', async () => {
+      const opened = await open(cleanup, 1000);
+      const start = opened.journal.head();
+      let apart = 0;
+      let isOver = false;
+      const watch = async (): Promise<void> => {
+        while (!isOver) {
+          await new Promise(setImmediate);
+          if (formatOffset(opened.journal.head()) !== formatOffset(opened.entries.at(-1) ?? start)) apart++;
+        }
+      };
+      const watching = watch();
+      try {
+        await appendAll(opened.journal, messages(600), 20);
+        await delivered(opened, 600);
+      } finally {
+        isOver = true;
+      }
+      await watching;
+      expect(apart).toBe(0);
     });
 
     test('resolves every place that it keeps, and reads from there to the head', async () => {

@@ -4,7 +4,7 @@ import type { FeedMessage } from '../../src/contract/decode.js';
 import type { Offset } from '../../src/contract/offset.js';
 import type { JournalEntry } from '../../src/journal/journal.js';
 import { journalKeys } from '../../src/journal/redis-keys.js';
-import { APPEND_SCRIPT, DELETE_SCRIPT } from '../../src/journal/redis-scripts.js';
+import { appendScript, deleteScript } from '../../src/journal/redis-scripts.js';
 import { appendAll, delivered, message, messages, placeOf, priceOf, range, readAll } from './journal-suite.js';
 import { JournalPod } from '../support/journal-pod.js';
 import { Cleanup, HOST } from '../support/processes.js';
@@ -218,10 +218,10 @@ async function appendAndDelete(client: Redis, epoch: string, count: number, gone
   const { meta, journal, statuses, lease, request, deletions } = journalKeys('gateway');
   const head = [epoch, 0, 100_000, Date.now() + 60_000, '', 0, '0', '', 1000];
   const entries = messages(count).flatMap(({ event, json }, i) => [event, json, '', '', '', `h${i + 1}`]);
-  const all = client.multi().eval(APPEND_SCRIPT, 5, meta, journal, statuses, lease, request, ...head, ...entries);
+  const all = client.multi().eval(appendScript.source, 5, meta, journal, statuses, lease, request, ...head, ...entries);
   for (const seq of gone.toReversed()) {
     const rest = ['wrong', '0', epoch, 'new_signal', '', '', '', 'name'];
-    all.eval(DELETE_SCRIPT, 3, journal, deletions, statuses, seq, `h${seq}`, ...rest);
+    all.eval(deleteScript.source, 3, journal, deletions, statuses, seq, `h${seq}`, ...rest);
   }
   for (const [error] of (await all.exec()) ?? []) expect(error).toBeNull();
 }

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { formatOffset } from '../../src/contract/offset.js';
 import { AppendError, type JournalEntry } from '../../src/journal/journal.js';
-import { type NamedMessage, bridgedId } from '../../src/journal/redis-journal.js';
+import { type NamedMessage, bridgedId } from '../../src/journal/redis-appender.js';
 import {
   appendAll,
   delivered,
@@ -141,7 +141,9 @@ describe('scripts', () => {
     expect(pod.entries.map(priceOf)).toEqual(range(1, 5));
     expect(pod.entries.map(({ seq }) => seq)).toEqual(range(1, 5));
     await admin.script('FLUSH');
-    expect(await pod.journal.lease({ token: 'token', ttl: 3000, mayTakeOver: true, claims: false })).toBe('acquired');
+    expect(await pod.journal.lease.ask({ token: 'token', ttlMs: 3000, mayTakeOver: true, claims: false })).toBe(
+      'acquired',
+    );
   });
 });
 
@@ -153,7 +155,7 @@ async function openOne(): Promise<{ pod: JournalPod; redis: RedisServer }> {
 describe('a fenced append', () => {
   test('is carried out for the holder of the lease', async () => {
     const { pod } = await openOne();
-    await pod.journal.lease({ token: 'mine', ttl: 10_000, mayTakeOver: true, claims: false });
+    await pod.journal.lease.ask({ token: 'mine', ttlMs: 10_000, mayTakeOver: true, claims: false });
     expect(await pod.journal.appendFenced(bridged([1, 2]), { token: 'mine', batch: 1 })).toBe('appended');
     await delivered(pod, 2);
     expect(pod.entries.map(priceOf)).toEqual([1, 2]);
@@ -163,9 +165,9 @@ describe('a fenced append', () => {
     const { pod } = await openOne();
     const stale = { token: 'stale', batch: 1 };
     expect(await pod.journal.appendFenced(bridged([1]), stale)).toBe('fenced');
-    await pod.journal.lease({ token: 'stale', ttl: 10_000, mayTakeOver: true, claims: false });
-    await pod.journal.release('stale', true);
-    expect(await pod.journal.lease({ token: 'new', ttl: 10_000, mayTakeOver: false, claims: false })).toBe(
+    await pod.journal.lease.ask({ token: 'stale', ttlMs: 10_000, mayTakeOver: true, claims: false });
+    await pod.journal.lease.release('stale', true);
+    expect(await pod.journal.lease.ask({ token: 'new', ttlMs: 10_000, mayTakeOver: false, claims: false })).toBe(
       'handed-over',
     );
     expect(await pod.journal.appendFenced(bridged([2]), stale)).toBe('fenced');
@@ -176,7 +178,7 @@ describe('a fenced append', () => {
 
   test('is carried out once however often the same batch is sent', async () => {
     const { pod, redis } = await openOne();
-    await pod.journal.lease({ token: 'mine', ttl: 10_000, mayTakeOver: true, claims: false });
+    await pod.journal.lease.ask({ token: 'mine', ttlMs: 10_000, mayTakeOver: true, claims: false });
     const batch = bridged([1, 2, 3]);
     const answers = await Promise.all(
       range(1, 5).map(() => pod.journal.appendFenced(batch, { token: 'mine', batch: 1 })),
@@ -191,10 +193,10 @@ describe('a fenced append', () => {
 
   test('counts the batches of each holder on their own', async () => {
     const { pod } = await openOne();
-    await pod.journal.lease({ token: 'first', ttl: 10_000, mayTakeOver: true, claims: false });
+    await pod.journal.lease.ask({ token: 'first', ttlMs: 10_000, mayTakeOver: true, claims: false });
     await pod.journal.appendFenced(bridged([1]), { token: 'first', batch: 7 });
-    await pod.journal.release('first', true);
-    await pod.journal.lease({ token: 'second', ttl: 10_000, mayTakeOver: true, claims: false });
+    await pod.journal.lease.release('first', true);
+    await pod.journal.lease.ask({ token: 'second', ttlMs: 10_000, mayTakeOver: true, claims: false });
     expect(await pod.journal.appendFenced(bridged([2]), { token: 'second', batch: 1 })).toBe('appended');
     await delivered(pod, 2);
     expect(pod.entries.map(priceOf)).toEqual([1, 2]);
@@ -202,32 +204,35 @@ describe('a fenced append', () => {
 });
 
 function ask(pod: JournalPod | undefined, token: string, claims: boolean, mayTakeOver = false): unknown {
-  return pod?.journal.lease({ token, ttl: 10_000, mayTakeOver, claims });
+  return pod?.journal.lease.ask({ token, ttlMs: 10_000, mayTakeOver, claims });
 }
 
 describe('the lease', () => {
   test('has one holder, who keeps it; a pod that is new waits for it unless it was released with nothing left', async () => {
     const redis = await RedisServer.start(cleanup);
     const { journal } = await JournalPod.start(cleanup, { url: redis.url });
-    expect(await journal.lease({ token: 'a', ttl: 10_000, mayTakeOver: false, claims: false })).toBe('acquired');
-    expect(await journal.lease({ token: 'a', ttl: 10_000, mayTakeOver: false, claims: false })).toBe('held');
-    expect(await journal.lease({ token: 'b', ttl: 10_000, mayTakeOver: true, claims: false })).toBe('other');
-    await journal.release('b', true);
-    expect(await journal.lease({ token: 'a', ttl: 10_000, mayTakeOver: false, claims: false })).toBe('held');
-    await journal.release('a', false);
-    expect(await journal.lease({ token: 'b', ttl: 10_000, mayTakeOver: false, claims: false })).toBe('wait');
-    expect(await journal.lease({ token: 'c', ttl: 10_000, mayTakeOver: true, claims: false })).toBe('acquired');
-    await journal.release('c', true);
-    expect(await journal.lease({ token: 'b', ttl: 10_000, mayTakeOver: false, claims: false })).toBe('handed-over');
+    expect(await journal.lease.ask({ token: 'a', ttlMs: 10_000, mayTakeOver: false, claims: false })).toBe('acquired');
+    expect(await journal.lease.ask({ token: 'a', ttlMs: 10_000, mayTakeOver: false, claims: false })).toBe('held');
+    expect(await journal.lease.ask({ token: 'b', ttlMs: 10_000, mayTakeOver: true, claims: false })).toBe('other');
+    await journal.lease.release('b', true);
+    expect(await journal.lease.ask({ token: 'a', ttlMs: 10_000, mayTakeOver: false, claims: false })).toBe('held');
+    await journal.lease.release('a', false);
+    expect(await journal.lease.ask({ token: 'b', ttlMs: 10_000, mayTakeOver: false, claims: false })).toBe('wait');
+    expect(await journal.lease.ask({ token: 'c', ttlMs: 10_000, mayTakeOver: true, claims: false })).toBe('acquired');
+    await journal.lease.release('c', true);
+    expect(await journal.lease.ask({ token: 'b', ttlMs: 10_000, mayTakeOver: false, claims: false })).toBe(
+      'handed-over',
+    );
   });
 
   test('is free again when its holder has said nothing for the time to live', async () => {
     const redis = await RedisServer.start(cleanup);
     const { journal } = await JournalPod.start(cleanup, { url: redis.url });
-    await journal.lease({ token: 'a', ttl: 200, mayTakeOver: true, claims: false });
+    await journal.lease.ask({ token: 'a', ttlMs: 200, mayTakeOver: true, claims: false });
     await until(
       'the lease to be free',
-      async () => (await journal.lease({ token: 'b', ttl: 10_000, mayTakeOver: true, claims: false })) === 'acquired',
+      async () =>
+        (await journal.lease.ask({ token: 'b', ttlMs: 10_000, mayTakeOver: true, claims: false })) === 'acquired',
     );
     expect(await journal.appendFenced(bridged([1]), { token: 'a', batch: 1 })).toBe('fenced');
   });
@@ -241,7 +246,7 @@ describe('the lease', () => {
     expect(await ask(second, 'b', true)).toBe('other');
     expect(await ask(third, 'c', true)).toBe('other');
     expect(await ask(first, 'a', false)).toBe('yield');
-    await first?.journal.release('a', false);
+    await first?.journal.lease.release('a', false);
     expect(await ask(third, 'c', false, true)).toBe('wait');
     expect(await ask(first, 'a', false, true)).toBe('wait');
     expect(await ask(second, 'b', false)).toBe('acquired');
@@ -251,10 +256,10 @@ describe('the lease', () => {
   test('is free for everybody when Redis itself was restarted meanwhile', async () => {
     const redis = await RedisServer.start(cleanup, ['--appendonly', 'yes']);
     const { journal } = await JournalPod.start(cleanup, { url: redis.url });
-    expect(await journal.lease({ token: 'a', ttl: 100, mayTakeOver: false, claims: false })).toBe('acquired');
+    expect(await journal.lease.ask({ token: 'a', ttlMs: 100, mayTakeOver: false, claims: false })).toBe('acquired');
     await redis.restart();
     await until('the lease to be had', async () => {
-      const answer = await journal.lease({ token: 'b', ttl: 10_000, mayTakeOver: false, claims: false });
+      const answer = await journal.lease.ask({ token: 'b', ttlMs: 10_000, mayTakeOver: false, claims: false });
       if (answer === 'wait') throw new Error('the lease was kept for pods that have been there longer');
       return answer === 'acquired';
     });
@@ -265,7 +270,7 @@ describe('Redis away', () => {
   test('an append that has no answer in time fails, and is never carried out', async () => {
     const redis = await RedisServer.start(cleanup);
     const pod = await JournalPod.start(cleanup, { url: redis.url });
-    await pod.journal.lease({ token: 'mine', ttl: 60_000, mayTakeOver: true, claims: false });
+    await pod.journal.lease.ask({ token: 'mine', ttlMs: 60_000, mayTakeOver: true, claims: false });
     await pod.journal.append([message(1)]);
     await redis.kill('SIGSTOP');
     const refused = await Promise.allSettled([

@@ -1,0 +1,74 @@
+-- Appends a batch of messages to the journal, whole or not at all.
+--
+-- KEYS[1]  meta         hash, see JournalKeys
+-- KEYS[2]  journal      stream of entries
+-- KEYS[3]  statuses     hash of the newest status of each service
+-- KEYS[4]  lease        token of the pod that bridges Pub/Sub
+-- KEYS[5]  request      hash of the named request; not used where `fingerprint` is empty
+-- ARGV[1]  fresh        name of a new epoch, if one is due (epoch.lua says when)
+-- ARGV[2]  floor        newest `seq` that the caller has seen; 0 for none
+-- ARGV[3]  maxlen       entries kept, about
+-- ARGV[4]  deadlineMs   Unix time on the clock of Redis: the batch is refused after it
+-- ARGV[5]  token        lease token that the caller holds; empty for a batch that needs no lease
+-- ARGV[6]  batch        number of the batch under that token, higher than those before
+-- ARGV[7]  looks        '1' to look whether a new epoch is due, '0' not to: a look costs as much as all the rest
+-- ARGV[8]  fingerprint  digest of the named request; empty for none
+-- ARGV[9]  requestMs    how long the named request is remembered
+-- ARGV[10…]             six for each message: event, json, symbol, timeframe, service, id
+--
+-- Answers {'OK', epoch, first}: appended; `first` is the `seq` of the first message, the others follow it;
+--         {'LATE'}: the deadline has passed;
+--         {'FENCED'}: the token is not the holder's;
+--         {'DONE'}: this batch was appended before;
+--         {'AGAIN', epoch, first}: the named request was carried out before, and these were its places;
+--         {'OTHER'}: the name of the request stands for another request.
+--         All but 'OK' have changed nothing.
+--
+-- Atomic, all of it:
+--   * the checks and the append: a pod that lost the lease, or repeats what it has no answer for, appends nothing twice;
+--   * `seq` and the entries: numbers have no hole within an epoch, and no batch has another's entries inside;
+--   * the entries, the newest statuses and the memory of the request: nobody finds one without the others.
+
+local MAX_STATUSES = 1000 -- a producer that makes up names of services must not fill Redis
+local FIRST_MESSAGE, MESSAGE_FIELDS = 10, 6
+
+local meta, journal, statuses, lease, request = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local fresh, floor, maxlen, deadlineMs = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local token, batch, looks = ARGV[5], ARGV[6], ARGV[7] == '1'
+local fingerprint, requestMs = ARGV[8], ARGV[9]
+
+local time = redis.call('TIME')
+if time[1] * 1000 + time[2] / 1000 > deadlineMs then return {'LATE'} end
+if token ~= '' and redis.call('GET', lease) ~= token then return {'FENCED'} end
+local known = redis.call('HMGET', meta, 'epoch', 'seq', 'token', 'batch')
+if token ~= '' and known[3] == token and tonumber(known[4]) >= tonumber(batch) then return {'DONE'} end
+if fingerprint ~= '' then
+  local before = redis.call('HMGET', request, 'fingerprint', 'epoch', 'first')
+  if before[1] == fingerprint then return {'AGAIN', before[2], before[3]} end
+  if before[1] then return {'OTHER'} end
+end
+
+local epoch, seq = known[1], tonumber(known[2] or 0)
+if not epoch or looks then epoch, seq = open(meta, journal, fresh, floor) end
+local first = seq + 1
+for i = FIRST_MESSAGE, #ARGV, MESSAGE_FIELDS do
+  local event, json, symbol, timeframe, service, id = unpack(ARGV, i, i + MESSAGE_FIELDS - 1)
+  seq = seq + 1
+  -- redis-entry.ts reads the fields by their places.
+  redis.call('XADD', journal, 'MAXLEN', '~', maxlen, text(seq) .. '-0', 'event', event, 'json', json, 'symbol', symbol,
+    'timeframe', timeframe, 'service', service, 'id', id, 'epoch', epoch)
+  if service ~= '' and (redis.call('HEXISTS', statuses, service) == 1 or redis.call('HLEN', statuses) < MAX_STATUSES) then
+    redis.call('HSET', statuses, service, epoch .. ':' .. text(seq) .. ' ' .. json)
+  end
+end
+
+if token == '' then
+  redis.call('HSET', meta, 'seq', text(seq))
+else
+  redis.call('HSET', meta, 'seq', text(seq), 'token', token, 'batch', batch)
+end
+if fingerprint ~= '' then
+  redis.call('HSET', request, 'fingerprint', fingerprint, 'epoch', epoch, 'first', text(first))
+  redis.call('PEXPIRE', request, requestMs)
+end
+return {'OK', epoch, text(first)}

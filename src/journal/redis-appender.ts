@@ -1,0 +1,197 @@
+import { createHash } from 'node:crypto';
+import type { Cluster, Redis } from 'ioredis';
+import type { FeedMessage } from '../contract/decode.js';
+import type { Offset } from '../contract/offset.js';
+import { messageOf } from '../errors.js';
+import { randomName } from '../random-name.js';
+import { newEpoch } from './epoch.js';
+import { AppendError, type AppendedIdempotent, IDEMPOTENCY_MS, type IdempotencyKey } from './journal.js';
+import type { RedisClock } from './redis-clock.js';
+import type { JournalKeys } from './redis-keys.js';
+import { appendScript } from './redis-scripts.js';
+
+/** A message with the random id that its entry will carry. */
+export interface NamedMessage {
+  readonly id: string;
+  readonly message: FeedMessage;
+}
+
+/** Proof that the caller is the one that bridges Pub/Sub. */
+export interface Fence {
+  /** The lease's token. */
+  readonly token: string;
+  /** Number of this batch under the token; one that was appended before is not appended again. */
+  readonly batch: number;
+}
+
+/**
+ * What came of a fenced append: `fenced` when the token is not the lease's, `late` when Redis carried it out too late. Both have
+ * appended nothing.
+ */
+export type FencedResult = 'appended' | 'fenced' | 'late';
+
+/** How {@link RedisAppender} is set up. */
+export interface RedisAppenderOptions {
+  /** A connection that fails at once while its link is down. */
+  readonly commands: Redis | Cluster;
+  readonly keys: JournalKeys;
+  readonly clock: RedisClock;
+  /** Entries kept in Redis, about. */
+  readonly maxlen: number;
+  /** Newest `seq` that this pod has seen. */
+  readonly newestSeen: () => number;
+}
+
+/**
+ * How long an append may wait to be carried out; after that Redis refuses it. Shorter than a command may take, so that what has
+ * failed for the caller is not carried out later (docs/ordering.md).
+ */
+const APPEND_PATIENCE_MS = 2500;
+/** How often an append has Redis look whether a new epoch is due. */
+const LOOK_INTERVAL_MS = 100;
+/** Most appended entries whose way through the journal is timed at once. */
+const MAX_TIMED = 10_000;
+
+/** What `append.lua` answers. */
+type AppendAnswer = [outcome: 'OK' | 'LATE' | 'FENCED' | 'DONE' | 'AGAIN' | 'OTHER', epoch?: string, first?: string];
+
+/** A random id for an entry; the first letter says how it came in. */
+function entryId(origin: 'b' | 'h'): string {
+  return origin + randomName(9);
+}
+
+/** An id for an entry that the bridge appends. */
+export function bridgedId(): string {
+  return entryId('b');
+}
+
+/** Whether an entry was appended by a bridge, so that every pod heard its message on Pub/Sub too. */
+export function isBridged({ id }: { readonly id: string }): boolean {
+  return id.startsWith('b');
+}
+
+/** The places of a batch, which is contiguous. */
+function places(messages: readonly FeedMessage[], epoch: string, first: string | undefined): Offset[] {
+  return messages.map((_, index) => ({ epoch, seq: Number(first) + index }));
+}
+
+/** A name of fixed length for a key. */
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('base64url');
+}
+
+/** Appends to the journal in Redis, and remembers when what it appends came in. */
+export class RedisAppender {
+  readonly #options: RedisAppenderOptions;
+  /** When an append last had Redis look whether a new epoch is due, Unix time. */
+  #lookedAtMs = 0;
+  /** Appends that Redis has not answered yet. */
+  #pending = 0;
+  /** When messages of this pod came in, by the id of the entry, until the entry is read. */
+  readonly #cameInAtMs = new Map<string, number>();
+
+  constructor(options: RedisAppenderOptions) {
+    this.#options = options;
+    // A promotion or a restart takes longer than the interval and breaks the connection: the first append after it looks.
+    options.commands.on('ready', () => {
+      this.#lookedAtMs = 0;
+    });
+  }
+
+  /** Whether Redis owes an answer to an append. */
+  get isAppending(): boolean {
+    return this.#pending > 0;
+  }
+
+  /** As {@link Journal.append}. */
+  async append(messages: readonly FeedMessage[]): Promise<readonly Offset[]> {
+    const [outcome, epoch, first] = await this.#append(this.#nameAndTime(messages));
+    if (outcome !== 'OK' || epoch === undefined) throw new AppendError('Redis was too late to take the messages');
+    return places(messages, epoch, first);
+  }
+
+  /** As {@link IdempotentJournal.appendIdempotent}. */
+  async appendIdempotent(messages: readonly FeedMessage[], once: IdempotencyKey): Promise<AppendedIdempotent> {
+    const named = this.#nameAndTime(messages);
+    const [outcome, epoch, first] = await this.#append(named, { once });
+    if (outcome !== 'OK') for (const { id } of named) this.#cameInAtMs.delete(id);
+    if (outcome === 'OTHER') return { outcome: 'conflict' };
+    if (epoch === undefined) throw new AppendError('Redis was too late to take the messages');
+    return { outcome: outcome === 'AGAIN' ? 'repeated' : 'appended', offsets: places(messages, epoch, first) };
+  }
+
+  /**
+   * Appends as the holder of the lease.
+   *
+   * @throws {@link AppendError} when it is not known whether the batch was appended; give the same batch number again
+   */
+  async appendFenced(messages: readonly NamedMessage[], fence: Fence): Promise<FencedResult> {
+    const [outcome] = await this.#append(messages, { fence });
+    if (outcome === 'FENCED') return 'fenced';
+    return outcome === 'LATE' ? 'late' : 'appended';
+  }
+
+  /** When the message of an entry came into this pod, on the clock of `performance.now()`; asked once, when it is read. */
+  takeTime(id: string): number | undefined {
+    const atMs = this.#cameInAtMs.get(id);
+    this.#cameInAtMs.delete(id);
+    return atMs;
+  }
+
+  /** Names messages that came over HTTP, and notes when. */
+  #nameAndTime(messages: readonly FeedMessage[]): NamedMessage[] {
+    // Entries that are never read, since they were not appended or went down with a Redis, must not add up.
+    if (this.#cameInAtMs.size + messages.length > MAX_TIMED) this.#cameInAtMs.clear();
+    const atMs = performance.now();
+    return messages.map((message) => {
+      const id = entryId('h');
+      this.#cameInAtMs.set(id, atMs);
+      return { id, message };
+    });
+  }
+
+  async #append(
+    messages: readonly NamedMessage[],
+    { fence, once }: { readonly fence?: Fence; readonly once?: IdempotencyKey } = {},
+  ): Promise<AppendAnswer> {
+    const { keys, clock, maxlen, newestSeen } = this.#options;
+    const redisMs = await clock.now().catch((error: unknown) => {
+      throw new AppendError(messageOf(error), { cause: error });
+    });
+    const deadlineMs = Math.round(redisMs + APPEND_PATIENCE_MS);
+    const nowMs = Date.now();
+    const looks = nowMs - this.#lookedAtMs >= LOOK_INTERVAL_MS;
+    const args: (string | number)[] = [
+      newEpoch(),
+      newestSeen(),
+      maxlen,
+      deadlineMs,
+      fence?.token ?? '',
+      fence?.batch ?? 0,
+      looks ? '1' : '0',
+      once?.fingerprint ?? '',
+      IDEMPOTENCY_MS,
+    ];
+    for (const { id, message } of messages) {
+      const { event, json, symbol = '', timeframe = '', service = '' } = message;
+      args.push(event, json, symbol, timeframe, service, id);
+    }
+    const request = keys.request + (once === undefined ? '' : digest(once.key));
+    const answer = await this.#run([keys.meta, keys.journal, keys.statuses, keys.lease, request], args);
+    // Whatever refused the batch did so before it looked.
+    if (looks && answer[0] === 'OK') this.#lookedAtMs = nowMs;
+    return answer;
+  }
+
+  async #run(keys: readonly string[], args: readonly (string | number)[]): Promise<AppendAnswer> {
+    this.#pending++;
+    try {
+      return (await appendScript.run(this.#options.commands, keys, args)) as AppendAnswer;
+    } catch (error) {
+      this.#lookedAtMs = 0;
+      throw new AppendError(messageOf(error), { cause: error });
+    } finally {
+      this.#pending--;
+    }
+  }
+}
