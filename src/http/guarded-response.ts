@@ -66,6 +66,12 @@ const NO_BYTES = new ArrayBuffer(0);
  */
 const KEEP_ALIVE = ['Keep-Alive', 'timeout=7'] as const;
 
+/**
+ * Said where the client asks for it: uWebSockets.js closes the connection then without a word, and a client that was told
+ * nothing, such as Node.js with a pool, sends its next request into it.
+ */
+const CLOSE = ['Connection', 'close'] as const;
+
 /** The code of an error that came without one, by its status: the first of that status. */
 const CODES = new Map<number, HttpErrorCode>(
   Object.entries(HTTP_ERRORS)
@@ -208,10 +214,12 @@ export class GuardedResponse implements HttpResponse {
     this.#isOver = true;
     const isHead = this.#request.method === 'head';
     if (closeConnection) {
+      // Where the client has not asked for it, uWebSockets.js says it.
+      if (this.#request.isLast) this.#writeKeeping();
       this.#native.end(isHead ? '' : bytes, true);
       return this;
     }
-    this.#native.writeHeader(...KEEP_ALIVE);
+    this.#writeKeeping();
     if (isHead) {
       // Told the length as an argument, uWebSockets.js would wait for a body that does not come.
       this.#native.writeHeader('Content-Length', String(Buffer.byteLength(bytes)));
@@ -224,7 +232,8 @@ export class GuardedResponse implements HttpResponse {
     if (this.#isOver) return this;
     if (this.#status === 0) this.writeStatus('200 OK');
     this.#isOver = true;
-    this.#native.writeHeader(...KEEP_ALIVE).endWithoutBody();
+    this.#writeKeeping();
+    this.#native.endWithoutBody();
     return this;
   }
 
@@ -324,6 +333,12 @@ export class GuardedResponse implements HttpResponse {
     const { contentType, text } = this.#errorBody({ code, message: HTTP_ERRORS[known].message, status });
     this.#native.writeHeader('Content-Type', contentType);
     return text;
+  }
+
+  /** Says what becomes of the connection. */
+  #writeKeeping(): void {
+    const [name, value] = this.#request.isLast ? CLOSE : KEEP_ALIVE;
+    this.#native.writeHeader(name, value);
   }
 
   #errorBody(error: AnsweredError): ErrorBody {
