@@ -11,7 +11,7 @@ type Text = Parameters<HttpResponse['writeHeader']>[0];
 /** Names and values of response headers. */
 export type Headers = readonly (readonly [name: string, value: string])[];
 
-/** A request that was answered with an error. */
+/** A request that was refused. */
 export interface Refusal {
   /** A stable code: of the registries in `errors.ts`, or one that whoever answered has set. */
   readonly code: string;
@@ -54,7 +54,7 @@ export interface AnswerPolicy {
    * @param isOpen - whether pages of any origin may read the answer
    */
   headers(origin: string, host: string, isOpen: boolean): Headers;
-  /** Told of every answer from 400 on. MUST NOT throw. */
+  /** Told of every answer from 400 on, and of what else is counted as a refusal. MUST NOT throw. */
   onRefused(refusal: Refusal): void;
 }
 
@@ -166,6 +166,16 @@ export class GuardedResponse implements HttpResponse {
       const { contentType, text } = this.#errorBody({ code, message, status });
       this.writeHeader('Content-Type', contentType).end(text, closeConnection);
     });
+  }
+
+  /**
+   * Counts a refusal under a code. Every answer from 400 on is counted by itself; this is for one that the client learns of in
+   * another way, such as a WebSocket that is opened and closed. MUST be called before the answer ends.
+   */
+  countRefusal(code: string, status: number): void {
+    const { origin, host, forwardedFor } = this.#request;
+    const address = Buffer.from(this.#native.getRemoteAddressAsText()).toString();
+    this.#policy?.onRefused({ code, status, request: this.#line(), origin, host, address, forwardedFor });
   }
 
   /** Reports an error whose answer the caller makes. */
@@ -326,9 +336,7 @@ export class GuardedResponse implements HttpResponse {
     const status = this.#status;
     const known = CODES.get(status) ?? (status < 500 ? 'bad_request' : 'internal');
     const code = this.code ?? known;
-    const { origin, host, forwardedFor } = this.#request;
-    const address = Buffer.from(this.#native.getRemoteAddressAsText()).toString();
-    this.#policy?.onRefused({ code, status, request: this.#line(), origin, host, address, forwardedFor });
+    this.countRefusal(code, status);
     if (body.length > 0) return body;
     const { contentType, text } = this.#errorBody({ code, message: HTTP_ERRORS[known].message, status });
     this.#native.writeHeader('Content-Type', contentType);
