@@ -18,6 +18,15 @@ function namesSession(query: string): boolean {
   return query.includes('sid') && Boolean(new URLSearchParams(query).getAll('sid').at(-1));
 }
 
+/**
+ * Whether a request of another method asks for a session: engine.io refuses it, with 400 and the number of the protocol. HEAD
+ * asks for nothing.
+ */
+function isHandshake(req: GuardedRequest): boolean {
+  const query = req.getQuery();
+  return req.getMethod() !== 'head' && query.includes('EIO=') && !namesSession(query);
+}
+
 /** Decides about every request for the Socket.IO path before any work is done for it. */
 export class Admission {
   /** Set when the pod takes no new clients any more. */
@@ -34,7 +43,7 @@ export class Admission {
    * @returns whether the request may go on; if not it has been answered and MUST NOT be touched again
    */
   admit(res: GuardedResponse, req: GuardedRequest): boolean {
-    if (!METHODS.has(req.getMethod())) {
+    if (!METHODS.has(req.getMethod()) && !isHandshake(req)) {
       res.refuse('method_not_allowed', [['Allow', 'GET, POST, OPTIONS']]);
       return false;
     }

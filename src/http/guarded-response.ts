@@ -11,7 +11,7 @@ type Text = Parameters<HttpResponse['writeHeader']>[0];
 /** Names and values of response headers. */
 export type Headers = readonly (readonly [name: string, value: string])[];
 
-/** A request that was answered with an error. */
+/** A request that was refused. */
 export interface Refusal {
   /** A stable code: of the registries in `errors.ts`, or one that whoever answered has set. */
   readonly code: string;
@@ -54,7 +54,7 @@ export interface AnswerPolicy {
    * @param isOpen - whether pages of any origin may read the answer
    */
   headers(origin: string, host: string, isOpen: boolean): Headers;
-  /** Told of every answer from 400 on. MUST NOT throw. */
+  /** Told of every answer from 400 on, and of what else is counted as a refusal. MUST NOT throw. */
   onRefused(refusal: Refusal): void;
 }
 
@@ -65,6 +65,12 @@ const NO_BYTES = new ArrayBuffer(0);
  * proxy that keeps one for longer would send a request into a connection that is being closed.
  */
 const KEEP_ALIVE = ['Keep-Alive', 'timeout=7'] as const;
+
+/**
+ * Said where the client asks for it: uWebSockets.js closes the connection then without a word, and a client that was told
+ * nothing, such as Node.js with a pool, sends its next request into it.
+ */
+const CLOSE = ['Connection', 'close'] as const;
 
 /** The code of an error that came without one, by its status: the first of that status. */
 const CODES = new Map<number, HttpErrorCode>(
@@ -162,6 +168,16 @@ export class GuardedResponse implements HttpResponse {
     });
   }
 
+  /**
+   * Counts a refusal under a code. Every answer from 400 on is counted by itself; this is for one that the client learns of in
+   * another way, such as a WebSocket that is opened and closed. MUST be called before the answer ends.
+   */
+  countRefusal(code: string, status: number): void {
+    const { origin, host, forwardedFor } = this.#request;
+    const address = Buffer.from(this.#native.getRemoteAddressAsText()).toString();
+    this.#policy?.onRefused({ code, status, request: this.#line(), origin, host, address, forwardedFor });
+  }
+
   /** Reports an error whose answer the caller makes. */
   report(stage: FaultStage, error: unknown): void {
     this.#boundary.fault(stage, this.#line(), error);
@@ -208,10 +224,12 @@ export class GuardedResponse implements HttpResponse {
     this.#isOver = true;
     const isHead = this.#request.method === 'head';
     if (closeConnection) {
+      // Where the client has not asked for it, uWebSockets.js says it.
+      if (this.#request.isLast) this.#writeKeeping();
       this.#native.end(isHead ? '' : bytes, true);
       return this;
     }
-    this.#native.writeHeader(...KEEP_ALIVE);
+    this.#writeKeeping();
     if (isHead) {
       // Told the length as an argument, uWebSockets.js would wait for a body that does not come.
       this.#native.writeHeader('Content-Length', String(Buffer.byteLength(bytes)));
@@ -224,7 +242,8 @@ export class GuardedResponse implements HttpResponse {
     if (this.#isOver) return this;
     if (this.#status === 0) this.writeStatus('200 OK');
     this.#isOver = true;
-    this.#native.writeHeader(...KEEP_ALIVE).endWithoutBody();
+    this.#writeKeeping();
+    this.#native.endWithoutBody();
     return this;
   }
 
@@ -317,13 +336,17 @@ export class GuardedResponse implements HttpResponse {
     const status = this.#status;
     const known = CODES.get(status) ?? (status < 500 ? 'bad_request' : 'internal');
     const code = this.code ?? known;
-    const { origin, host, forwardedFor } = this.#request;
-    const address = Buffer.from(this.#native.getRemoteAddressAsText()).toString();
-    this.#policy?.onRefused({ code, status, request: this.#line(), origin, host, address, forwardedFor });
+    this.countRefusal(code, status);
     if (body.length > 0) return body;
     const { contentType, text } = this.#errorBody({ code, message: HTTP_ERRORS[known].message, status });
     this.#native.writeHeader('Content-Type', contentType);
     return text;
+  }
+
+  /** Says what becomes of the connection. */
+  #writeKeeping(): void {
+    const [name, value] = this.#request.isLast ? CLOSE : KEEP_ALIVE;
+    this.#native.writeHeader(name, value);
   }
 
   #errorBody(error: AnsweredError): ErrorBody {

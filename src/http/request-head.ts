@@ -8,6 +8,9 @@ const AROUND_REQUEST_LINE = 12;
 /** What is wrong with the head of a request; a code of `errors.ts`. */
 export type HeadDefect = 'headers_too_large' | 'bad_request';
 
+/** That of the word `close`. */
+const CLOSE_LENGTH = 5;
+
 /** The length of a body that has no bytes. */
 const ZERO = /^0+$/;
 
@@ -41,9 +44,12 @@ export class RequestHead {
   readonly webSocket = { key: '', protocol: '', extensions: '', version: '' };
   /** Whether a body of no bytes is announced. */
   isEmpty = false;
+  /** Whether the connection ends with the answer, as the client asks. */
+  isLast = false;
   /** In bytes. */
   size: number;
   #lengths = 0;
+  #connections = 0;
   #codings = 0;
   #hosts = 0;
   #origins = 0;
@@ -83,6 +89,10 @@ export class RequestHead {
       case 'transfer-encoding':
         this.#codings++;
         this.#isUndecoded ||= value.toLowerCase() !== 'chunked';
+        return;
+      case 'connection':
+        // As uWebSockets.js decides it, which closes the connection and does not say so: by the length of the first such header.
+        if (this.#connections++ === 0) this.isLast = value.length === CLOSE_LENGTH;
         return;
       case 'host':
         this.#hosts++;

@@ -43,6 +43,33 @@ test(
   },
 );
 
+test('a client that asks for the end of the connection is told of it, and one that does not, how long it is kept', async () => {
+  const pod = await Pod.start(cleanup);
+  const requests = [...REQUESTS, ['a page', 'GET / HTTP/1.1\r\nhost: a\r\n\r\n'] as const];
+  for (const [name, request] of requests) {
+    for (const [method, header] of [
+      ['GET', 'Connection: close'],
+      ['HEAD', 'connection: Close'],
+      ['GET', 'Connection: keep-alive'],
+    ] as const) {
+      const client = cleanup.add(
+        await RawClient.connect(name === 'the admin port' ? pod.adminPort : pod.port),
+        ({ socket }) => socket.destroy(),
+      );
+      await client.send(request.replace('GET', method).replace('\r\n', `\r\n${header}\r\n`));
+      const said = [...(await client.take('\r\n\r\n')).matchAll(/^(?:connection|keep-alive): .*$/gim)].map(String);
+      const closes = header !== 'Connection: keep-alive';
+      expect([name, method, header, said]).toEqual([
+        name,
+        method,
+        header,
+        [closes ? 'Connection: close' : 'Keep-Alive: timeout=7'],
+      ]);
+      if (closes) await until('the connection to be closed', () => client.closed);
+    }
+  }
+});
+
 test(
   'a connection on which no whole request comes is closed, also when its bytes never stop',
   { timeout: 40_000 },

@@ -14,10 +14,15 @@ export class PollingSession {
     this.url = `${pod.url}/socket.io/?EIO=4&transport=polling&sid=${sid}`;
   }
 
+  /** Opens a session that joins no namespace yet. */
+  static async begin(pod: Pod): Promise<PollingSession> {
+    const { body } = await httpRequest(`${pod.url}/socket.io/?EIO=4&transport=polling`);
+    return new PollingSession(pod, (JSON.parse(body.slice(1)) as { sid: string }).sid);
+  }
+
   /** Opens a session. @param packets - posted at once, such as CONNECT */
   static async open(pod: Pod, packets = '40'): Promise<PollingSession> {
-    const { body } = await httpRequest(`${pod.url}/socket.io/?EIO=4&transport=polling`);
-    const session = new PollingSession(pod, (JSON.parse(body.slice(1)) as { sid: string }).sid);
+    const session = await PollingSession.begin(pod);
     const posted = await session.post(packets);
     if (posted.body !== 'ok') throw new Error(`CONNECT was answered with ${posted.status} ${posted.body}`);
     return session;

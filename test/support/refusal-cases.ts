@@ -187,13 +187,6 @@ const UPGRADES: readonly RefusalCase[] = [
     ...BAD_REQUEST,
     request: () => upgrade(engine(POLLING)),
   },
-  {
-    way: 'an upgrade to WebSocket',
-    what: 'a session that has one',
-    ...BAD_REQUEST,
-    session: 'upgraded',
-    request: (sid) => upgrade(engine(`${SOCKET}&sid=${sid}`)),
-  },
 ];
 
 const NOT_FOUND = coded(404, 'not_found');

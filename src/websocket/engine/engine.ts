@@ -7,6 +7,7 @@ import type { Admission } from '../../access/admission.js';
 import { limitBacklog } from './backlog.js';
 import { chooseOffer } from './compression-offer.js';
 import { SOCKET_PATH, SOCKET_PATHS } from './handshake.js';
+import { answerBadRequest, asksForPolling, nameRefusal } from './engine-refusals.js';
 import { EngineServerBase, checkInternals, insideOf } from './internals.js';
 import { MAX_CONNECTS } from './fast-client.js';
 import { FastConnection } from './fast-connection.js';
@@ -14,6 +15,7 @@ import { type FastHandlers, FastServer, type OversizedHandlers } from './fast-se
 import { CLOSE_TOO_LARGE, HEAD_BYTES, TOO_LARGE, takenAtMost } from './oversized.js';
 import { oversizedBytes, passBy } from './oversized-body.js';
 import { type PollingRequest, PollingTransport, waitingCharacters } from './polling-transport.js';
+import { type SecondWebSocket, closeSecond, openSecond } from './second-websocket.js';
 
 /** How the Engine.IO server is set up. */
 export interface EngineOptions {
@@ -75,36 +77,11 @@ function limitConnects(connection: Connection): void {
   });
 }
 
-/**
- * Whether a request for a WebSocket says that it is long-polling. engine.io believes it, and then takes the WebSocket for
- * a polling request, which ends the process.
- */
-function asksForPolling(req: GuardedRequest): boolean {
-  return new URLSearchParams(req.getQuery()).getAll('transport').at(-1) === 'polling';
-}
-
-/** As engine.io answers what it does not understand. */
-function answerBadRequest(res: GuardedResponse): void {
-  res.code = 'bad_request';
-  res.cork(() => {
-    res.writeStatus('400 Bad Request').writeHeader('Content-Type', 'application/json');
-    res.end('{"code":3,"message":"Bad request"}');
+/** Ends a session whose client says over its WebSocket that it does; engine.io hears it over long-polling alone. */
+function closeWhenAsked(connection: Connection): void {
+  connection.on('packet', ({ type }: { type: string }) => {
+    if (type === 'close') connection.transport.close();
   });
-}
-
-/** The codes under which refusals of engine.io's are counted, by its own numbers, which are in the answer. */
-const ENGINE_REFUSALS = [
-  'transport_unknown',
-  'session_unknown',
-  'bad_handshake_method',
-  'bad_request',
-  'forbidden',
-  'protocol_unsupported',
-] as const;
-
-/** Tells the response under which code it is to be counted, before engine.io answers. */
-function nameRefusal({ req, code }: { req: { res?: GuardedResponse }; code: number }): void {
-  if (req.res !== undefined) req.res.code = ENGINE_REFUSALS[code];
 }
 
 const WEBSOCKET_VERSION = '13';
@@ -115,8 +92,8 @@ function idleTimeout({ pingInterval, pingTimeout }: EngineOptions): number {
   return heartbeat > 960 ? 0 : Math.max(heartbeat, 16);
 }
 
-/** A WebSocket's user data: as engine.io sets it, or a connection of ours. */
-type UserData = { readonly transport: object } | { readonly connection: FastConnection };
+/** A WebSocket's user data: as engine.io sets it, a connection of ours, or that it is closed as soon as it is open. */
+type UserData = { readonly transport: object } | { readonly connection: FastConnection } | SecondWebSocket;
 
 /** How uWebSockets.js tells that it has closed a WebSocket for a message that is longer than it takes. */
 const ABNORMAL = 1006;
@@ -125,6 +102,7 @@ const UWS_TOO_LARGE = 'Received too big message';
 /** engine.io's server, which closes our connections too. */
 class EngineServer extends EngineServerBase {
   fast: FastServer | undefined = undefined;
+  readonly #second = new WeakSet<object>();
 
   // All lines of `X-Forwarded-For` as one; of a header that comes more than once the base class keeps the last.
   protected override prepare(req: GuardedRequest, res: GuardedResponse): void {
@@ -134,18 +112,29 @@ class EngineServer extends EngineServerBase {
     if (forwarded !== '') prepared.headers['x-forwarded-for'] = forwarded;
   }
 
-  // Two that the base class lets pass, and nobody answers then: a request that is no WebSocket, for a session that is on
-  // one, and a WebSocket for a session that has one, or is about to.
+  // Two that the base class lets pass: it leaves a request that is no WebSocket, for a session that is on one, without an
+  // answer, and resets a second WebSocket for a session.
   protected override verify(...[req, upgrade, done]: Parameters<BaseServer['verify']>): void | boolean {
     return super.verify(req, upgrade, (code, context) => {
       const { sid = '', transport } = req._query;
-      const session = upgrade ? this.session(sid) : undefined;
-      const { upgrading = false, upgraded = false } = session === undefined ? {} : insideOf(session);
-      const isTaken = upgrading || upgraded;
-      if (code === undefined && (isTaken || (!upgrade && transport === 'websocket')))
+      if (code !== undefined) done(code, context);
+      else if (upgrade && this.#hasWebSocket(sid)) this.#second.add(req);
+      else if (!upgrade && transport === 'websocket') {
         done(uServer.errors.BAD_REQUEST, { name: 'TRANSPORT_MISMATCH' });
-      else done(code, context);
+      } else done();
     });
+  }
+
+  /** Whether a request that `handleUpgrade` has left unanswered is one for a second WebSocket of its session. */
+  isSecondWebSocket(req: object): boolean {
+    return this.#second.has(req);
+  }
+
+  #hasWebSocket(sid: string): boolean {
+    const session = this.session(sid);
+    if (session === undefined) return false;
+    const { upgrading, upgraded } = insideOf(session);
+    return upgrading || upgraded;
   }
 
   protected override createTransport(...[name, req]: Parameters<BaseServer['createTransport']>): unknown {
@@ -218,6 +207,7 @@ export class FeedEngine {
     this.server.on('connection', (connection: Connection) => {
       if (connection.transport instanceof PollingTransport) connection.transport.serve(connection);
       limitConnects(connection);
+      closeWhenAsked(connection);
       connection.on('upgrading', (transport: object) => this.#byTransport.set(transport, connection));
       limitBacklog(connection, options.maxBackpressure, () => this.markSlow(connection));
     });
@@ -303,7 +293,10 @@ export class FeedEngine {
         res.chooseExtensions = (offers) => chooseOffer(offers, options.compression);
         const connection = fast?.accept(req);
         if (connection === undefined) {
-          return asksForPolling(req) ? answerBadRequest(res) : behavior.upgrade?.(res, req, context);
+          if (asksForPolling(req)) return answerBadRequest(res);
+          behavior.upgrade?.(res, req, context);
+          if (this.server.isSecondWebSocket(req)) openSecond(res, req, context);
+          return undefined;
         }
         const { key, protocol, extensions } = req.head.webSocket;
         res.upgrade({ connection }, key, protocol, extensions, context);
@@ -312,6 +305,7 @@ export class FeedEngine {
       open: (ws) => {
         const data = ws.getUserData();
         if ('connection' in data) fast?.open(data.connection, ws);
+        else if ('isSecond' in data) closeSecond(ws);
         else void behavior.open?.(ws);
       },
       message: (ws, message, isBinary) => {
@@ -329,7 +323,7 @@ export class FeedEngine {
           this.#oversized.onClosed(connection);
         }
         if ('connection' in data) data.connection.onNativeClosed();
-        else behavior.close?.(ws, code, message);
+        else if ('transport' in data) behavior.close?.(ws, code, message);
       },
       dropped: (ws) => {
         if (!this.#isFirstDrop(ws.getUserData())) return;
@@ -342,7 +336,7 @@ export class FeedEngine {
 
   #connectionOf(data: UserData): Connection | undefined {
     if ('connection' in data) return data.connection as unknown as Connection;
-    return this.#byTransport.get(data.transport);
+    return 'transport' in data ? this.#byTransport.get(data.transport) : undefined;
   }
 
   /** Refuses a message that is too large; what does not wait for an answer is closed with one. */
@@ -379,6 +373,7 @@ export class FeedEngine {
       data.connection.takePing(bytes);
       return;
     }
+    if ('isSecond' in data) return;
     if (!this.#handlers.admitsPing(data.transport, () => this.#connectionOf(data), bytes)) ws.close();
   }
 
@@ -389,6 +384,7 @@ export class FeedEngine {
       data.connection.isSlow = true;
       return true;
     }
+    if ('isSecond' in data) return true;
     if (this.#slow.has(data.transport)) return false;
     this.#slow.add(data.transport);
     return true;

@@ -138,14 +138,18 @@ export class PollingTransport extends Transport {
     super.onClose();
   }
 
-  protected override onData(payload: string): void {
+  /** Hands on the packets of a body. @returns whether all of them are packets; if not the session is closed */
+  #takePackets(payload: string): boolean {
     for (const packet of this.#parser.decodePayload(payload)) {
       if (packet.type === 'close') {
         this.onClose();
-        return;
+        return true;
       }
       this.onPacket(packet as never);
+      // The last one: nothing behind it is decoded.
+      if (packet.type === 'error') return false;
     }
+    return true;
   }
 
   /**
@@ -222,7 +226,10 @@ export class PollingTransport extends Transport {
         refuse(body.refusal);
         return;
       }
-      if (this.readyState !== 'closed') this.onData(body.text);
+      if (this.readyState !== 'closed' && !this.#takePackets(body.text)) {
+        res.refuse('bad_request', [['Cache-Control', 'no-store']]);
+        return;
+      }
       // A browser would offer an answer of type text/plain for download.
       this.#answer(req, res, 'text/html', 'ok');
     });

@@ -6,7 +6,8 @@ import { Cleanup } from '../../support/processes.js';
 import { RawClient } from '../../support/raw-client.js';
 import { until } from '../../support/until.js';
 
-// The Engine.IO protocol on a connection that begins as a WebSocket, which engine.io does not serve here.
+// How the gateway speaks Engine.IO on a connection that begins as a WebSocket, beyond what the protocols ask of every server:
+// that is in engine-io-v4.test.ts, and in ../socket-io-v5.test.ts.
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
@@ -59,37 +60,7 @@ async function gone(pod: Pod, client: RawClient): Promise<void> {
   await until('the session to be gone', async () => (await pod.metric('gateway_sessions')) === 0);
 }
 
-test('the open packet tells the session and its limits, and two sessions are not the same', async () => {
-  const pod = await Pod.start(cleanup, { PING_INTERVAL: '7000', PING_TIMEOUT: '3000', MAX_PAYLOAD: '5000' });
-  const first = await opened(pod);
-  const second = await opened(pod);
-  const limits = { upgrades: [], pingInterval: 7000, pingTimeout: 3000, maxPayload: 5000 };
-  expect(first.open).toEqual({ sid: expect.stringMatching(/^[\w-]{20}$/), ...limits });
-  expect(second.open['sid']).not.toBe(first.open['sid']);
-  expect(await pod.metric('gateway_sessions')).toBe(2);
-});
-
 describe('heartbeat', () => {
-  test('a client that answers is pinged again and again and stays; one that does not is closed in time', async () => {
-    const pod = await Pod.start(cleanup, { PING_INTERVAL: '300', PING_TIMEOUT: '400' });
-    const answering = await welcomed(pod);
-    const began = Date.now();
-    const silent = await welcomed(pod);
-    for (let i = 0; i < 6; i++) {
-      await answering.take('\u00012');
-      await answering.send(frame('3'));
-    }
-    await until('the silent one to be closed', () => silent.closed);
-    const lasted = Date.now() - began;
-    expect(lasted).toBeGreaterThan(600);
-    expect(lasted).toBeLessThan(3000);
-    // One ping, as in Engine.IO, and then nothing until the end.
-    expect(silent.received.toString('latin1').split('\u00012').length - 1).toBe(1);
-    expect(await firstReasons(pod)).toEqual(['ping timeout']);
-    expect(answering.closed).toBe(false);
-    expect(await pod.metric('gateway_sessions')).toBe(1);
-  });
-
   test('a ping comes one interval after the last, for an answer that comes at once', async () => {
     const pod = await Pod.start(cleanup, { PING_INTERVAL: '500', PING_TIMEOUT: '5000' });
     const client = await welcomed(pod);
@@ -141,29 +112,6 @@ describe('heartbeat', () => {
   });
 });
 
-test.each([
-  ['a ping from the client', '2', 'transport error'],
-  ['a ping with data', '2probe', 'transport error'],
-  ['a packet of no type', 'x', 'parse error'],
-  ['an empty packet', '', 'parse error'],
-  ['a type that is none', '7', 'parse error'],
-  ['a close packet', '1', 'transport close'],
-  ['a message that is no Socket.IO packet', '4x', 'forced close'],
-  ['a Socket.IO event that is no JSON', '42{', 'forced close'],
-  ['a reserved event', '42["disconnect"]', 'forced close'],
-  ['attachments that are too many', '451000-["a"]', 'forced close'],
-  ['text in place of an attachment', ['451-["a",{"_placeholder":true,"num":0}]', '42["b"]'], 'forced close'],
-  ['bytes that nothing announced', Buffer.from([1, 2, 3]), 'forced close'],
-  ['an event for a namespace that was not joined', '42/other,["a"]', 'forced close'],
-])('%s ends the connection', async (_name, packets, reason) => {
-  const pod = await Pod.start(cleanup);
-  const client = await welcomed(pod);
-  for (const packet of Array.isArray(packets) ? packets : [packets]) await client.send(frame(packet));
-  await gone(pod, client);
-  expect(await firstReasons(pod)).toEqual([reason]);
-  expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
-});
-
 test('packets that mean nothing here are passed over', async () => {
   const pod = await Pod.start(cleanup);
   const client = await welcomed(pod);
@@ -192,16 +140,6 @@ test('a connection that the client half closes is closed', async () => {
   client.socket.end();
   await gone(pod, client);
   expect(await firstReasons(pod)).toEqual(['transport close']);
-});
-
-test('a client that joins no namespace is closed after CONNECT_TIMEOUT, and one that has joined is not', async () => {
-  const pod = await Pod.start(cleanup, { CONNECT_TIMEOUT: '400' });
-  const joined = await welcomed(pod);
-  const { client } = await opened(pod);
-  await until('the end', () => client.closed);
-  await sleep(300);
-  expect(joined.closed).toBe(false);
-  expect(await pod.metric('gateway_sessions')).toBe(1);
 });
 
 test('a client that asks for more and more sockets is cut', async () => {
@@ -233,30 +171,6 @@ test('CONNECT, welcome and the newest statuses leave in one piece', async () => 
 });
 
 describe('a handshake that is not one is answered as engine.io answers it', () => {
-  const KEY = {
-    upgrade: 'websocket',
-    connection: 'Upgrade',
-    'sec-websocket-version': 13,
-    'sec-websocket-key': 'dGVzdHRlc3R0ZXN0dGVzdA==',
-  };
-
-  test.each([
-    ['another version of the protocol', 'EIO=3&transport=websocket', 5, 'Unsupported protocol version'],
-    ['no version', 'transport=websocket', 5, 'Unsupported protocol version'],
-    ['another transport', 'EIO=4&transport=carrier-pigeon', 0, 'Transport unknown'],
-    ['no transport', 'EIO=4', 0, 'Transport unknown'],
-    ['a session that is not there', 'EIO=4&transport=websocket&sid=none', 1, 'Session ID unknown'],
-  ])('%s', async (_name, query, code, message) => {
-    const pod = await Pod.start(cleanup);
-    const client = await raw(pod);
-    const lines = Object.entries(KEY).map(([name, value]) => `${name}: ${value}\r\n`);
-    await client.send(`GET /socket.io/?${query} HTTP/1.1\r\nhost: test\r\n${lines.join('')}\r\n`);
-    await client.take('HTTP/1.1 400 Bad Request');
-    await client.take('\r\n\r\n');
-    expect(JSON.parse(await client.take('}'))).toEqual({ code, message });
-    expect(await pod.metric('gateway_sessions')).toBe(0);
-  });
-
   test('a WebSocket transport without a WebSocket', async () => {
     const pod = await Pod.start(cleanup);
     const answer = await httpRequest(`${pod.url}/socket.io/?EIO=4&transport=websocket`);
