@@ -1,5 +1,5 @@
 import type { Socket as Connection } from 'engine.io';
-import { waitingCharacters } from './polling-transport.js';
+import { waitingCharacters } from './native-socket.js';
 
 /** An Engine.IO packet that is about to wait for its client. */
 interface Packet {

@@ -1,5 +1,5 @@
 import type { Socket as Connection } from 'engine.io';
-import { bufferedBytes } from './engine.js';
+import { bufferedBytes } from './native-socket.js';
 
 /** Clients looked at for one answer. */
 const SAMPLE = 1000;

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { WebSocket } from 'uWebSockets.js';
 import { type HandshakeRequest, withoutHeaders } from './handshake.js';
+import type { WriteOptions } from './internals.js';
 import { sessionId } from './session-id.js';
 import type { HeartbeatMember } from './heartbeat.js';
 import type { FrameKind, Sender } from '../../access/flood-guard.js';
@@ -23,10 +24,12 @@ export interface Receiver {
   onClose(reason: string, description?: Error): void;
 }
 
-/** Options of a message that Socket.IO sends. */
-interface WriteOptions {
-  /** The message as it goes over the wire, where the caller has made it already. */
-  readonly wsPreEncoded?: string;
+/** What may go along with the reason why a connection is closed from this side. */
+interface EndDetails {
+  readonly description?: Error;
+  /** A close code and a text that the client sees. */
+  readonly code?: number;
+  readonly text?: string;
 }
 
 type Listener = (...args: unknown[]) => void;
@@ -150,7 +153,7 @@ export class FastConnection implements HeartbeatMember, Sender {
 
   /** Closes the connection after what was written, with a close code and a text that the client sees. */
   closeWith(code: number, text: string): void {
-    this.#end('forced close', undefined, code, text);
+    this.#end('forced close', { code, text });
   }
 
   /** Closes the connection at once: what waits for the client is lost, and nothing that it has sent is read any more. */
@@ -242,7 +245,7 @@ export class FastConnection implements HeartbeatMember, Sender {
         this.#end('transport close');
         return;
       case '2':
-        this.#end('transport error', new Error('invalid heartbeat direction'));
+        this.#end('transport error', { description: new Error('invalid heartbeat direction') });
         return;
       case '0':
       case '5':
@@ -265,7 +268,7 @@ export class FastConnection implements HeartbeatMember, Sender {
   }
 
   /** Closes from this side. */
-  #end(reason: string, description?: Error, code?: number, text?: string): void {
+  #end(reason: string, { description, code, text }: EndDetails = {}): void {
     const native = this.#native;
     if (native === undefined) return;
     try {

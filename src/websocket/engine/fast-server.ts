@@ -7,9 +7,9 @@ import { Heartbeat } from './heartbeat.js';
 import { type ConnectionOwner, FastConnection } from './fast-connection.js';
 
 /** How sessions that begin on a WebSocket are set up. */
-export interface LeanServerOptions {
-  readonly pingInterval: number;
-  readonly pingTimeout: number;
+export interface FastServerOptions {
+  readonly pingIntervalMs: number;
+  readonly pingTimeoutMs: number;
   readonly maxPayload: number;
 }
 
@@ -41,10 +41,10 @@ export class FastServer implements ConnectionOwner {
   readonly #handlers: FastHandlers;
 
   /** @param onCount - told of every connection that comes and goes */
-  constructor(options: LeanServerOptions, onCount: (change: 1 | -1) => void, handlers: FastHandlers) {
-    const { pingInterval, pingTimeout, maxPayload } = options;
-    this.#openPacketEnd = `,"upgrades":[],"pingInterval":${pingInterval},"pingTimeout":${pingTimeout},"maxPayload":${maxPayload}}`;
-    this.#heartbeat = new Heartbeat(pingInterval, pingTimeout, (connection, error) =>
+  constructor(options: FastServerOptions, onCount: (change: 1 | -1) => void, handlers: FastHandlers) {
+    const { pingIntervalMs, pingTimeoutMs, maxPayload } = options;
+    this.#openPacketEnd = `,"upgrades":[],"pingInterval":${pingIntervalMs},"pingTimeout":${pingTimeoutMs},"maxPayload":${maxPayload}}`;
+    this.#heartbeat = new Heartbeat(pingIntervalMs, pingTimeoutMs, (connection, error) =>
       handlers.onFault(connection as FastConnection, error),
     );
     this.#onCount = onCount;

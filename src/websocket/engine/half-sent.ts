@@ -1,6 +1,6 @@
 import type { Socket as Connection } from 'engine.io';
-import { nativeSocket } from './engine.js';
-import { FastConnection } from './fast-connection.js';
+import { fastOf, nativeSocket } from './native-socket.js';
+import { insideOf } from './internals.js';
 import { PollingTransport } from './polling-transport.js';
 
 /**
@@ -8,12 +8,6 @@ import { PollingTransport } from './polling-transport.js';
  * is lost four times in a row is answered by then, while what is half-sent meanwhile can still end the process.
  */
 const ANSWER_MS = 10_000;
-
-/** What is used of engine.io's side of a connection. */
-interface EngineConnection {
-  readonly transport: object;
-  sendPacket(type: 'ping'): void;
-}
 
 /**
  * Frees the memory that half-sent messages take. uWebSockets.js keeps what it has of a message until the rest comes, and
@@ -65,15 +59,13 @@ function isBehind(connection: Connection): boolean {
 /** Asks a client. @returns whether it has said nothing since; `undefined` where there is nothing to ask */
 function ask(connection: Connection): (() => boolean) | undefined {
   if (isBehind(connection)) return undefined;
-  // One of ours, which Socket.IO takes for one of engine.io's.
-  const fast: object = connection;
-  if (fast instanceof FastConnection) {
+  const fast = fastOf(connection);
+  if (fast !== undefined) {
     fast.ask();
     const { pingedAt } = fast;
     return () => fast.pingedAt === pingedAt && fast.heardAt === 0;
   }
-  const inside = connection as unknown as EngineConnection;
-  const { transport } = inside;
+  const { transport } = connection;
   if (transport instanceof PollingTransport) {
     const { body } = transport;
     return body && (() => transport.body === body);
@@ -83,6 +75,6 @@ function ask(connection: Connection): (() => boolean) | undefined {
   connection.once('packet', () => {
     isSilent = false;
   });
-  inside.sendPacket('ping');
+  insideOf(connection).sendPacket('ping');
   return () => isSilent;
 }

@@ -21,8 +21,8 @@ const BUCKETS = 64;
 const MIN_TICK_MS = 10;
 
 /**
- * Engine.IO's heartbeat for all connections with one timer: each is pinged every `pingInterval` and given up when
- * nothing has come from it for `pingTimeout` after that (Engine.IO protocol v4, "Heartbeat").
+ * Engine.IO's heartbeat for all connections with one timer: each is pinged every `pingIntervalMs` and given up when
+ * nothing has come from it for `pingTimeoutMs` after that (Engine.IO protocol v4, "Heartbeat").
  *
  * Time is counted in turns of the timer. If the process was paused, the clock was too: answers that have arrived in the
  * meantime are read before anybody is given up.
@@ -39,22 +39,22 @@ export class Heartbeat {
   #timer: NodeJS.Timeout | undefined;
 
   /**
-   * @param pingInterval - milliseconds between two pings of a connection; the first comes up to a 64th earlier
-   * @param pingTimeout - milliseconds that an answer may take
+   * @param pingIntervalMs - between two pings of a connection; the first comes up to a 64th earlier
+   * @param pingTimeoutMs - how long an answer may take
    * @param onFault - told of what a connection has thrown; the others get their turn
    */
   constructor(
-    pingInterval: number,
-    pingTimeout: number,
+    pingIntervalMs: number,
+    pingTimeoutMs: number,
     onFault: (connection: HeartbeatMember, error: unknown) => void = (_, error) => {
       throw error;
     },
   ) {
     this.#onFault = onFault;
-    const count = Math.min(BUCKETS, Math.max(1, Math.floor(pingInterval / MIN_TICK_MS)));
+    const count = Math.min(BUCKETS, Math.max(1, Math.floor(pingIntervalMs / MIN_TICK_MS)));
     this.#buckets = Array.from({ length: count }, () => []);
-    this.#tickMs = pingInterval / count;
-    this.#timeoutTicks = Math.ceil(pingTimeout / this.#tickMs);
+    this.#tickMs = pingIntervalMs / count;
+    this.#timeoutTicks = Math.ceil(pingTimeoutMs / this.#tickMs);
   }
 
   /** The clock, in ticks. */
