@@ -16,7 +16,7 @@ const LOG_EVERY_MS = 10_000;
  * The connection as the Redis adapter gets it for publishing.
  *
  * The adapter drops the promises of its publishes: with Redis away each would become an unhandled rejection. Here a
- * failed publish counts as heard by nobody and is logged, at a limited rate.
+ * failed publish counts as received by no pod and is logged, at a limited rate.
  */
 class AdapterPublisher {
   readonly isCluster: boolean;
@@ -38,7 +38,7 @@ class AdapterPublisher {
     return this.#guard(this.#connection.spublish(channel, message) as Promise<number>);
   }
 
-  /** Named by the adapter; ioredis calls it `call`. */
+  /** The adapter's name for what ioredis calls `call`. */
   send_command(
     command: string,
     args: string[],

@@ -18,7 +18,7 @@ type Decoder = InstanceType<typeof parser.Decoder>;
 
 /** Packet types of the Socket.IO protocol v5. */
 const CONNECT = 0;
-/** What most clients begin with: CONNECT to the namespace of all, without `auth`. */
+/** What most clients begin with: CONNECT to the root namespace, without `auth`. */
 const PLAIN_CONNECT: Packet = Object.freeze({ type: CONNECT, nsp: '/' });
 const CONNECT_ERROR = 4;
 const BINARY_EVENT = '5';
@@ -30,11 +30,11 @@ export class FastClients {
   readonly onFault: (connection: FastConnection, error: unknown) => void;
   readonly #decoder: Decoder;
   #decoded: Packet | undefined;
-  /** Clients that have joined no namespace yet, oldest first, with the time at which they are given up. */
+  /** Clients that have joined no namespace yet, oldest first, with the time at which they are closed, in ms. */
   readonly #waiting = new Map<FastClient, number>();
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param onFault - told of what the work on a packet has thrown */
+  /** @param onFault - called with what the work on a packet has thrown */
   constructor(server: Server, onFault: (connection: FastConnection, error: unknown) => void) {
     this.server = serverInside(server);
     this.onFault = onFault;
@@ -47,13 +47,13 @@ export class FastClients {
   serve(connection: FastConnection): void {
     const client = new FastClient(this, connection);
     connection.receiver = client;
-    const limit = this.server._connectTimeout;
-    this.#waiting.set(client, performance.now() + limit);
-    // One timer for all of them, which looks often enough to be about right.
-    this.#timer ??= setInterval(() => this.#giveUp(), Math.min(limit / 4, 1000)).unref();
+    const limitMs = this.server._connectTimeout;
+    this.#waiting.set(client, performance.now() + limitMs);
+    // One timer for all of them, often enough to be about right.
+    this.#timer ??= setInterval(() => this.#giveUp(), Math.min(limitMs / 4, 1000)).unref();
   }
 
-  /** To be told when a client has joined a namespace or is gone. */
+  /** MUST be called when a client has joined a namespace or is gone. */
   arrived(client: FastClient): void {
     this.#waiting.delete(client);
   }
@@ -168,7 +168,7 @@ class FastClient implements Receiver, ClientInside {
     for (const packet of encoded) this.conn.write(packet, options);
   }
 
-  /** Called by a socket that is to be closed with its connection. */
+  /** Called by a socket that closes its connection too. */
   _disconnect(): void {
     for (const socket of this.#sockets()) socket.disconnect();
     this.conn.close();

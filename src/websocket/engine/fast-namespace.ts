@@ -13,7 +13,7 @@ export interface SocketHooks {
    * @returns the `data` of its socket; `undefined` if nothing can be recovered
    */
   recover(pid: string, offset: string): Promise<object | undefined>;
-  /** Notified of what a handler of a socket has thrown. */
+  /** Called with what a handler of a socket has thrown. */
   onFault(socket: Socket, error: unknown): void;
 }
 
@@ -51,7 +51,7 @@ export class FastNamespace extends NamespaceBase {
       this.#admit(new FastSocket(this, client, { auth, session }), client, done);
     if (typeof pid !== 'string' || typeof offset !== 'string') return start();
     const recovered = this.#server.hooks.recover(pid, offset).catch(() => undefined);
-    // A new sid: the client accepts whatever it is told, and two connections never share one.
+    // A new sid: the client takes any, and two connections never share one.
     return recovered.then((data) => start(data && { sid: sessionId(), pid, rooms: [], missedPackets: [], data }));
   }
 

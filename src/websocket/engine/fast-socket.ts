@@ -14,7 +14,7 @@ import { sessionId } from './session-id.js';
 
 /** The namespace of a {@link FastSocket}. */
 interface FaultObserver extends NamespaceInside {
-  /** Notified of what a handler of a socket has thrown. */
+  /** Called with what a handler of a socket has thrown. */
   onFault(socket: SocketInside, error: unknown): void;
 }
 
@@ -40,7 +40,7 @@ const NOTHING = Object.freeze({});
 let timeAt = 0;
 let time = '';
 
-/** The time as text; the same string for everybody who comes within a second, since it is kept for each. */
+/** The time as text; the same string for all clients of a second, since each keeps it. */
 function timeText(now: number): string {
   const second = Math.floor(now / 1000);
   if (second !== timeAt) {

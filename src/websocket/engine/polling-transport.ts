@@ -17,7 +17,7 @@ import { BodyReader } from './polling-body.js';
  */
 export const MAX_PACKETS = 16;
 
-/** How long a session that is being closed waits for the poll that is told so, as in engine.io. */
+/** How long a session that is being closed waits for a poll, which is then answered with that; as in engine.io. */
 const CLOSE_TIMEOUT_MS = 30_000;
 
 /** A request and its response. */
@@ -51,7 +51,7 @@ export class PollingTransport extends Transport {
   #poll: Exchange | undefined = undefined;
   /** The POST whose body is not whole yet. */
   #post: { readonly res: GuardedResponse; readonly body: BodyReader } | undefined = undefined;
-  /** Set while the session is being closed: tells that the next answer says so. */
+  /** Set while the session is being closed; to be called when an answer has said so. */
   #onLastAnswer: (() => void) | undefined = undefined;
 
   constructor(req: PreparedRequest) {
@@ -105,7 +105,7 @@ export class PollingTransport extends Transport {
 
   override close(done?: () => void): void {
     super.close(done);
-    // A session that is over is found by no poll any more: with nobody to wait for, nothing of it is to be kept.
+    // No poll finds a session that is over: there is nothing to wait for, and nothing to keep.
     if (this.#outbox?.readyState === 'closed') this.#onLastAnswer?.();
   }
 
@@ -158,13 +158,13 @@ export class PollingTransport extends Transport {
     onLastAnswer();
   }
 
-  /** Puts packets back before all that has come since, and those that are to be told of them too. */
+  /** Puts packets back before all that were written since, with the callbacks that wait for them to be sent. */
   #giveBack(packets: EnginePacket[], outbox: EngineSocketInside): void {
     putFirst(outbox.writeBuffer, packets);
-    const told = outbox.sentCallbackFn.pop();
+    const callbacks = outbox.sentCallbackFn.pop();
     // The socket takes one entry for each answer.
     outbox.sentCallbackFn.push(null);
-    if (told) putFirst(outbox.packetsFn, told);
+    if (callbacks) putFirst(outbox.packetsFn, callbacks);
   }
 
   #onPoll(req: PreparedRequest, res: GuardedResponse): void {

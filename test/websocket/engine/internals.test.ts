@@ -103,8 +103,7 @@ const BREAKS: ByOwner<Break> = {
         'attach',
         (attach) =>
           function (this: unknown, app: { any(): { ws(...args: unknown[]): void } }) {
-            const ws = (path: string, { [name]: _, ...handlers }: Record<string, unknown>): void =>
-              app.any().ws(path, handlers);
+            const ws = (path: string, handlers: object): void => app.any().ws(path, { ...handlers, [name]: undefined });
             attach.call(this, { any: () => ({ ws }) } as never);
           },
       );
@@ -174,9 +173,8 @@ function complaint(module: Uws): string {
     checkInternals(module);
     return '';
   } catch (error) {
-    expect(error).toBeInstanceOf(StartError);
-    expect((error as StartError).exitCode).toBe(EXIT.failed);
-    return (error as StartError).message;
+    if (error instanceof StartError && error.exitCode === EXIT.failed) return error.message;
+    throw error;
   }
 }
 
