@@ -211,7 +211,7 @@ const CODE = FILES.filter((file) => !INTERNALS_FILES.includes(file)).map(
 );
 
 /** What a pattern finds in the code of a file: its first group, or all of it. */
-function found(code: string, pattern: RegExp): string[] {
+function matches(code: string, pattern: RegExp): string[] {
   return [...code.matchAll(pattern)].map(([all, group]) => group ?? all);
 }
 
@@ -220,7 +220,7 @@ test('private members of dependencies that the sources use are all in the table 
     Object.values(INTERNALS).flatMap((owners) => Object.values(owners).flatMap((members) => Object.keys(members))),
   );
   const used = CODE.flatMap(([file, code]) =>
-    found(code, /(?:\.|\b(?:override|get|set) )(_[a-zA-Z]\w*)/g).map((name) => ({ file, name })),
+    matches(code, /(?:\.|\b(?:override|get|set) )(_[a-zA-Z]\w*)/g).map((name) => ({ file, name })),
   );
   expect(used.length).toBeGreaterThan(10);
   expect(used.filter(({ name }) => !listed.has(name))).toEqual([]);
@@ -236,21 +236,23 @@ const OURS = new Set([
   // FastConnection.
   ...['receiver', 'bucket', 'slot', 'pingedTick', 'heardTick', 'isSlow'].map((name) => `connection.${name}`),
   // GuardedRequest and GuardedResponse, as engine.io and handlers of ours know them.
-  ...['req.res', 'res.code', 'res.chooseExtensions'],
+  'req.res',
+  'res.code',
+  'res.chooseExtensions',
   // EngineServer.
   'server.fast',
 ]);
 
 test('nothing is assigned onto instances or prototypes of dependencies: their classes are extended, or wrapped', () => {
   const patched = CODE.flatMap(([file, code]) =>
-    found(code, /\bObject\.(?:assign|definePropert(?:y|ies)|setPrototypeOf)\(\s*([^,]+),/g)
+    matches(code, /\bObject\.(?:assign|definePropert(?:y|ies)|setPrototypeOf)\(\s*([^,]+),/g)
       .filter((target) => !/^(?:this$|new |\{|socket\.data$|jsonSchema$)/.test(target))
       .map((target) => ({ file, target })),
   );
   expect(patched).toEqual([]);
   // Whoever sets `x` of a `socket`, a `server`, an `adapter` … has a class of its own, or is in the list above.
   const set = CODE.filter(([file]) => /^(?:websocket|delivery|access|redis)\//.test(file)).flatMap(([file, code]) =>
-    found(
+    matches(
       code,
       /\b((?:\w*[sS]ocket|\w*[sS]erver|\w*[aA]dapter|\w*[nN]amespace|\w*[tT]ransport|\w*[cC]onnection|conn|nsp|sio|io|native|ws|redis|cluster|client|app|req|res)\.\w+)\s*(?:[-+]|\?\?|\|\||&&)?=(?![=>])/g,
     ).map((target) => ({ file, target })),
