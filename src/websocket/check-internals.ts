@@ -27,13 +27,26 @@ class SampleTransport extends Transport {
   }
 }
 
-/** What `uServer` makes of a request. */
+/** What `uServer` makes of a request, here of one that it refuses. */
 function sampleRequest(): Members {
   const req = { getMethod: () => 'get', getUrl: () => '/', getQuery: () => 'EIO=4', forEach: () => {} };
-  const res = { getRemoteAddressAsText: () => new ArrayBuffer(0), onAborted: () => {} };
-  const server = new uServer() as unknown as { prepare(req: object, res: object): void };
-  server.prepare(req, res);
-  return req;
+  const res = {
+    getRemoteAddressAsText: () => new ArrayBuffer(0),
+    onAborted: () => {},
+    writeStatus: () => {},
+    writeHeader: () => {},
+    end: () => {},
+  };
+  let refused: Members = {};
+  const server = new uServer();
+  server.on('connection_error', (error: { req: Members }) => (refused = error.req));
+  server.attach({
+    any: (_path: string, handler: (response: object, request: object) => void) => {
+      handler(res, req);
+      return { ws: () => {} };
+    },
+  });
+  return refused;
 }
 
 /** The handlers that `uServer` registers for WebSockets. */

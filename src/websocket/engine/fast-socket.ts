@@ -37,15 +37,15 @@ function newSession(): Session {
 /** Shared by all sockets. */
 const NOTHING = Object.freeze({});
 
-let timeAt = 0;
+let timeSecond = 0;
 let time = '';
 
 /** The time as text; the same string for all clients of a second, since each keeps it. */
-function timeText(now: number): string {
-  const second = Math.floor(now / 1000);
-  if (second !== timeAt) {
-    timeAt = second;
-    time = String(new Date(now));
+function timeText(nowMs: number): string {
+  const second = Math.floor(nowMs / 1000);
+  if (second !== timeSecond) {
+    timeSecond = second;
+    time = String(new Date(nowMs));
   }
   return time;
 }

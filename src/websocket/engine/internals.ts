@@ -6,7 +6,8 @@ import type { GuardedRequest } from '../../http/guarded-request.js';
 import type { GuardedResponse } from '../../http/guarded-response.js';
 
 // Every private or undocumented member of a dependency that the gateway uses: below as types, at the end as the table that
-// `checkInternals` goes through at every start. Nothing else in src/ may use one.
+// `checkInternals` goes through at every start. Nothing else in src/ may use one, but for what runs in browsers and can be
+// checked by no start: src/client/ uses the event `packet` of socket.io-client's manager, and `context` of its errors.
 //
 // Nothing is assigned onto an instance or a prototype of a dependency. Its classes are extended (engine.io's server and
 // transport, Socket.IO's server, namespace and socket), or it is handed an object of ours in place of one of its own
@@ -62,7 +63,7 @@ export function payloadParser(parser: object): PayloadParser {
   return parser as PayloadParser;
 }
 
-/** What `uServer.prepare` adds to a request; engine.io adds `res` to it, and takes it back when it is answered. */
+/** What engine.io adds to a request, in `uServer.prepare` and after it. */
 export interface PreparedRequest {
   readonly method: string;
   readonly headers: Record<string, string>;
@@ -220,8 +221,8 @@ export type Kind = 'array' | 'boolean' | 'function' | 'map' | 'number' | 'object
 export const INTERNALS = {
   'engine.io': {
     uServer: { clients: 'object', prepare: 'function', verify: 'function', createTransport: 'function' },
-    /** A request that `uServer.prepare` was given. */
-    PreparedRequest: { method: 'string', headers: 'object', _query: 'object' },
+    /** A request as transports and the event `connection_error` have it. */
+    PreparedRequest: { method: 'string', headers: 'object', _query: 'object', res: 'object' },
     /** The handlers that `uServer.attach` registers for WebSockets; they are called by ours. */
     WebSocketRoute: { upgrade: 'function', open: 'function', message: 'function', close: 'function' },
     Socket: {

@@ -88,11 +88,12 @@ const BREAKS: ByOwner<Break> = {
     PreparedRequest: (name) => {
       replace(
         uServer.prototype,
-        'prepare',
-        (prepare) =>
-          function (this: unknown, ...args: never[]) {
-            prepare.apply(this, args);
-            Reflect.deleteProperty(args[0] as unknown as object, name);
+        'emit',
+        (emit) =>
+          function (this: unknown, ...[event, error]: never[]) {
+            const { req, ...rest } = error as unknown as { req: Record<string, unknown> };
+            const { [name]: _lost, ...left } = req;
+            return emit.call(this, event as never, { ...rest, req: left } as never);
           },
       );
       return uws;
