@@ -2,6 +2,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { INTERNALS } from '../src/websocket/engine/internals.js';
 
 const SRC = fileURLToPath(new URL('../src', import.meta.url));
 const MAX_LINES = 400;
@@ -185,8 +186,79 @@ test('requests and responses of uWebSockets.js are known to src/http/ alone: no 
   const outside = FILES.filter((file) => !file.startsWith('http/'));
   expect(outside.filter((file) => /\bHttpRe(?:quest|sponse)\b/.test(withoutComments(read(file))))).toEqual([]);
   const apps = FILES.filter((file) => /\.(?:SSL)?App\(/.test(read(file)));
-  expect(apps).toEqual(['app/app.ts', 'http/public-app.ts']);
-  for (const file of apps) expect(read(file)).toContain('new GuardedApp(');
+  // The check of the dependencies looks at an app that it closes at once.
+  expect(apps).toEqual(['app/app.ts', 'http/public-app.ts', 'websocket/check-internals.ts']);
+  for (const file of apps.slice(0, 2)) expect(read(file)).toContain('new GuardedApp(');
+});
+
+/** Where private members of dependencies may be named: their types and the table of them, and the check at start. */
+const INTERNALS_FILES = ['websocket/engine/internals.ts', 'websocket/check-internals.ts'];
+
+/**
+ * Files that may tell the compiler that a value is of a type that it does not have. It is an object of ours that a package
+ * takes for one of its own, or an overload that its types leave out; private members of a package are in neither.
+ */
+const CASTS = [
+  'websocket/engine/native-socket.ts',
+  'access/client-address.ts',
+  'http/listener.ts',
+  'delivery/subscriptions.ts',
+];
+
+/** The code of all files but {@link INTERNALS_FILES}. */
+const CODE = FILES.filter((file) => !INTERNALS_FILES.includes(file)).map(
+  (file) => [file, withoutComments(read(file))] as const,
+);
+
+/** What a pattern finds in the code of a file: its first group, or all of it. */
+function matches(code: string, pattern: RegExp): string[] {
+  return [...code.matchAll(pattern)].map(([all, group]) => group ?? all);
+}
+
+test('private members of dependencies that the sources use are all in the table of websocket/engine/internals.ts', () => {
+  const listed = new Set(
+    Object.values(INTERNALS).flatMap((owners) => Object.values(owners).flatMap((members) => Object.keys(members))),
+  );
+  const used = CODE.flatMap(([file, code]) =>
+    matches(code, /(?:\.|\b(?:override|get|set) )(_[a-zA-Z]\w*)/g).map((name) => ({ file, name })),
+  );
+  expect(used.length).toBeGreaterThan(10);
+  expect(used.filter(({ name }) => !listed.has(name))).toEqual([]);
+});
+
+test('private members of dependencies are reached through websocket/engine/internals.ts, and not by casts elsewhere', () => {
+  const casts = CODE.filter(([, code]) => /\bas unknown as\b|\bas any\b/.test(code)).map(([file]) => file);
+  expect(casts.filter((file) => !CASTS.includes(file))).toEqual([]);
+});
+
+/** Objects of ours that the next test cannot tell from those of a dependency by their names, with what is set of them. */
+const OURS = new Set([
+  // FastConnection.
+  ...['receiver', 'bucket', 'slot', 'pingedTick', 'heardTick', 'isSlow'].map((name) => `connection.${name}`),
+  // GuardedRequest and GuardedResponse, as engine.io and handlers of ours know them.
+  'req.res',
+  'res.code',
+  'res.chooseExtensions',
+  // EngineServer.
+  'server.fast',
+]);
+
+test('nothing is assigned onto instances or prototypes of dependencies: their classes are extended, or wrapped', () => {
+  const patched = CODE.flatMap(([file, code]) =>
+    matches(code, /\bObject\.(?:assign|definePropert(?:y|ies)|setPrototypeOf)\(\s*([^,]+),/g)
+      .filter((target) => !/^(?:this$|new |\{|socket\.data$|jsonSchema$)/.test(target))
+      .map((target) => ({ file, target })),
+  );
+  expect(patched).toEqual([]);
+  // Whoever sets `x` of a `socket`, a `server`, an `adapter` … has a class of its own, or is in the list above.
+  const set = CODE.filter(([file]) => /^(?:websocket|delivery|access|redis)\//.test(file)).flatMap(([file, code]) =>
+    matches(
+      code,
+      /\b((?:\w*[sS]ocket|\w*[sS]erver|\w*[aA]dapter|\w*[nN]amespace|\w*[tT]ransport|\w*[cC]onnection|conn|nsp|sio|io|native|ws|redis|cluster|client|app|req|res)\.\w+)\s*(?:[-+]|\?\?|\|\||&&)?=(?![=>])/g,
+    ).map((target) => ({ file, target })),
+  );
+  expect(set.filter(({ target }) => !OURS.has(target))).toEqual([]);
+  expect(CODE.filter(([, code]) => /\.prototype(?:\.\w+|\[[^\]]+\])\s*=(?![=>])/.test(code))).toEqual([]);
 });
 
 test('no source file is named after nothing', () => {

@@ -279,8 +279,8 @@ export class App {
     const config = this.#config;
     const manager = new WebSocketManager(app, {
       transports: config.transports,
-      pingInterval: config.pingInterval,
-      pingTimeout: config.pingTimeout,
+      pingIntervalMs: config.pingInterval,
+      pingTimeoutMs: config.pingTimeout,
       maxPayload: config.maxPayload,
       compression: compressor(this.#uws, config.compression),
       maxBackpressure: config.maxBackpressure,

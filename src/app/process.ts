@@ -6,6 +6,7 @@ import { DemoFeed, checkDemoAccess } from '../demo/feed.js';
 import { EXIT, StartError, messageOf } from '../errors.js';
 import { createLogger, podName } from './logger.js';
 import { loadUws } from '../http/uws.js';
+import { checkInternals } from '../websocket/check-internals.js';
 
 const KILLED_BY_SIGNAL = 128;
 const SIGNAL_NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const;
@@ -27,12 +28,14 @@ export interface Gateway {
 /**
  * Builds the gateway of this process, which does not listen yet.
  *
- * @throws {@link StartError} when uWebSockets.js cannot load
+ * @throws {@link StartError} when uWebSockets.js cannot load, or a dependency lacks what is used of it
  */
 export function createGateway(config: Config = loadConfig(process.env)): Gateway {
   const pod = podName();
   const log = createLogger(config.logLevel, pod);
-  return { app: new App(config, loadUws(config.maxHeaderBytes), log, pod), log, pod };
+  const uws = loadUws(config.maxHeaderBytes);
+  checkInternals(uws);
+  return { app: new App(config, uws, log, pod), log, pod };
 }
 
 /**

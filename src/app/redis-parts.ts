@@ -62,7 +62,12 @@ export class RedisParts {
     }
     // It may be the last one to be back.
     commands.on('ready', () => this.#linkChanged(true));
-    this.adapter = redisAdapter(commands, adapterSubscriber, connections.isCluster, log);
+    this.adapter = redisAdapter({
+      publish: commands,
+      subscribe: adapterSubscriber,
+      isCluster: connections.isCluster,
+      log,
+    });
 
     const load = scriptLoader(commands);
     this.topicStore = new RedisTopicStore(load, config.redisKeyPrefix);

@@ -16,13 +16,13 @@ const LOG_EVERY_MS = 10_000;
  * The connection as the Redis adapter gets it for publishing.
  *
  * The adapter drops the promises of its publishes: with Redis away each would become an unhandled rejection. Here a
- * failed publish counts as heard by nobody and is logged, at a limited rate.
+ * failed publish counts as received by no pod and is logged, at a limited rate.
  */
 class AdapterPublisher {
   readonly isCluster: boolean;
   readonly #connection: Connection;
   readonly #log: Logger;
-  #nextLog = 0;
+  #nextLogMs = 0;
 
   constructor(connection: Connection, isCluster: boolean, log: Logger) {
     this.#connection = connection;
@@ -38,7 +38,7 @@ class AdapterPublisher {
     return this.#guard(this.#connection.spublish(channel, message) as Promise<number>);
   }
 
-  /** Named by the adapter; ioredis calls it `call`. */
+  /** The adapter's name for what ioredis calls `call`. */
   send_command(
     command: string,
     args: string[],
@@ -71,8 +71,8 @@ class AdapterPublisher {
       return await result;
     } catch (error) {
       const now = Date.now();
-      if (now >= this.#nextLog) {
-        this.#nextLog = now + LOG_EVERY_MS;
+      if (now >= this.#nextLogMs) {
+        this.#nextLogMs = now + LOG_EVERY_MS;
         this.#log.warn({ reason: messageOf(error) }, 'a broadcast could not be shared with the other pods');
       }
       return 0;
@@ -84,11 +84,11 @@ type MessageListener = (...args: unknown[]) => void;
 
 /**
  * The connection as the Redis adapter gets it for subscribing: what a listener of the adapter throws about a message that
- * is none is logged, at a limited rate, and ends no process. Whoever may publish in this Redis can send it anything.
+ * cannot be read is logged, at a limited rate, and ends no process. Whoever may publish in this Redis can send it anything.
  */
 function guardedSubscriber<C extends Connection>(connection: C, log: Logger): C {
   const guards = new WeakMap<MessageListener, MessageListener>();
-  let nextLog = 0;
+  let nextLogMs = 0;
   const guard = (listener: MessageListener): MessageListener => {
     const known = guards.get(listener);
     if (known !== undefined) return known;
@@ -97,8 +97,8 @@ function guardedSubscriber<C extends Connection>(connection: C, log: Logger): C 
         listener(...args);
       } catch (error) {
         const now = Date.now();
-        if (now < nextLog) return;
-        nextLog = now + LOG_EVERY_MS;
+        if (now < nextLogMs) return;
+        nextLogMs = now + LOG_EVERY_MS;
         log.warn({ reason: messageOf(error) }, 'a message of another pod cannot be read; it was dropped');
       }
     };
@@ -120,22 +120,24 @@ function guardedSubscriber<C extends Connection>(connection: C, log: Logger): C 
   });
 }
 
+/** What the Redis adapter is made with. */
+export interface RedisAdapterOptions {
+  /** A connection that does not queue while its link is down. */
+  readonly publish: Connection;
+  /** A connection of the adapter's own, which queues. */
+  readonly subscribe: Connection;
+  /** Whether to use sharded Pub/Sub (Redis 7). */
+  readonly isCluster: boolean;
+  readonly log: Logger;
+}
+
 /**
  * The adapter that shares with other pods what is not in the journal: `io.emit` of any pod, emits of
  * `@socket.io/redis-emitter`, cluster-wide disconnects, `serverSideEmit`.
  *
  * Channel names are the adapter's defaults, so that an emitter needs no options.
- *
- * @param publish - a connection that does not queue while its link is down
- * @param subscribe - a connection of the adapter's own, that queues
- * @param isCluster - uses sharded Pub/Sub (Redis 7)
  */
-export function redisAdapter(
-  publish: Connection,
-  subscribe: Connection,
-  isCluster: boolean,
-  log: Logger,
-): AdapterFactory {
+export function redisAdapter({ publish, subscribe, isCluster, log }: RedisAdapterOptions): AdapterFactory {
   const publisher = new AdapterPublisher(publish, isCluster, log);
   const subscriber = guardedSubscriber(subscribe, log);
   // "static": one channel for all rooms. "dynamic" would subscribe in Redis for every topic that has a client.

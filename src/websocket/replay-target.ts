@@ -3,7 +3,7 @@ import type { Gap } from '../contract/events.js';
 import { type Offset, formatOffset, isHole } from '../contract/offset.js';
 import { roomsOfEntry } from '../contract/rooms.js';
 import type { JournalEntry } from '../journal/journal.js';
-import { bufferedBytes, sendAll } from './engine/engine.js';
+import { bufferedBytes, sendAll } from './engine/native-socket.js';
 import type { ReplayTarget } from '../delivery/replay.js';
 
 /** A client that is sent what it has missed. */

@@ -1,8 +1,7 @@
 import type { Socket as Connection } from 'engine.io';
 import type { Adapter } from 'socket.io-adapter';
 import type { RoutedApp } from '../http/guarded-app.js';
-import { nativeSocket } from './engine/engine.js';
-import { waitingCharacters } from './engine/polling-transport.js';
+import { nativeSocket, waitingCharacters } from './engine/native-socket.js';
 
 /** The part of a Socket.IO namespace that is looked at. */
 interface Sockets {

@@ -1,7 +1,5 @@
 import type { Socket as Connection } from 'engine.io';
 import type { Logger } from 'pino';
-import { Server } from 'socket.io';
-import { Adapter } from 'socket.io-adapter';
 import type { ErrorBoundary, FaultStage } from '../http/error-boundary.js';
 import type { RoutedApp } from '../http/guarded-app.js';
 import { MAX_ECHO_LENGTH, type SubscribeErrorCode, type Welcome } from '../contract/events.js';
@@ -17,12 +15,12 @@ import { Drain, type DrainOptions } from './drain.js';
 import { type EngineOptions, FeedEngine } from './engine/engine.js';
 import { ConnectMiddleware, type ConnectRefusal } from './connect-middleware.js';
 import { Expiry } from '../access/expiry.js';
+import { GatewayServer } from './feed-server.js';
 import type { FeedServer, FeedSocket } from './feed-socket.js';
 import { FloodGuard, type FloodKind } from '../access/flood-guard.js';
 import { keyFaults } from '../access/key-set.js';
 import { FastClients } from './engine/fast-client.js';
 import type { FastHandlers } from './engine/fast-server.js';
-import { useFastSockets } from './engine/fast-socket.js';
 import { ConnectionLimits, type ConnectionLimitsOptions } from '../access/connection-limits.js';
 import type { MemoryPressure } from '../access/memory-pressure.js';
 import type { OriginPolicy } from '../access/origin-policy.js';
@@ -32,7 +30,6 @@ import { Recovery } from '../delivery/recovery.js';
 import type { RefusalFields, RefusalLog } from '../access/refusal-log.js';
 import { gapPacket, replayTarget } from './replay-target.js';
 import { replay } from '../delivery/replay.js';
-import { recoveringAdapter } from './recovering-adapter.js';
 import { Rooms } from './rooms.js';
 import { sizeRefusals } from './engine/size-refusals.js';
 import { sizeWarnings } from '../access/sizes.js';
@@ -167,9 +164,6 @@ export class WebSocketManager {
     this.#engine = this.#newEngine(app, limits);
     this.sio.bind(this.#engine.server);
     const root = this.sio.of('/');
-    useFastSockets(root, (socket, error) => {
-      options.boundary.fault('event', `client ${socket.id}`, error, () => socket.conn.close());
-    });
     this.#rooms = new Rooms(app, root.adapter, root.sockets, {
       isFeedRoom,
       compress: options.compression !== 0,
@@ -244,14 +238,13 @@ export class WebSocketManager {
   }
 
   #newServer(): FeedServer {
-    const { adapter, connectTimeout } = this.#options;
-    return new Server({
-      serveClient: false,
-      connectTimeout,
-      parser,
-      adapter: recoveringAdapter(adapter ?? ((namespace) => new Adapter(namespace)), this.#recovery) as never,
-      // The journal decides how long a client may be away. Middlewares must run: else recovery walks around them.
-      connectionStateRecovery: { skipMiddlewares: false },
+    const { adapter, boundary, connectTimeout } = this.#options;
+    const options = { serveClient: false, connectTimeout, parser, ...(adapter && { adapter }) };
+    return new GatewayServer(options, {
+      recover: (pid, offset) => this.#recovery.restore(pid, offset),
+      onFault: (socket, error) => {
+        boundary.fault('event', `client ${socket.id}`, error, () => socket.conn.close());
+      },
     });
   }
 
@@ -287,7 +280,7 @@ export class WebSocketManager {
       memory,
       sessions: () => this.#engine.sessions(),
     });
-    const engine = new FeedEngine(app, this.#options, this.#admission, fast, oversized);
+    const engine = new FeedEngine(app, this.#options, { admission: this.#admission, fast, oversized });
     // Before Socket.IO listens, so that a flood is cut before it is worked on.
     engine.server.on('connection', (connection: Connection) => {
       limits.count(connection);

@@ -1,5 +1,5 @@
 import type { Socket as Connection } from 'engine.io';
-import { waitingCharacters } from './polling-transport.js';
+import { waitingCharacters } from './native-socket.js';
 
 /** An Engine.IO packet that is about to wait for its client. */
 interface Packet {
@@ -11,7 +11,7 @@ interface Packet {
  * send, and so have answers and heartbeats written to it, without ever polling. (For a WebSocket uWebSockets.js counts.)
  *
  * @param limit - characters
- * @param onSlow - told just before the client is cut
+ * @param onSlow - called just before the client is cut
  */
 export function limitBacklog(connection: Connection, limit: number, onSlow: () => void): void {
   let waiting = 0;

@@ -1,12 +1,12 @@
 import type { Socket as Connection } from 'engine.io';
-import { bufferedBytes } from './engine.js';
+import { bufferedBytes } from './native-socket.js';
 
-/** Clients looked at for one answer. */
+/** Clients that are read for one answer. */
 const SAMPLE = 1000;
 
 /**
- * Estimates what waits for the clients of this pod, at a cost that does not grow with their number: it looks at up to
- * {@link SAMPLE} of them, goes on after those the next time, and scales what it found up to all.
+ * Estimates what waits for the clients of this pod, at a cost that does not grow with their number: it reads up to
+ * {@link SAMPLE} of them, continues after those the next time, and scales the sum up to all.
  */
 export class BufferSample {
   readonly #sockets: ReadonlyMap<string, { readonly conn: unknown }>;

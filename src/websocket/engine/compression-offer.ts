@@ -79,7 +79,7 @@ function windowBitsOf(compression: CompressOptions): number {
 /**
  * Chooses what uWebSockets.js is to see of `Sec-WebSocket-Extensions`. Of its own it takes the first thing that looks like
  * `permessage-deflate`, with parameters that it then ignores or answers wrongly: a client that asked for a window of eight
- * bits is told of nine, and one that asked for a limit gets no answer to that and ends the connection.
+ * bits is given nine, and one that asked for a limit gets no answer to that and ends the connection.
  *
  * It is shown a bare `permessage-deflate` if one of the offers can be granted by the answer that it gives to that: with
  * the shared compressor `server_no_context_takeover`, with a dedicated one `server_max_window_bits` of its window, with

@@ -30,7 +30,7 @@ const ENGINE_REFUSALS = [
   'protocol_unsupported',
 ] as const;
 
-/** Tells the response under which code it is to be counted, before engine.io answers. */
+/** Names the code under which the response is to be counted, before engine.io answers. */
 export function nameRefusal({ req, code }: { req: { res?: GuardedResponse }; code: number }): void {
   if (req.res !== undefined) req.res.code = ENGINE_REFUSALS[code];
 }

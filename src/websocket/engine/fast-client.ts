@@ -1,51 +1,24 @@
 import type { Server } from 'socket.io';
 import type { FastConnection, Receiver } from './fast-connection.js';
+import {
+  type Auth,
+  type ClientInside,
+  type Packet,
+  type ServerInside,
+  type SocketInside,
+  type WriteOptions,
+  serverInside,
+} from './internals.js';
 import { parser } from './parser.js';
 
 /** Socket.IO CONNECT packets taken on one connection; a client sends one for each namespace, and there is one. */
 export const MAX_CONNECTS = 4;
 
-/** A Socket.IO packet, decoded. */
-interface Packet {
-  readonly type: number;
-  readonly nsp: string;
-  readonly data?: unknown;
-}
-
 type Decoder = InstanceType<typeof parser.Decoder>;
-
-/** A namespace's socket as its client uses it. */
-interface ClientSocket {
-  readonly id: string;
-  readonly nsp: { readonly name: string };
-  disconnect(): void;
-  _onpacket(packet: Packet): void;
-  _onerror(error: unknown): void;
-  _onclose(reason: string, description?: Error): void;
-}
-
-interface ClientNamespace {
-  readonly name: string;
-  _add(client: FastClient, auth: object, done: (socket: ClientSocket) => void): Promise<void> | void;
-}
-
-/** What Socket.IO's own client uses of the server, private parts included; they are the same in all of 4.x. */
-interface ServerInside {
-  readonly encoder: { encode(packet: object): (string | Buffer)[] };
-  readonly _nsps: ReadonlyMap<string, unknown>;
-  readonly _connectTimeout: number;
-  _checkNamespace(name: string, auth: object, done: (namespace: unknown) => void): void;
-  of(name: string): ClientNamespace;
-}
-
-interface WriteOptions {
-  readonly preEncoded?: boolean;
-  readonly wsPreEncoded?: string;
-}
 
 /** Packet types of the Socket.IO protocol v5. */
 const CONNECT = 0;
-/** What most clients begin with: CONNECT to the namespace of all, without `auth`. */
+/** What most clients begin with: CONNECT to the root namespace, without `auth`. */
 const PLAIN_CONNECT: Packet = Object.freeze({ type: CONNECT, nsp: '/' });
 const CONNECT_ERROR = 4;
 const BINARY_EVENT = '5';
@@ -57,13 +30,13 @@ export class FastClients {
   readonly onFault: (connection: FastConnection, error: unknown) => void;
   readonly #decoder: Decoder;
   #decoded: Packet | undefined;
-  /** Clients that have joined no namespace yet, oldest first, with the time at which they are given up. */
+  /** Clients that have joined no namespace yet, oldest first, with the time at which they are closed, in ms. */
   readonly #waiting = new Map<FastClient, number>();
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param onFault - told of what the work on a packet has thrown */
+  /** @param onFault - called with what the work on a packet has thrown */
   constructor(server: Server, onFault: (connection: FastConnection, error: unknown) => void) {
-    this.server = server as unknown as ServerInside;
+    this.server = serverInside(server);
     this.onFault = onFault;
     this.#decoder = this.newDecoder((packet) => {
       this.#decoded = packet;
@@ -74,13 +47,13 @@ export class FastClients {
   serve(connection: FastConnection): void {
     const client = new FastClient(this, connection);
     connection.receiver = client;
-    const limit = this.server._connectTimeout;
-    this.#waiting.set(client, performance.now() + limit);
-    // One timer for all of them, which looks often enough to be about right.
-    this.#timer ??= setInterval(() => this.#giveUp(), Math.min(limit / 4, 1000)).unref();
+    const limitMs = this.server._connectTimeout;
+    this.#waiting.set(client, performance.now() + limitMs);
+    // One timer for all of them, often enough to be about right.
+    this.#timer ??= setInterval(() => this.#giveUp(), Math.min(limitMs / 4, 1000)).unref();
   }
 
-  /** To be told when a client has joined a namespace or is gone. */
+  /** MUST be called when a client has joined a namespace or is gone. */
   arrived(client: FastClient): void {
     this.#waiting.delete(client);
   }
@@ -123,13 +96,13 @@ export class FastClients {
  * Socket.IO's side of a connection, in place of socket.io's own `Client`: the same behaviour to namespaces and sockets,
  * without a decoder, two maps and listeners for each client.
  */
-class FastClient implements Receiver {
+class FastClient implements Receiver, ClientInside {
   readonly conn: FastConnection;
   readonly #shared: FastClients;
   /** The first socket; nearly every client has just this one. */
-  #first: ClientSocket | undefined = undefined;
+  #first: SocketInside | undefined = undefined;
   /** The others by their id: a client that asks twice before the first answer has two in one namespace, as in socket.io. */
-  #others: Map<string, ClientSocket> | undefined = undefined;
+  #others: Map<string, SocketInside> | undefined = undefined;
   /** While a packet with attachments is coming in. */
   #attachments: Decoder | undefined = undefined;
   #connects = 0;
@@ -182,7 +155,7 @@ class FastClient implements Receiver {
   /** Called by sockets. */
   _packet(packet: object, options: WriteOptions = {}): void {
     if (this.conn.readyState !== 'open') return;
-    const encoded = options.preEncoded ? (packet as unknown as string[]) : this.server.encoder.encode(packet);
+    const encoded = options.preEncoded ? (packet as string[]) : this.server.encoder.encode(packet);
     this.writeToEngine(encoded, options);
   }
 
@@ -195,23 +168,23 @@ class FastClient implements Receiver {
     for (const packet of encoded) this.conn.write(packet, options);
   }
 
-  /** Called by a socket that is to be closed with its connection. */
+  /** Called by a socket that closes its connection too. */
   _disconnect(): void {
     for (const socket of this.#sockets()) socket.disconnect();
     this.conn.close();
   }
 
   /** Called by a socket that has left its namespace. */
-  _remove(socket: ClientSocket): void {
+  _remove(socket: SocketInside): void {
     if (this.#first === socket) this.#first = undefined;
     else this.#others?.delete(socket.id);
   }
 
-  #sockets(): ClientSocket[] {
+  #sockets(): SocketInside[] {
     return [...(this.#first === undefined ? [] : [this.#first]), ...(this.#others?.values() ?? [])];
   }
 
-  #socketOf(namespace: string): ClientSocket | undefined {
+  #socketOf(namespace: string): SocketInside | undefined {
     if (this.#first?.nsp.name === namespace) return this.#first;
     for (const socket of this.#others?.values() ?? []) if (socket.nsp.name === namespace) return socket;
     return undefined;
@@ -232,7 +205,7 @@ class FastClient implements Receiver {
     }
     const socket = this.#socketOf(packet.nsp);
     if (socket === undefined && packet.type === CONNECT) {
-      this.#connect(packet.nsp, (packet.data as object | undefined) ?? {});
+      this.#connect(packet.nsp, (packet.data as Auth | undefined) ?? {});
     } else if (socket !== undefined && packet.type !== CONNECT && packet.type !== CONNECT_ERROR) {
       process.nextTick(() => {
         try {
@@ -246,7 +219,7 @@ class FastClient implements Receiver {
     }
   }
 
-  #connect(name: string, auth: object): void {
+  #connect(name: string, auth: Auth): void {
     const { server } = this;
     if (server._nsps.has(name)) {
       this.#join(name, auth);
@@ -258,7 +231,7 @@ class FastClient implements Receiver {
     });
   }
 
-  #join(name: string, auth: object): void {
+  #join(name: string, auth: Auth): void {
     // Its errors are a middleware's own; Socket.IO does not handle them either.
     void this.server.of(name)._add(this, auth, (socket) => {
       if (this.#first === undefined) this.#first = socket;

@@ -1,32 +1,35 @@
 import { EventEmitter } from 'node:events';
 import type { WebSocket } from 'uWebSockets.js';
 import { type HandshakeRequest, withoutHeaders } from './handshake.js';
+import type { WriteOptions } from './internals.js';
 import { sessionId } from './session-id.js';
 import type { HeartbeatMember } from './heartbeat.js';
 import type { FrameKind, Sender } from '../../access/flood-guard.js';
 import { NOTHING_TAKEN } from '../../access/rate-limit.js';
 
-/** What a connection tells the server that opened it. */
+/** The server that opened a connection, as the connection uses it. */
 export interface ConnectionOwner {
-  /** The heartbeat's clock, in ticks. */
-  readonly now: number;
-  /** Whether a frame of so many bytes may be worked on; if not the connection has been closed. */
+  /** The heartbeat's clock. */
+  readonly nowTick: number;
+  /** Whether a frame of so many bytes may be processed; if not, the connection has been closed. */
   admits(connection: FastConnection, bytes: number, kind: FrameKind): boolean;
-  /** It is closed: no more pings, not counted. */
+  /** MUST be called when it is closed: it is neither pinged nor counted any more. */
   closed(connection: FastConnection): void;
 }
 
-/** Who gets the messages of a connection. */
+/** Takes the messages of a connection. */
 export interface Receiver {
   onMessage(data: string | Buffer): void;
   /** Called once. */
   onClose(reason: string, description?: Error): void;
 }
 
-/** Options of a message that Socket.IO sends. */
-interface WriteOptions {
-  /** The message as it goes over the wire, where the caller has made it already. */
-  readonly wsPreEncoded?: string;
+/** Details of a close from this side, beside its reason. */
+interface EndDetails {
+  readonly description?: Error;
+  /** A close code and a text that the client sees. */
+  readonly code?: number;
+  readonly text?: string;
 }
 
 type Listener = (...args: unknown[]) => void;
@@ -34,7 +37,7 @@ type Listener = (...args: unknown[]) => void;
 /** The first byte of a text packet (Engine.IO protocol v4). */
 const PONG = 0x33;
 
-/** Always writable: uWebSockets.js buffers, and cuts who does not read. */
+/** Always writable: uWebSockets.js buffers, and cuts a client that does not read. */
 const TRANSPORT = Object.freeze({ name: 'websocket', writable: true });
 
 /** How long a client that was cut may take to read what waits for it. */
@@ -65,8 +68,8 @@ export class FastConnection implements HeartbeatMember, Sender {
   isSlow = false;
   bucket = 0;
   slot = 0;
-  pingedAt = 0;
-  heardAt = 0;
+  pingedTick = 0;
+  heardTick = 0;
   messagesPaidAt = NOTHING_TAKEN;
   bytesPaidAt = NOTHING_TAKEN;
   readonly #owner: ConnectionOwner;
@@ -105,7 +108,7 @@ export class FastConnection implements HeartbeatMember, Sender {
     return this.#native;
   }
 
-  /** The peer's IP address; empty if nobody asked before it went away. */
+  /** The peer's IP address; empty if it was not read before the connection closed. */
   get remoteAddress(): string {
     if (this.#address === undefined && this.#native !== undefined) {
       this.#address = Buffer.from(this.#native.getRemoteAddressAsText()).toString();
@@ -119,7 +122,7 @@ export class FastConnection implements HeartbeatMember, Sender {
     native.send(openPacket);
   }
 
-  /** Lets go of the headers, for which nobody has a use any more. */
+  /** Drops the headers, which are not used any more. */
   forgetHeaders(): void {
     this.request = withoutHeaders(this.request);
   }
@@ -150,7 +153,7 @@ export class FastConnection implements HeartbeatMember, Sender {
 
   /** Closes the connection after what was written, with a close code and a text that the client sees. */
   closeWith(code: number, text: string): void {
-    this.#end('forced close', undefined, code, text);
+    this.#end('forced close', { code, text });
   }
 
   /** Closes the connection at once: what waits for the client is lost, and nothing that it has sent is read any more. */
@@ -171,9 +174,9 @@ export class FastConnection implements HeartbeatMember, Sender {
 
   /** Pings at once, unless an answer is waited for already. */
   ask(): void {
-    if (this.pingedAt !== 0) return;
-    this.pingedAt = this.#owner.now;
-    this.heardAt = 0;
+    if (this.pingedTick !== 0) return;
+    this.pingedTick = this.#owner.nowTick;
+    this.heardTick = 0;
     this.ping();
   }
 
@@ -186,12 +189,12 @@ export class FastConnection implements HeartbeatMember, Sender {
   take(frame: ArrayBuffer, isBinary: boolean): void {
     if (this.#native === undefined || !this.#owner.admits(this, frame.byteLength, 'messages')) return;
     if (!isBinary && frame.byteLength === 1 && new Uint8Array(frame)[0] === PONG) {
-      this.pingedAt = 0;
+      this.pingedTick = 0;
       this.#events?.emit('packet', { type: 'pong' });
       this.#events?.emit('heartbeat');
       return;
     }
-    if (this.pingedAt !== 0 && this.heardAt === 0) this.heardAt = this.#owner.now;
+    if (this.pingedTick !== 0 && this.heardTick === 0) this.heardTick = this.#owner.nowTick;
     // uWebSockets.js takes the frame's memory back when this returns.
     if (isBinary) this.#deliver(Buffer.from(frame.slice(0)));
     else this.#takeText(Buffer.from(frame).toString());
@@ -202,7 +205,7 @@ export class FastConnection implements HeartbeatMember, Sender {
     if (this.#native !== undefined) this.#owner.admits(this, bytes, 'pings');
   }
 
-  /** To be called when the WebSocket is gone, for whatever reason. */
+  /** MUST be called when the WebSocket is gone, for any reason. */
   onNativeClosed(): void {
     this.#finish('transport close');
   }
@@ -236,13 +239,13 @@ export class FastConnection implements HeartbeatMember, Sender {
         this.#deliver(Buffer.from(data, 'base64'));
         return;
       case '3':
-        this.pingedAt = 0;
+        this.pingedTick = 0;
         return;
       case '1':
         this.#end('transport close');
         return;
       case '2':
-        this.#end('transport error', new Error('invalid heartbeat direction'));
+        this.#end('transport error', { description: new Error('invalid heartbeat direction') });
         return;
       case '0':
       case '5':
@@ -265,7 +268,7 @@ export class FastConnection implements HeartbeatMember, Sender {
   }
 
   /** Closes from this side. */
-  #end(reason: string, description?: Error, code?: number, text?: string): void {
+  #end(reason: string, { description, code, text }: EndDetails = {}): void {
     const native = this.#native;
     if (native === undefined) return;
     try {

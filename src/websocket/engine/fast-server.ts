@@ -7,13 +7,13 @@ import { Heartbeat } from './heartbeat.js';
 import { type ConnectionOwner, FastConnection } from './fast-connection.js';
 
 /** How sessions that begin on a WebSocket are set up. */
-export interface LeanServerOptions {
-  readonly pingInterval: number;
-  readonly pingTimeout: number;
+export interface FastServerOptions {
+  readonly pingIntervalMs: number;
+  readonly pingTimeoutMs: number;
   readonly maxPayload: number;
 }
 
-/** What is done with connections beside opening and pinging them. */
+/** What happens to connections beside opening and pinging them. */
 export interface FastHandlers {
   /** Gives a connection that was just opened its receiver. */
   onConnection(connection: FastConnection): void;
@@ -21,15 +21,15 @@ export interface FastHandlers {
   admits(connection: FastConnection, bytes: number, kind: FrameKind): boolean;
   /** As `FloodGuard.admitsPing`, for WebSockets that are not ours. */
   admitsPing(transport: object, connection: () => object | undefined, bytes: number): boolean;
-  /** Told of what the service of a connection by a timer has thrown. */
+  /** Called with what a timer of a connection has thrown. */
   onFault(connection: FastConnection, error: unknown): void;
 }
 
-/** What is done with messages that are too large, of whatever connection. */
+/** What happens to messages that are too large, on any connection. */
 export interface OversizedHandlers {
   /** As in `OversizedMessages`. */
   refuse(connection: Connection, head: string, bytes: number): boolean;
-  /** Told of a connection that uWebSockets.js has closed for a message that was larger still. */
+  /** Called when uWebSockets.js has closed a connection for a message that was larger still. */
   onClosed(connection: Connection): void;
 }
 
@@ -40,25 +40,25 @@ export class FastServer implements ConnectionOwner {
   readonly #onCount: (change: 1 | -1) => void;
   readonly #handlers: FastHandlers;
 
-  /** @param onCount - told of every connection that comes and goes */
-  constructor(options: LeanServerOptions, onCount: (change: 1 | -1) => void, handlers: FastHandlers) {
-    const { pingInterval, pingTimeout, maxPayload } = options;
-    this.#openPacketEnd = `,"upgrades":[],"pingInterval":${pingInterval},"pingTimeout":${pingTimeout},"maxPayload":${maxPayload}}`;
-    this.#heartbeat = new Heartbeat(pingInterval, pingTimeout, (connection, error) =>
+  /** @param onCount - called for every connection that is opened or closed */
+  constructor(options: FastServerOptions, onCount: (change: 1 | -1) => void, handlers: FastHandlers) {
+    const { pingIntervalMs, pingTimeoutMs, maxPayload } = options;
+    this.#openPacketEnd = `,"upgrades":[],"pingInterval":${pingIntervalMs},"pingTimeout":${pingTimeoutMs},"maxPayload":${maxPayload}}`;
+    this.#heartbeat = new Heartbeat(pingIntervalMs, pingTimeoutMs, (connection, error) =>
       handlers.onFault(connection as FastConnection, error),
     );
     this.#onCount = onCount;
     this.#handlers = handlers;
   }
 
-  get now(): number {
-    return this.#heartbeat.now;
+  get nowTick(): number {
+    return this.#heartbeat.nowTick;
   }
 
   /**
    * Takes a request for a WebSocket.
    *
-   * @returns the connection, to be opened when the WebSocket is there; `undefined` if the request is engine.io's to answer
+   * @returns the connection, to be opened with its WebSocket; `undefined` if engine.io has to answer the request
    */
   accept(req: GuardedRequest): FastConnection | undefined {
     const request = readHandshake(req);
@@ -77,7 +77,7 @@ export class FastServer implements ConnectionOwner {
     return this.#handlers.admits(connection, bytes, kind);
   }
 
-  /** Told by a connection that it is closed. */
+  /** Called by a connection that is closed. */
   closed(connection: FastConnection): void {
     this.#heartbeat.remove(connection);
     this.#onCount(-1);

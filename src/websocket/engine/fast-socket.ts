@@ -1,75 +1,34 @@
 import { EventEmitter } from 'node:events';
-import { type ExtendedError, type Namespace, Socket } from 'socket.io';
-import { sessionId } from './session-id.js';
 import { FastConnection } from './fast-connection.js';
+import {
+  type Acks,
+  type Auth,
+  type ClientInside,
+  type Handshake,
+  type NamespaceInside,
+  type Session,
+  SocketBase,
+  type SocketInside,
+} from './internals.js';
+import { sessionId } from './session-id.js';
 
-/** A session that the adapter gave back. */
-interface Session {
-  readonly sid: string;
-  readonly pid: string;
-  readonly rooms: readonly string[];
-  readonly missedPackets: readonly unknown[];
-  readonly data: object;
+/** The namespace of a {@link FastSocket}. */
+interface FaultObserver extends NamespaceInside {
+  /** Called with what a handler of a socket has thrown. */
+  onFault(socket: SocketInside, error: unknown): void;
 }
 
-/** Acknowledgement callbacks by packet id. */
-type Acks = Map<number, (...args: unknown[]) => void>;
-
-/** Socket.IO's socket, with the private parts that are extended here. */
-interface SocketInside {
-  readonly id: string;
-  readonly pid: string;
-  readonly nsp: { readonly name: string };
-  readonly conn: unknown;
-  readonly adapter: { addAll(id: string, rooms: Iterable<string>): unknown };
-  connected: boolean;
-  handshake: Handshake;
-  recovered: boolean;
-  buildHandshake(auth: object): Handshake;
-  removeAllListeners(event: string): this;
-  join(rooms: string | readonly string[]): unknown;
-  _cleanup(): void;
-  _error(error: { message: string; data: unknown }): void;
-  _onconnect(): void;
-  _onerror(error: unknown): void;
-  _onclose(reason: string, description?: unknown): unknown;
-  _onpacket(packet: unknown): void;
-  dispatch(event: readonly [name: string, ...args: unknown[]]): void;
-  run(event: readonly unknown[], done: (error?: unknown) => void): void;
+/** What a socket begins with. */
+interface SocketStart {
+  readonly auth: Auth;
+  /** Unset: the client is new. */
+  readonly session?: Session | undefined;
 }
 
-/** What is used of engine.io's side of a connection. */
+/** engine.io's side of a connection, which keeps the first request of a session for as long as the session lasts. */
 interface EngineConnection {
   readonly request: { headers: object };
 }
-
-interface Handshake {
-  headers: object;
-  auth: object;
-}
-
-/** A namespace's private parts that create and connect its sockets. */
-interface NamespaceInside {
-  readonly adapter: { restoreSession(pid: string, offset: string): Promise<Session | null> };
-  readonly _preConnectSockets: Map<string, SocketInside>;
-  run(socket: SocketInside, done: (error?: ExtendedError) => void): void;
-  _add(client: Client, auth: Auth, done: (socket: SocketInside) => void): Promise<void> | void;
-  _doConnect(socket: SocketInside, done?: (socket: SocketInside) => void): void;
-}
-
-interface Client {
-  readonly conn: { readonly readyState: string };
-}
-
-/** What a client sends along with CONNECT. */
-type Auth = Readonly<Record<string, unknown>>;
-
-const SocketBase = Socket as unknown as new (
-  namespace: unknown,
-  client: object,
-  auth: object,
-  session?: Session,
-) => SocketInside;
 
 function newSession(): Session {
   return { sid: sessionId(), pid: sessionId(), rooms: [], missedPackets: [], data: {} };
@@ -78,21 +37,21 @@ function newSession(): Session {
 /** Shared by all sockets. */
 const NOTHING = Object.freeze({});
 
-let timeAt = 0;
+let timeSecond = 0;
 let time = '';
 
-/** The time as text; the same string for everybody who comes within a second, since it is kept for each. */
-function timeText(now: number): string {
-  const second = Math.floor(now / 1000);
-  if (second !== timeAt) {
-    timeAt = second;
-    time = String(new Date(now));
+/** The time as text; the same string for all clients of a second, since each keeps it. */
+function timeText(nowMs: number): string {
+  const second = Math.floor(nowMs / 1000);
+  if (second !== timeSecond) {
+    timeSecond = second;
+    time = String(new Date(nowMs));
   }
   return time;
 }
 
 /** Socket.IO's `handshake` of a client whose session began on a WebSocket. */
-class LeanHandshake implements Handshake {
+class FastHandshake implements Handshake {
   headers: object;
   auth: object;
   readonly query: object;
@@ -104,7 +63,7 @@ class LeanHandshake implements Handshake {
   declare readonly address: string;
   readonly #connection: FastConnection;
   // To find out the address takes as long as a write. A property of its own, since adapters copy the handshake.
-  static readonly #address: PropertyDescriptor & ThisType<LeanHandshake> = {
+  static readonly #address: PropertyDescriptor & ThisType<FastHandshake> = {
     get() {
       return this.#connection.remoteAddress;
     },
@@ -119,21 +78,19 @@ class LeanHandshake implements Handshake {
     this.url = url;
     this.query = _query;
     this.auth = auth;
-    Object.defineProperty(this, 'address', LeanHandshake.#address);
+    Object.defineProperty(this, 'address', FastHandshake.#address);
   }
 }
 
 /**
  * Socket.IO's socket, without the parts that most clients never use until they do. What a handler or a callback of it
- * throws goes to {@link onFault}, and not to the process.
+ * throws goes to its namespace, and not to the process.
  */
-abstract class FastSocket extends SocketBase {
+export class FastSocket extends SocketBase {
+  declare readonly nsp: FaultObserver;
   declare private lazyAcks: Acks | undefined;
 
-  /** Told of what a handler of this socket has thrown. */
-  protected abstract onFault(error: unknown): void;
-
-  constructor(namespace: unknown, client: object, auth: object, session?: Session) {
+  constructor(namespace: FaultObserver, client: ClientInside, { auth, session }: SocketStart) {
     // Ids made here cost a fraction of those that the base class makes where it is given none.
     super(namespace, client, auth, session ?? newSession());
     this.recovered = session !== undefined;
@@ -146,9 +103,10 @@ abstract class FastSocket extends SocketBase {
 
   set acks(_empty: Acks) {}
 
-  override buildHandshake(auth: object): Handshake {
+  // One of our own, which is emptied later.
+  override buildHandshake(auth: Auth): Handshake {
     const { conn } = this;
-    return conn instanceof FastConnection ? new LeanHandshake(conn, auth) : super.buildHandshake(auth);
+    return conn instanceof FastConnection ? new FastHandshake(conn, auth) : { ...super.buildHandshake(auth) };
   }
 
   // Every adapter there is goes through the rooms once; the set that the base class makes for that would be thrown away.
@@ -173,7 +131,7 @@ abstract class FastSocket extends SocketBase {
     try {
       super._onpacket(packet);
     } catch (error) {
-      this.onFault(error);
+      this.nsp.onFault(this, error);
     }
   }
 
@@ -183,7 +141,7 @@ abstract class FastSocket extends SocketBase {
     } catch (error) {
       // A handler of "disconnecting" throws before the socket is let go of.
       if (this.connected) this.removeAllListeners('disconnecting')._onclose(reason, description);
-      this.onFault(error);
+      this.nsp.onFault(this, error);
       return this;
     }
   }
@@ -198,9 +156,9 @@ abstract class FastSocket extends SocketBase {
         }
         if (!this.connected) return;
         try {
-          EventEmitter.prototype.emit.apply(this as unknown as EventEmitter, [...event]);
+          EventEmitter.prototype.emit.apply(this, [...event]);
         } catch (error) {
-          this.onFault(error);
+          this.nsp.onFault(this, error);
         }
       });
     });
@@ -210,72 +168,8 @@ abstract class FastSocket extends SocketBase {
   forgetHandshake(): void {
     const { conn, handshake } = this;
     if (conn instanceof FastConnection) conn.forgetHeaders();
-    // engine.io keeps the first request of a session for as long as the session lasts.
     else (conn as EngineConnection).request.headers = NOTHING;
     handshake.headers = NOTHING;
     handshake.auth = NOTHING;
   }
-}
-
-/**
- * Has a namespace make sockets that keep little: `handshake.headers`, `handshake.auth` and `request.headers` are there for
- * middlewares and for connection handlers until those return, and are empty afterwards. What is sent in the meantime leaves in one write.
- *
- * @param onFault - told of what a handler of a socket has thrown
- */
-export function useFastSockets(namespace: Namespace, onFault: (socket: Socket, error: unknown) => void): void {
-  class GuardedSocket extends FastSocket {
-    protected override onFault(error: unknown): void {
-      onFault(this as unknown as Socket, error);
-    }
-  }
-  const inside = namespace as unknown as NamespaceInside;
-  const doConnect = inside._doConnect.bind(namespace);
-  // As in socket.io, from where the socket is there.
-  const admit = (socket: FastSocket, { conn }: Client, done: (socket: SocketInside) => void): void => {
-    inside._preConnectSockets.set(socket.id, socket);
-    inside.run(socket, (error) => {
-      process.nextTick(() => {
-        try {
-          if (conn.readyState !== 'open') {
-            socket._cleanup();
-          } else if (error) {
-            socket._cleanup();
-            socket._error({ message: error.message, data: error.data });
-          } else {
-            inside._doConnect(socket, done);
-          }
-        } catch (fault) {
-          onFault(socket as unknown as Socket, fault);
-        }
-      });
-    });
-  };
-  const own: Pick<NamespaceInside, '_add' | '_doConnect'> = {
-    // As in socket.io, but for the class of the socket, and that a client with nothing to recover waits for nothing.
-    _add(client, auth, done) {
-      const { pid, offset } = auth;
-      const start = (session?: Session): void =>
-        admit(new GuardedSocket(namespace, client, auth, session), client, done);
-      if (typeof pid !== 'string' || typeof offset !== 'string') return start();
-      const restored = inside.adapter.restoreSession(pid, offset).catch(() => null);
-      return restored.then((session) => start(session ?? undefined));
-    },
-    _doConnect(socket, done) {
-      const { conn } = socket;
-      const native = conn instanceof FastConnection ? conn.native : undefined;
-      const connect = (): void => {
-        try {
-          doConnect(socket, done);
-        } catch (error) {
-          // It must not pass through native code.
-          onFault(socket as unknown as Socket, error);
-        }
-      };
-      if (native === undefined) connect();
-      else native.cork(connect);
-      (socket as FastSocket).forgetHandshake();
-    },
-  };
-  Object.assign(namespace, own);
 }

@@ -1,6 +1,6 @@
 import type { Socket as Connection } from 'engine.io';
-import { nativeSocket } from './engine.js';
-import { FastConnection } from './fast-connection.js';
+import { fastOf, nativeSocket } from './native-socket.js';
+import { insideOf } from './internals.js';
 import { PollingTransport } from './polling-transport.js';
 
 /**
@@ -9,33 +9,27 @@ import { PollingTransport } from './polling-transport.js';
  */
 const ANSWER_MS = 10_000;
 
-/** What is used of engine.io's side of a connection. */
-interface EngineConnection {
-  readonly transport: object;
-  sendPacket(type: 'ping'): void;
-}
-
 /**
- * Frees the memory that half-sent messages take. uWebSockets.js keeps what it has of a message until the rest comes, and
- * shows it to nobody; many clients that each send all but the end of a large one can fill the memory of a pod. But who is in
- * the middle of a message cannot answer a ping of Engine.IO. So while memory is short everybody is asked, and who has said
- * nothing for ten seconds is cut.
+ * Frees the memory that half-sent messages take. uWebSockets.js keeps the beginning of a message until the rest arrives, and
+ * shows it to no one: many clients that each send all but the end of a large one can fill the memory of a pod. But a client
+ * in the middle of a message cannot answer a ping of Engine.IO. So while memory is short every client is pinged, and one that
+ * sends nothing for ten seconds is cut.
  *
- * A client for which something waits is left alone: behind that it may not have seen the ping yet. What waits is bounded by
- * MAX_BACKPRESSURE, and a client that does not read on is given up after PING_TIMEOUT as ever.
+ * A client for which something waits is left alone: it may not have seen the ping behind that yet. MAX_BACKPRESSURE bounds
+ * what waits, and a client that does not read on is closed after PING_TIMEOUT as always.
  */
 export class HalfSent {
   readonly #sessions: () => Connection[];
   readonly #onCut: (connection: object) => void;
   #isAsking = false;
 
-  /** @param onCut - told just before a client is cut */
+  /** @param onCut - called just before a client is cut */
   constructor(sessions: () => Connection[], onCut: (connection: object) => void) {
     this.#sessions = sessions;
     this.#onCut = onCut;
   }
 
-  /** To be called as long as memory is short. */
+  /** MUST be called again and again while memory is short. */
   relieve(): void {
     if (this.#isAsking) return;
     this.#isAsking = true;
@@ -50,7 +44,7 @@ export class HalfSent {
         this.#onCut(connection);
         const transport: object = connection.transport;
         connection.close(true);
-        // What there is of a body is kept by its request, which does not end with the session.
+        // The request keeps what there is of a body, and does not end with the session.
         if (transport instanceof PollingTransport) transport.dropBody();
       }
     }, ANSWER_MS).unref();
@@ -62,18 +56,16 @@ function isBehind(connection: Connection): boolean {
   return (nativeSocket(connection)?.getBufferedAmount() ?? 0) > 0;
 }
 
-/** Asks a client. @returns whether it has said nothing since; `undefined` where there is nothing to ask */
+/** Pings a client. @returns whether it has sent nothing since; `undefined` if there is nothing to wait for */
 function ask(connection: Connection): (() => boolean) | undefined {
   if (isBehind(connection)) return undefined;
-  // One of ours, which Socket.IO takes for one of engine.io's.
-  const fast: object = connection;
-  if (fast instanceof FastConnection) {
+  const fast = fastOf(connection);
+  if (fast !== undefined) {
     fast.ask();
-    const { pingedAt } = fast;
-    return () => fast.pingedAt === pingedAt && fast.heardAt === 0;
+    const { pingedTick } = fast;
+    return () => fast.pingedTick === pingedTick && fast.heardTick === 0;
   }
-  const inside = connection as unknown as EngineConnection;
-  const { transport } = inside;
+  const { transport } = connection;
   if (transport instanceof PollingTransport) {
     const { body } = transport;
     return body && (() => transport.body === body);
@@ -83,6 +75,6 @@ function ask(connection: Connection): (() => boolean) | undefined {
   connection.once('packet', () => {
     isSilent = false;
   });
-  inside.sendPacket('ping');
+  insideOf(connection).sendPacket('ping');
   return () => isSilent;
 }

@@ -1,13 +1,13 @@
-/** A connection as the heartbeat sees it. The fields belong to the {@link Heartbeat}; nobody else writes them but as told. */
+/** A connection as the heartbeat sees it. The fields belong to the {@link Heartbeat}; others write them only as described here. */
 export interface HeartbeatMember {
   /** Group of connections that are pinged together. */
   bucket: number;
   /** Place in the group. */
   slot: number;
   /** When it was pinged, in ticks; the connection MUST set it to 0 when the answer comes. */
-  pingedAt: number;
-  /** When anything else came after the ping, in ticks; the connection sets it, once per ping, to {@link Heartbeat.now}. */
-  heardAt: number;
+  pingedTick: number;
+  /** When anything else came after the ping, in ticks; the connection sets it, once per ping, to {@link Heartbeat.nowTick}. */
+  heardTick: number;
   /** Sends a ping. */
   ping(): void;
   /** Closes the connection, which has been silent for too long; MUST take it out of the heartbeat. */
@@ -21,15 +21,15 @@ const BUCKETS = 64;
 const MIN_TICK_MS = 10;
 
 /**
- * Engine.IO's heartbeat for all connections with one timer: each is pinged every `pingInterval` and given up when
- * nothing has come from it for `pingTimeout` after that (Engine.IO protocol v4, "Heartbeat").
+ * Engine.IO's heartbeat for all connections with one timer: each is pinged every `pingIntervalMs` and given up when
+ * nothing has come from it for `pingTimeoutMs` after that (Engine.IO protocol v4, "Heartbeat").
  *
  * Time is counted in turns of the timer. If the process was paused, the clock was too: answers that have arrived in the
  * meantime are read before anybody is given up.
  */
 export class Heartbeat {
   readonly #buckets: HeartbeatMember[][];
-  /** Connections that were heard of after their ping, by the tick at which they are looked at again. */
+  /** Connections that sent something after their ping, by the tick at which they are checked again. */
   readonly #late = new Map<number, HeartbeatMember[]>();
   readonly #timeoutTicks: number;
   readonly #onFault: (connection: HeartbeatMember, error: unknown) => void;
@@ -39,26 +39,26 @@ export class Heartbeat {
   #timer: NodeJS.Timeout | undefined;
 
   /**
-   * @param pingInterval - milliseconds between two pings of a connection; the first comes up to a 64th earlier
-   * @param pingTimeout - milliseconds that an answer may take
-   * @param onFault - told of what a connection has thrown; the others get their turn
+   * @param pingIntervalMs - time between two pings of a connection; the first comes up to a 64th earlier
+   * @param pingTimeoutMs - how long an answer may take
+   * @param onFault - called with what a connection has thrown; the others get their turn
    */
   constructor(
-    pingInterval: number,
-    pingTimeout: number,
+    pingIntervalMs: number,
+    pingTimeoutMs: number,
     onFault: (connection: HeartbeatMember, error: unknown) => void = (_, error) => {
       throw error;
     },
   ) {
     this.#onFault = onFault;
-    const count = Math.min(BUCKETS, Math.max(1, Math.floor(pingInterval / MIN_TICK_MS)));
+    const count = Math.min(BUCKETS, Math.max(1, Math.floor(pingIntervalMs / MIN_TICK_MS)));
     this.#buckets = Array.from({ length: count }, () => []);
-    this.#tickMs = pingInterval / count;
-    this.#timeoutTicks = Math.ceil(pingTimeout / this.#tickMs);
+    this.#tickMs = pingIntervalMs / count;
+    this.#timeoutTicks = Math.ceil(pingTimeoutMs / this.#tickMs);
   }
 
   /** The clock, in ticks. */
-  get now(): number {
+  get nowTick(): number {
     return this.#now;
   }
 
@@ -109,9 +109,9 @@ export class Heartbeat {
     // A copy here too: a ping that fails ends its connection.
     for (const connection of this.#at(now % count).slice()) {
       // Like Engine.IO, no second ping before the first is answered.
-      if (connection.pingedAt !== 0) continue;
-      connection.pingedAt = now;
-      connection.heardAt = 0;
+      if (connection.pingedTick !== 0) continue;
+      connection.pingedTick = now;
+      connection.heardTick = 0;
       this.#guard(connection, () => connection.ping());
     }
   }
@@ -125,12 +125,12 @@ export class Heartbeat {
   }
 
   #check(connection: HeartbeatMember): void {
-    if (connection.pingedAt === 0) return;
+    if (connection.pingedTick === 0) return;
     // As in Engine.IO, another packet extends the wait once.
-    const deadline = Math.max(connection.pingedAt, connection.heardAt) + this.#timeoutTicks;
+    const deadline = Math.max(connection.pingedTick, connection.heardTick) + this.#timeoutTicks;
     if (deadline <= this.#now) {
       this.#guard(connection, () => connection.timeOut());
-    } else if (connection.heardAt !== 0) {
+    } else if (connection.heardTick !== 0) {
       const list = this.#late.get(deadline);
       if (list === undefined) this.#late.set(deadline, [connection]);
       else list.push(connection);

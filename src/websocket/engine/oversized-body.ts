@@ -2,7 +2,7 @@ import type { GuardedRequest } from '../../http/guarded-request.js';
 import type { GuardedResponse } from '../../http/guarded-response.js';
 import { HEAD_BYTES } from './oversized.js';
 
-/** What is longer is not waited for; Engine.IO answers 413 at once and ends the session. */
+/** A longer body is not waited for; Engine.IO answers 413 at once and ends the session. */
 const MAX_PASSED_BYTES = 16 * 1024 * 1024;
 
 /** A POST of long-polling that is too large. */
@@ -15,7 +15,7 @@ interface OversizedBody {
   readonly refuse: (head: string) => boolean;
 }
 
-/** The length of a body that is too large for long-polling and can yet be refused with a code; 0 for every other request. */
+/** The length of a body that is too large for long-polling and can still be refused with a code; 0 for every other request. */
 export function oversizedBytes(req: GuardedRequest, maxPayload: number): number {
   if (req.getMethod() !== 'post') return 0;
   const bytes = Number(req.getHeader('content-length'));
@@ -23,10 +23,10 @@ export function oversizedBytes(req: GuardedRequest, maxPayload: number): number 
 }
 
 /**
- * Lets a body that is too large pass by, of which nothing is kept but its beginning, and answers it.
+ * Skips a body that is too large, of which only the beginning is kept, and answers it.
  *
  * Engine.IO would answer 413 and end the session. To the stock client that is an error of the transport, after which it
- * connects again and sends the same again, for ever.
+ * reconnects and sends the same again, forever.
  */
 export function passBy(res: GuardedResponse, { refuse }: OversizedBody): void {
   let head = Buffer.alloc(0);

@@ -22,8 +22,8 @@ const CONNECT = /^40(\/[^,{]*)?,?\{/;
 const SUBSCRIBE = /^42(?:(\/[^,[]*),)?(\d{1,15})?\["subscribe"/;
 
 /**
- * The longest message that uWebSockets.js takes. It closes the connection at once for a longer one, so that nobody learns
- * why; what is longer than `maxPayload` and not as long as this can be refused with a code.
+ * The longest message that uWebSockets.js takes. It closes the connection at once for a longer one, without a reason;
+ * what is longer than `maxPayload` and not as long as this can be refused with a code.
  */
 export function takenAtMost(maxPayload: number): number {
   return Math.max(2 * maxPayload, MIN_TAKEN_BYTES);
@@ -37,7 +37,7 @@ export interface OversizedOptions {
   readonly onRefused: (bytes: number) => void;
   /** A `subscribe` was refused. */
   readonly onSubscribe: (bytes: number) => void;
-  /** Told just before a client is cut. */
+  /** Called just before a client is cut. */
   readonly onCut: (connection: object, bytes: number) => void;
 }
 
@@ -55,7 +55,7 @@ export class OversizedMessages {
    *
    * @param head - its first {@link HEAD_BYTES}, as an Engine.IO packet; may end in the middle of a character
    * @param bytes - how long it is
-   * @returns whether it was answered; if not, the connection is to be closed, and that has been told
+   * @returns whether it was answered; if not, the connection is to be closed, and `onCut` has been called
    */
   refuse(connection: Pick<Connection, 'write'>, head: string, bytes: number): boolean {
     const { maxPayload, onRefused, onSubscribe, onCut } = this.#options;

@@ -2,38 +2,37 @@ import type { HttpErrorCode } from '../../errors.js';
 import { isEncoded } from '../../http/content-encoding.js';
 
 /**
- * Bytes of a body in chunks that are passed over once it is too long, so that the client gets to read why: one that is
- * still sending does not read. uWebSockets.js ends a body that comes slower than it likes.
+ * What is skipped of a body in chunks once it is too long, so that the client can read why: one that is still sending does
+ * not read. uWebSockets.js ends a body that arrives too slowly.
  */
-const MAX_PASSED_OVER = 16 * 1024 * 1024;
+const MAX_SKIPPED_BYTES = 16 * 1024 * 1024;
 
-/** How far a body is: more is to come, it is there, or it is too long by so much that its connection is to be closed. */
+/** How far a body is: more follows, it is whole, or it is so much too long that its connection is to be closed. */
 export type BodyState = 'partial' | 'whole' | 'endless';
 
-/** What is wrong with a body that can be known before it is there. */
-function refusalOf(headers: Readonly<Record<string, string>>, limit: number): HttpErrorCode | undefined {
+/** What is wrong with a body, as far as its headers tell. */
+function refusalOf(headers: Readonly<Record<string, string>>, limitBytes: number): HttpErrorCode | undefined {
   if (isEncoded(headers['content-encoding'])) return 'unsupported_encoding';
   const type = headers['content-type']?.split(';')[0]?.trim().toLowerCase();
   if (type === 'application/octet-stream') return 'binary_body';
   const length = headers['content-length'];
   if (length === undefined) return headers['transfer-encoding'] === undefined ? 'length_required' : undefined;
-  // uWebSockets.js has seen to it that it is a number.
-  return Number(length) > limit ? 'body_too_large' : undefined;
+  // uWebSockets.js takes nothing but numbers.
+  return Number(length) > limitBytes ? 'body_too_large' : undefined;
 }
 
 /** Reads the body of a POST, with its length announced or in chunks, up to a limit. */
 export class BodyReader {
-  readonly #limit: number;
+  readonly #limitBytes: number;
   readonly #chunks: Buffer[] = [];
   #size = 0;
   #refusal: HttpErrorCode | undefined;
   #isDone = false;
   #isForgotten = false;
 
-  /** @param limit - bytes */
-  constructor(headers: Readonly<Record<string, string>>, limit: number) {
-    this.#limit = limit;
-    this.#refusal = refusalOf(headers, limit);
+  constructor(headers: Readonly<Record<string, string>>, limitBytes: number) {
+    this.#limitBytes = limitBytes;
+    this.#refusal = refusalOf(headers, limitBytes);
   }
 
   /** What is wrong with the body, as far as it is known. */
@@ -46,7 +45,7 @@ export class BodyReader {
     return Buffer.concat(this.#chunks).toString();
   }
 
-  /** Keeps nothing of the body any more, neither what has come nor what comes: nobody is going to read it. */
+  /** Keeps nothing of the body any more, neither what has arrived nor what follows: no one will read it. */
   forget(): void {
     this.#isForgotten = true;
     this.#chunks.length = 0;
@@ -60,14 +59,14 @@ export class BodyReader {
   take(chunk: ArrayBuffer, isLast: boolean): BodyState {
     if (this.#isDone) return 'partial';
     this.#size += chunk.byteLength;
-    if (this.#size > this.#limit) {
+    if (this.#size > this.#limitBytes) {
       this.#refusal = 'body_too_large';
       this.#chunks.length = 0;
     } else if (chunk.byteLength > 0 && !this.#isForgotten) {
       // Copied: uWebSockets.js takes the memory back.
       this.#chunks.push(Buffer.from(chunk.slice(0)));
     }
-    const isEndless = this.#size > this.#limit + MAX_PASSED_OVER;
+    const isEndless = this.#size > this.#limitBytes + MAX_SKIPPED_BYTES;
     this.#isDone = isLast || isEndless;
     if (isLast && this.#size === 0) this.#refusal = 'empty_body';
     if (!this.#isDone) return 'partial';

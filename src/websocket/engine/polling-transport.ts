@@ -1,7 +1,14 @@
 import { type Socket as Connection, Transport } from 'engine.io';
 import type { HttpErrorCode } from '../../errors.js';
 import type { GuardedResponse } from '../../http/guarded-response.js';
-import { type EnginePacket, type SocketInside, insideOf } from './internals.js';
+import {
+  type EnginePacket,
+  type EngineSocketInside,
+  type PayloadParser,
+  type PreparedRequest,
+  insideOf,
+  payloadParser,
+} from './internals.js';
 import { BodyReader } from './polling-body.js';
 
 /**
@@ -10,28 +17,20 @@ import { BodyReader } from './polling-body.js';
  */
 export const MAX_PACKETS = 16;
 
-/** How long a session that is being closed waits for the poll that is told so, as in engine.io. */
+/** How long a session that is being closed waits for a poll, which is then answered with that; as in engine.io. */
 const CLOSE_TIMEOUT_MS = 30_000;
 
-/** A request as engine.io prepares it. */
-export interface PollingRequest {
-  readonly method: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly _query: Record<string, string>;
-  res: GuardedResponse | null;
+/** A request and its response. */
+interface Exchange {
+  readonly req: PreparedRequest;
+  readonly res: GuardedResponse;
 }
 
-/** The parser of protocol v4, which is the only one that is let in. */
-interface PayloadParser {
-  encodePayload(packets: readonly EnginePacket[], done: (payload: string) => void): void;
-  decodePayload(payload: string): EnginePacket[];
-}
-
-/** Characters that wait for a client of engine.io's to poll, or to be taken by its WebSocket. */
-export function waitingCharacters(connection: Connection): number {
-  let size = 0;
-  for (const { data } of insideOf(connection).writeBuffer) size += data?.length ?? 0;
-  return size;
+/** Puts items before those of a list, which stays the same list. There may be too many for the arguments of one call. */
+function putFirst<T>(list: T[], items: readonly T[]): void {
+  const later = list.splice(0);
+  for (const item of items) list.push(item);
+  for (const item of later) list.push(item);
 }
 
 /**
@@ -47,17 +46,17 @@ export class PollingTransport extends Transport {
   /** Bytes of a body; set by engine.io's server. */
   maxHttpBufferSize = 0;
   readonly #parser: PayloadParser;
-  #outbox: SocketInside | undefined = undefined;
+  #outbox: EngineSocketInside | undefined = undefined;
   /** The poll that waits for packets. MUST be let go of as soon as it is answered or aborted. */
-  #poll: { readonly req: PollingRequest; readonly res: GuardedResponse } | undefined = undefined;
+  #poll: Exchange | undefined = undefined;
   /** The POST whose body is not whole yet. */
   #post: { readonly res: GuardedResponse; readonly body: BodyReader } | undefined = undefined;
-  /** Set while the session is being closed: tells that the next answer says so. */
+  /** Set while the session is being closed; to be called when an answer has said so. */
   #onLastAnswer: (() => void) | undefined = undefined;
 
-  constructor(req: PollingRequest) {
+  constructor(req: PreparedRequest) {
     super(req);
-    this.#parser = this.parser as unknown as PayloadParser;
+    this.#parser = payloadParser(this.parser);
   }
 
   override get name(): 'polling' {
@@ -81,7 +80,7 @@ export class PollingTransport extends Transport {
     this.#outbox = insideOf(connection);
   }
 
-  override onRequest(req: PollingRequest): void {
+  override onRequest(req: PreparedRequest): void {
     const { res } = req;
     // engine.io keeps the first request of a session.
     req.res = null;
@@ -100,15 +99,13 @@ export class PollingTransport extends Transport {
     if (packets.length > MAX_PACKETS && this.#outbox !== undefined) {
       this.#giveBack(packets.splice(MAX_PACKETS), this.#outbox);
     }
-    this.#parser.encodePayload(packets, (payload) =>
-      this.#answer(poll.req, poll.res, 'text/plain; charset=UTF-8', payload),
-    );
+    this.#parser.encodePayload(packets, (payload) => this.#answer(poll, 'text/plain; charset=UTF-8', payload));
     this.emit('drain');
   }
 
   override close(done?: () => void): void {
     super.close(done);
-    // A session that is over is found by no poll any more: with nobody to wait for, nothing of it is to be kept.
+    // No poll finds a session that is over: there is nothing to wait for, and nothing to keep.
     if (this.#outbox?.readyState === 'closed') this.#onLastAnswer?.();
   }
 
@@ -161,16 +158,16 @@ export class PollingTransport extends Transport {
     onLastAnswer();
   }
 
-  /** Puts packets back before all that has come since, and those that are to be told of them too. */
-  #giveBack(packets: EnginePacket[], outbox: SocketInside): void {
-    outbox.writeBuffer = [...packets, ...outbox.writeBuffer];
-    const told = outbox.sentCallbackFn.pop();
+  /** Puts packets back before all that were written since, with the callbacks that wait for them to be sent. */
+  #giveBack(packets: EnginePacket[], outbox: EngineSocketInside): void {
+    putFirst(outbox.writeBuffer, packets);
+    const callbacks = outbox.sentCallbackFn.pop();
     // The socket takes one entry for each answer.
     outbox.sentCallbackFn.push(null);
-    if (told) outbox.packetsFn = [...told, ...outbox.packetsFn];
+    if (callbacks) putFirst(outbox.packetsFn, callbacks);
   }
 
-  #onPoll(req: PollingRequest, res: GuardedResponse): void {
+  #onPoll(req: PreparedRequest, res: GuardedResponse): void {
     if (this.#poll !== undefined) {
       res.refuse('overlapping_request');
       this.onError('overlap from client');
@@ -189,7 +186,7 @@ export class PollingTransport extends Transport {
     if (this.writable && this.#onLastAnswer !== undefined) this.#sendClose(this.#onLastAnswer);
   }
 
-  #onPost(req: PollingRequest, res: GuardedResponse): void {
+  #onPost(req: PreparedRequest, res: GuardedResponse): void {
     const refuse = (code: HttpErrorCode): void => {
       res.refuse(code, [['Cache-Control', 'no-store']]);
       this.onError(code);
@@ -231,11 +228,11 @@ export class PollingTransport extends Transport {
         return;
       }
       // A browser would offer an answer of type text/plain for download.
-      this.#answer(req, res, 'text/html', 'ok');
+      this.#answer({ req, res }, 'text/html', 'ok');
     });
   }
 
-  #answer(req: PollingRequest, res: GuardedResponse, type: string, body: string): void {
+  #answer({ req, res }: Exchange, type: string, body: string): void {
     const headers: Record<string, string> = { 'Content-Type': type, 'Cache-Control': 'no-store' };
     this.emit('headers', headers, req);
     res.cork(() => {

@@ -15,7 +15,7 @@ export interface SizeRefusalsOptions {
     flooded(kind: 'payload'): void;
   };
   readonly log: RefusalLog;
-  /** Told why a connection ends, just before it does. */
+  /** Called with the reason just before a connection ends. */
   readonly onCut: (connection: object, cause: 'payload too large' | 'memory') => void;
   readonly memory: Pick<MemoryPressure, 'onHigh'>;
   readonly sessions: () => Connection[];

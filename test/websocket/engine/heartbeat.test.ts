@@ -17,8 +17,8 @@ afterEach(() => {
 class Pinged implements HeartbeatMember {
   bucket = 0;
   slot = 0;
-  pingedAt = 0;
-  heardAt = 0;
+  pingedTick = 0;
+  heardTick = 0;
   readonly pings: number[] = [];
   timedOut: number | undefined;
   readonly #heartbeat: Heartbeat;
@@ -34,7 +34,7 @@ class Pinged implements HeartbeatMember {
     this.pings.push(Date.now());
     if (this.#answerAfter === undefined) return;
     setTimeout(() => {
-      this.pingedAt = 0;
+      this.pingedTick = 0;
     }, this.#answerAfter);
   }
 
@@ -92,10 +92,10 @@ test('one that is heard of is waited for once more', () => {
   const saved = new Pinged(heartbeat);
   pass(INTERVAL);
   pass(15_000);
-  for (const one of [talking, saved]) one.heardAt = heartbeat.now;
+  for (const one of [talking, saved]) one.heardTick = heartbeat.nowTick;
   pass(10_000);
   expect(talking.timedOut).toBeUndefined();
-  saved.pingedAt = 0;
+  saved.pingedTick = 0;
   pass(10_000 + 2 * TICK);
   expect(talking.timedOut).toBeGreaterThan(INTERVAL + 34_000);
   pass(2 * INTERVAL);

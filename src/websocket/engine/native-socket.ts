@@ -1,0 +1,53 @@
+import type { Socket as Connection } from 'engine.io';
+import type { WebSocket } from 'uWebSockets.js';
+import { FastConnection } from './fast-connection.js';
+import { insideOf } from './internals.js';
+
+/** The connection as one of ours, or `undefined` if it is one of engine.io's. Socket.IO takes the one for the other. */
+export function fastOf(connection: object): FastConnection | undefined {
+  return connection instanceof FastConnection ? connection : undefined;
+}
+
+/** A connection of ours as Socket.IO knows connections: it behaves as one of engine.io's. */
+export function asConnection(fast: FastConnection): Connection {
+  return fast as unknown as Connection;
+}
+
+/** The uWebSockets.js socket of a connection, or `undefined` while it is on long-polling or no longer open. */
+export function nativeSocket(connection: Connection): WebSocket<unknown> | undefined {
+  const fast = fastOf(connection);
+  if (fast !== undefined) return fast.native;
+  if (connection.readyState !== 'open') return undefined;
+  const { transport } = insideOf(connection);
+  return transport.name === 'websocket' ? transport.socket : undefined;
+}
+
+/** Characters that wait for a client of engine.io's to poll, or to be taken by its WebSocket. */
+export function waitingCharacters(connection: Connection): number {
+  let size = 0;
+  for (const { data } of insideOf(connection).writeBuffer) size += data?.length ?? 0;
+  return size;
+}
+
+/** Bytes that wait to be read by a client; an estimate for one on long-polling. */
+export function bufferedBytes(connection: Connection): number {
+  const native = nativeSocket(connection);
+  return native === undefined ? waitingCharacters(connection) : native.getBufferedAmount();
+}
+
+/**
+ * Sends packets in order, in one write where the transport can. The caller MUST make sure that there is room for them:
+ * uWebSockets.js drops a packet that has none.
+ *
+ * @param packets - Socket.IO packets, encoded
+ */
+export function sendAll(connection: Connection, packets: readonly string[], compress: boolean): void {
+  const native = nativeSocket(connection);
+  if (native === undefined) {
+    for (const packet of packets) connection.write(packet);
+    return;
+  }
+  native.cork(() => {
+    for (const packet of packets) native.send(`4${packet}`, false, compress);
+  });
+}
