@@ -123,11 +123,11 @@ const PACKAGES: Readonly<Record<string, { code: RegExp; types?: RegExp }>> = {
   'socket.io-parser': { code: /^websocket\/engine\/parser\.ts$/ },
   'engine.io': { code: /^websocket\// },
   '@socket.io/': { code: /^websocket\/adapter\.ts$/ },
-  'uWebSockets.js': { code: /^http\/uws\.ts$/, types: /^(?:http|websocket)\/|^app\/app\.ts$/ },
+  'uWebSockets.js': { code: /^http\/uws\.ts$/, types: /^(?:http|websocket)\/|^app\/(?:app|build-admin-app)\.ts$/ },
   react: { code: /^client\/use-signals\.ts$/ },
   jose: { code: /^access\/(?:token-verifier|published-keys)\.ts$/ },
-  'proxy-addr': { code: /^access\/client-address\.ts$|^config\/config\.ts$/ },
-  ioredis: { code: /^(?:journal|ingest|redis)\/|^websocket\/adapter\.ts$|^app\/(?:app|redis-parts)\.ts$/ },
+  'proxy-addr': { code: /^access\/client-address\.ts$|^config\/variables\.ts$/ },
+  ioredis: { code: /^(?:journal|ingest|redis)\/|^websocket\/adapter\.ts$|^app\/redis-parts\.ts$/ },
   'socket.io-client': { code: /^cli\/tail\.ts$|^client\/|^dashboard\/page\// },
   commander: { code: /^cli\// },
   'cli-progress': { code: /^cli\// },
@@ -185,7 +185,7 @@ test('requests and responses of uWebSockets.js are known to src/http/ alone: no 
   const outside = FILES.filter((file) => !file.startsWith('http/'));
   expect(outside.filter((file) => /\bHttpRe(?:quest|sponse)\b/.test(withoutComments(read(file))))).toEqual([]);
   const apps = FILES.filter((file) => /\.(?:SSL)?App\(/.test(read(file)));
-  expect(apps).toEqual(['app/app.ts', 'http/public-app.ts']);
+  expect(apps).toEqual(['app/build-admin-app.ts', 'http/public-app.ts']);
   for (const file of apps) expect(read(file)).toContain('new GuardedApp(');
 });
 

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIP } from 'node:net';
 import { Problem } from '../errors.js';
 import { isLoopback } from '../http/loopback.js';
-import type { AdminRequest } from '../http/router.js';
+import type { RouteRequest } from '../http/router.js';
 
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();
@@ -27,7 +27,7 @@ export type PresentedKey = 'none' | 'unknown' | 'known';
  *
  * @returns a check that takes the same time for every guess
  */
-export function keyCheck(keys: readonly string[]): (request: AdminRequest) => PresentedKey {
+export function keyCheck(keys: readonly string[]): (request: RouteRequest) => PresentedKey {
   // Digests have one length, so nothing is told by how long a comparison takes.
   const known = keys.map(digest);
   return (request) => {
@@ -45,7 +45,7 @@ export function keyCheck(keys: readonly string[]): (request: AdminRequest) => Pr
  *
  * @returns a guard that throws a {@link Problem} for anyone else
  */
-export function publishGuard(apiKeys: readonly string[]): (request: AdminRequest) => void {
+export function publishGuard(apiKeys: readonly string[]): (request: RouteRequest) => void {
   const check = keyCheck(apiKeys);
   return (request) => {
     if (apiKeys.length === 0) {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { AdminRequest } from '../http/router.js';
+import type { RouteRequest } from '../http/router.js';
 
 /** Who has called, for the log. */
 export interface Caller {
@@ -24,7 +24,7 @@ function textOf(bytes: Uint8Array): string {
 }
 
 /** @param hasKeys - whether `API_KEY` is set, so that whoever got through has shown one */
-export function callerOf(request: AdminRequest, hasKeys: boolean): Caller {
+export function callerOf(request: RouteRequest, hasKeys: boolean): Caller {
   const address = textOf(request.remoteAddress);
   if (!hasKeys) return { address };
   const key = request.header('authorization').trim().split(/\s+/)[1] ?? '';

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { WELL_FORMED } from '../contract/events.js';
 import { scanObject } from '../contract/json-scan.js';
 import { Problem, messageOf } from '../errors.js';
-import type { AdminRequest, AdminResponse, Route } from '../http/router.js';
+import type { RouteRequest, RouteResponse, Route } from '../http/router.js';
 import { readJson } from '../http/json-body.js';
 
 /** Whom to disconnect, and whether they are to come again by themselves. */
@@ -53,7 +53,7 @@ export const orderSchema = z
 const RULES = { once: ['user', 'sid', 'reconnect'], maxDepth: 1 };
 
 /** @throws Problem when it does not say whom to disconnect, or says it to another reader otherwise */
-function readOrder(request: AdminRequest): DisconnectOrder {
+function readOrder(request: RouteRequest): DisconnectOrder {
   const { text, value } = readJson(request);
   const order = orderSchema.safeParse(value);
   if (!order.success) {
@@ -75,7 +75,7 @@ function readOrder(request: AdminRequest): DisconnectOrder {
   return order.data;
 }
 
-async function disconnect(pods: Pods, request: AdminRequest): Promise<AdminResponse> {
+async function disconnect(pods: Pods, request: RouteRequest): Promise<RouteResponse> {
   const disconnected = await asked(pods.disconnect(readOrder(request)));
   return { status: 200, body: JSON.stringify({ disconnected }) };
 }
@@ -91,7 +91,7 @@ async function asked<T>(answers: Promise<T>): Promise<T> {
 }
 
 /** `GET /v1/info`: every pod. `POST /v1/disconnect`: ends the connections of a user, or of one client, on whichever pod. */
-export function controlRoutes(pods: Pods, guard: (request: AdminRequest) => void): Route[] {
+export function controlRoutes(pods: Pods, guard: (request: RouteRequest) => void): Route[] {
   return [
     {
       method: 'GET',
@@ -103,7 +103,7 @@ export function controlRoutes(pods: Pods, guard: (request: AdminRequest) => void
       method: 'POST',
       path: '/v1/disconnect',
       guard,
-      maxBody: 4096,
+      maxBodyBytes: 4096,
       handle: (request) => disconnect(pods, request),
     },
   ];

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { type Offset, formatOffset, parseOffset } from '../contract/offset.js';
 import { Problem, messageOf } from '../errors.js';
 import { callerOf } from './caller.js';
-import type { AdminRequest, AdminResponse, Route } from '../http/router.js';
+import type { RouteRequest, RouteResponse, Route } from '../http/router.js';
 import { readJson } from '../http/json-body.js';
 
 /** What is said of a deleted entry in the log. */
@@ -33,7 +33,7 @@ export interface EntriesRouteOptions {
   readonly store: EntryStore;
   /** Whether the journal is in reach. */
   readonly isAvailable: () => boolean;
-  readonly guard: (request: AdminRequest) => void;
+  readonly guard: (request: RouteRequest) => void;
   /** Whether `API_KEY` is set. */
   readonly hasKeys: boolean;
   /** Told of every entry that was deleted through this pod. */
@@ -61,7 +61,7 @@ export const reasonSchema = z
 /** Body of `DELETE /v1/entries/{offset}`. */
 export const deletionSchema = z.strictObject({ reason: reasonSchema });
 
-function readOffset({ path }: AdminRequest): Offset {
+function readOffset({ path }: RouteRequest): Offset {
   const text = path.slice(PATH.length);
   let decoded: string | undefined;
   try {
@@ -86,7 +86,7 @@ function refused(what: string): Problem {
 }
 
 /** The reason of the query, which every client and proxy passes on with a DELETE, or of the body, which some do not. */
-function readReason(request: AdminRequest): string {
+function readReason(request: RouteRequest): string {
   const given: unknown[] = request.query.getAll('reason');
   if (request.body.length > 0) {
     const body = deletionSchema.safeParse(readJson(request).value);
@@ -109,7 +109,7 @@ function away(why: string): Problem {
   );
 }
 
-async function remove(options: EntriesRouteOptions, request: AdminRequest): Promise<AdminResponse> {
+async function remove(options: EntriesRouteOptions, request: RouteRequest): Promise<RouteResponse> {
   const { store, hasKeys, onDeleted, log } = options;
   const offset = readOffset(request);
   const reason = readReason(request);
@@ -145,7 +145,7 @@ export function entriesRoute(options: EntriesRouteOptions): Route {
     method: 'DELETE',
     path: `${PATH}*`,
     guard: options.guard,
-    maxBody: 4096,
+    maxBodyBytes: 4096,
     handle: async (request) => {
       try {
         return await remove(options, request);

@@ -1,6 +1,6 @@
 import { type Offset, formatOffset, parseOffset } from '../contract/offset.js';
 import { Problem, messageOf } from '../errors.js';
-import type { AdminRequest, AdminResponse, Route } from '../http/router.js';
+import type { RouteRequest, RouteResponse, Route } from '../http/router.js';
 
 /** An entry as the history shows it. */
 export interface HistoryEntry extends Offset {
@@ -64,7 +64,7 @@ async function lost(source: HistorySource, reason: 'expired' | 'epoch', after: O
   });
 }
 
-async function page(source: HistorySource, { query }: AdminRequest): Promise<AdminResponse> {
+async function page(source: HistorySource, { query }: RouteRequest): Promise<RouteResponse> {
   const limit = readLimit(query.get('limit'));
   const asked = readAfter(query.get('after'));
   const after = asked ?? (await source.back(limit));
@@ -107,7 +107,7 @@ function away(why: string): Problem {
 export function historyRoute(
   source: HistorySource,
   isAvailable: () => boolean,
-  guard: (request: AdminRequest) => void,
+  guard: (request: RouteRequest) => void,
 ): Route {
   return {
     method: 'GET',

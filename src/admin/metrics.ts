@@ -15,8 +15,8 @@ export interface Gauges {
   memoryShare(): number;
   /** Number of the newest journal entry this pod has delivered. */
   journalSeq(): number;
-  /** When the certificate ends, in seconds since 1970; unset without TLS. */
-  readonly certificateEnd: (() => number) | undefined;
+  /** When the certificate expires, as Unix time in seconds; unset without TLS. */
+  readonly certificateEndSeconds: (() => number) | undefined;
   /** Unset in embedded mode. */
   readonly redis: RedisGauges | undefined;
 }
@@ -121,9 +121,13 @@ export class Metrics {
     this.#gauge('gateway_draining', 'Whether this pod is stopping and lets its clients go', () => gauges.draining());
     this.#gauge('gateway_memory_share', 'Share of the memory limit in use', () => gauges.memoryShare());
     this.#gauge('gateway_journal_seq', 'Number of the newest journal entry delivered', () => gauges.journalSeq());
-    const { redis, certificateEnd } = gauges;
-    if (certificateEnd !== undefined) {
-      this.#gauge('gateway_tls_not_after_seconds', 'When the certificate in force ends, Unix time', certificateEnd);
+    const { redis, certificateEndSeconds } = gauges;
+    if (certificateEndSeconds !== undefined) {
+      this.#gauge(
+        'gateway_tls_not_after_seconds',
+        'When the certificate in force ends, Unix time',
+        certificateEndSeconds,
+      );
     }
     if (redis === undefined) return;
     this.#gauge('gateway_redis_up', 'Whether subscription and journal reader are in force', () => redis.up());

@@ -10,9 +10,9 @@ import { loadUws } from '../http/uws.js';
 const KILLED_BY_SIGNAL = 128;
 const SIGNAL_NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const;
 
-/** What a process is told beside its environment. */
+/** What a process is given beside its environment. */
 export interface GatewayProcessOptions {
-  /** Publishes made-up signals at this rate, a second. Unset: no made-up signals. */
+  /** Made-up signals a second. Unset: none. */
   readonly demoRate?: number | undefined;
 }
 
@@ -32,7 +32,7 @@ export interface Gateway {
 export function createGateway(config: Config = loadConfig(process.env)): Gateway {
   const pod = podName();
   const log = createLogger(config.logLevel, pod);
-  return { app: new App(config, loadUws(config.maxHeaderBytes), log, pod), log, pod };
+  return { app: new App({ config, uws: loadUws(config.maxHeaderBytes), log, pod }), log, pod };
 }
 
 /**
@@ -46,10 +46,10 @@ export async function runGateway({ demoRate }: GatewayProcessOptions = {}): Prom
   const { app, log } = createGateway(config);
   let demo: DemoFeed | undefined;
 
-  // One stray promise of a dependency is no reason to drop every client.
+  // One stray promise of a dependency is no reason to disconnect every client.
   process.on('unhandledRejection', (error) => app.noteFault('promise', error));
   process.on('uncaughtException', (error) => {
-    // Whatever threw may have left its state half changed: clients are better off on another pod.
+    // Its state may be half changed: clients are better off on another pod.
     log.fatal({ err: error, recentRequests: app.recentRequests() }, 'uncaught exception; the process ends');
     process.exit(EXIT.failed);
   });
@@ -58,7 +58,7 @@ export async function runGateway({ demoRate }: GatewayProcessOptions = {}): Prom
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
       if (hurried) process.exit(KILLED_BY_SIGNAL + SIGNAL_NUMBERS[signal]);
-      // Whoever types Ctrl-C sits there and waits; an orchestrator sends SIGTERM and has clients to keep.
+      // Whoever types Ctrl-C is waiting; an orchestrator sends SIGTERM and has clients to keep.
       hurried = stopping || signal === 'SIGINT';
       log.info({ signal }, stopping ? 'stopping at once' : 'stopping');
       if (hurried) app.hurry();
@@ -71,7 +71,7 @@ export async function runGateway({ demoRate }: GatewayProcessOptions = {}): Prom
 
   try {
     const facts = await app.start();
-    // Standard output is for log lines unless somebody is looking at it.
+    // Standard output is for log lines unless a person is reading it.
     (process.stdout.isTTY ? process.stdout : process.stderr).write(banner(facts));
     if (demoRate === undefined || stopping) return;
     demo = new DemoFeed({ ...facts, apiKey: config.apiKeys[0], rate: demoRate, log });

@@ -1,5 +1,5 @@
 import type { PresentedKey } from '../admin/access.js';
-import type { AdminRequest, Route } from '../http/router.js';
+import type { RouteRequest, Route } from '../http/router.js';
 import type { PublishWith } from './publish-access.js';
 
 /** What the page is told of the pod that serves it. */
@@ -18,7 +18,7 @@ export interface InfoRouteOptions {
   /** What a page has to present to publish. */
   readonly publishWith: PublishWith;
   /** Looks at what it presents. */
-  readonly check: (request: AdminRequest) => PresentedKey;
+  readonly check: (request: RouteRequest) => PresentedKey;
   /** Told of every page that presents something else: whoever guesses keys is to be seen. */
   readonly onWrong: () => void;
 }

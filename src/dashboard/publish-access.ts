@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { AdminRequest, Route } from '../http/router.js';
+import type { RouteRequest, Route } from '../http/router.js';
 import type { PresentedKey } from '../admin/access.js';
 import { Problem } from '../errors.js';
 
@@ -37,7 +37,7 @@ function refusal(presented: PresentedKey, pod: string): Problem {
  *
  * @param check - compares the token that a request presents with that of this start
  */
-export function linkGuard(check: (request: AdminRequest) => PresentedKey, pod: string): NonNullable<Route['guard']> {
+export function linkGuard(check: (request: RouteRequest) => PresentedKey, pod: string): NonNullable<Route['guard']> {
   return (request) => {
     const presented = check(request);
     if (presented !== 'known') throw refusal(presented, pod);

@@ -86,12 +86,12 @@ class AnswerEater {
   /** Bytes of the largest body that came. */
   largest = 0;
 
-  private constructor(port: number, isEaten: (answer: number) => boolean, maxBody: number) {
+  private constructor(port: number, isEaten: (answer: number) => boolean, maxBodyBytes: number) {
     this.#server = createServer((incoming, outgoing) => {
       const { method, url: path, headers } = incoming;
       const bytes = Number(headers['content-length']);
       this.largest = Math.max(this.largest, bytes);
-      if (bytes > maxBody) {
+      if (bytes > maxBodyBytes) {
         incoming.resume().on('end', () => outgoing.writeHead(413).end('<html>'));
         return;
       }
@@ -108,10 +108,10 @@ class AnswerEater {
   /**
    * @param port - that of the publish API
    * @param isEaten - whether nobody gets an answer; they count from 1
-   * @param maxBody - what is longer, in bytes, gets 413 in its own words
+   * @param maxBodyBytes - what is longer, in bytes, gets 413 in its own words
    */
-  static async open(port: number, isEaten: (answer: number) => boolean, maxBody = Infinity): Promise<AnswerEater> {
-    const eater = cleanup.add(new AnswerEater(port, isEaten, maxBody), (self) => {
+  static async open(port: number, isEaten: (answer: number) => boolean, maxBodyBytes = Infinity): Promise<AnswerEater> {
+    const eater = cleanup.add(new AnswerEater(port, isEaten, maxBodyBytes), (self) => {
       self.#server.close();
       self.#server.closeAllConnections();
     });
