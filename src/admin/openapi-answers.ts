@@ -38,7 +38,7 @@ export function problem(http: number, codes: readonly ProblemCode[]): Json {
 /** The answers with these codes, and with those that every request may get. */
 export function problems(...codes: readonly ProblemCode[]): Json {
   const byStatus = new Map<number, ProblemCode[]>();
-  for (const code of [...codes, 'headers_too_large', 'internal'] as const) {
+  for (const code of [...codes, 'bad_request', 'headers_too_large', 'internal'] as const) {
     const { status: http } = PROBLEMS[code];
     byStatus.set(http, [...(byStatus.get(http) ?? []), code]);
   }
