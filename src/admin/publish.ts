@@ -91,7 +91,7 @@ function readBody(
 }
 
 /** What all publish routes need. */
-export interface PublishOptions {
+export interface PublishRoutesOptions {
   readonly publisher: Publisher;
   readonly guard: (request: RouteRequest) => void;
   /** Longest item. */
@@ -100,7 +100,7 @@ export interface PublishOptions {
 }
 
 /** One route to publish at. */
-export interface PublishRouteOptions extends PublishOptions {
+export interface PublishRouteOptions extends PublishRoutesOptions {
   readonly path: string;
   readonly event: FeedEvent;
   /** Most items in one request. */
@@ -147,7 +147,7 @@ export function publishRoute(options: PublishRouteOptions): Route {
 }
 
 /** `POST /v1/signals` and `POST /v1/status`. */
-export function publishRoutes(options: PublishOptions): Route[] {
+export function publishRoutes(options: PublishRoutesOptions): Route[] {
   const shared = { ...options, maxItems: MAX_PUBLISH_BATCH };
   return [
     publishRoute({ ...shared, path: '/v1/signals', event: 'new_signal' }),

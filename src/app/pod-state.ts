@@ -2,7 +2,7 @@ import type { MemoryPressure } from '../access/memory-pressure.js';
 import type { PodInfo } from '../admin/answers.js';
 import type { NotReadyReason } from '../admin/health.js';
 import { formatOffset } from '../contract/offset.js';
-import type { DashboardInfo } from '../dashboard/info.js';
+import type { DashboardInfo } from '../dashboard/dashboard-info.js';
 import { version } from '../version.js';
 import type { WebSocketManager } from '../websocket/websocket-manager.js';
 import type { JournalParts } from './build-journal.js';

@@ -27,7 +27,7 @@ export function idempotencyKey(text: string): string {
   throw new InvalidArgumentError(`It takes 1 to ${MAX_KEY_LENGTH} visible ASCII characters.`);
 }
 
-/** The option `--url`, which a variable can give too. Its value is a `URL`. */
+/** The option `--url`, which a variable can set too. Its value is a `URL`. */
 export function urlOption(description: string, variable: string, fallback: string): Option {
   return new Option('--url <url>', description)
     .env(variable)
@@ -35,7 +35,7 @@ export function urlOption(description: string, variable: string, fallback: strin
       const url = URL.canParse(text || fallback) ? new URL(text || fallback) : undefined;
       if (url !== undefined && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '') return url;
       const wanted = `an address such as ${fallback}, without a user`;
-      // Commander shows the value that it refuses, and what has an "@" may have a password before it.
+      // Commander shows the value that it refuses, and an "@" may follow a password.
       if (text.includes('@')) throw new StartError(`--url, or the variable ${variable}, takes ${wanted}.`, EXIT.config);
       throw new InvalidArgumentError(`It takes ${wanted}.`);
     })
