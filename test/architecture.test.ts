@@ -181,6 +181,27 @@ test('no file hands on what others export, but the entries of the package', () =
   expect(handedOn.filter((file) => !ENTRIES.includes(file))).toEqual([]);
 });
 
+/** The names that a file exports, not those that it hands on. */
+function exportsOf(text: string): string[] {
+  const declaration =
+    /^export (?:declare |abstract |async )*(?:function\*?|class|const|let|interface|type|enum) (\w+)/gm;
+  return [...new Set([...withoutComments(text).matchAll(declaration)].map(([, name = '']) => name))];
+}
+
+test('no two source files export the same name: one thing, one place', () => {
+  const places = new Map<string, string[]>();
+  for (const file of FILES) {
+    for (const name of exportsOf(read(file))) places.set(name, [...(places.get(name) ?? []), file]);
+  }
+  expect(places.size).toBeGreaterThan(300);
+  expect([...places].filter(([, files]) => files.length > 1)).toEqual([]);
+  // Overloads are one name, and what is not exported may have any.
+  expect(exportsOf('export function a(): void;\nexport function a() {}\nconst b = 1;\nexport type C = 1;')).toEqual([
+    'a',
+    'C',
+  ]);
+});
+
 test('requests and responses of uWebSockets.js are known to src/http/ alone: no handler goes past the error boundary', () => {
   const outside = FILES.filter((file) => !file.startsWith('http/'));
   expect(outside.filter((file) => /\bHttpRe(?:quest|sponse)\b/.test(withoutComments(read(file))))).toEqual([]);

@@ -120,7 +120,7 @@ function completed(callers: Callers, sent: number): Promise<Total> {
 }
 
 /** Prints the table of phases, and what limits its meaning. */
-function report(run: Run, load: Load, window: number): void {
+function printPhases(run: Run, load: Load, window: number): void {
   say(`\n${run.table(p99Of(run, 'quiet'))}\n`);
   say(
     `Peaks are those of any ${window} s, as ratios to the even spread. Signals were sent up to ${millis(load.late.getValueAtPercentile(99))} ms late (p99).`,
@@ -180,7 +180,7 @@ async function main(cleanup: Cleanup): Promise<boolean> {
   await restartAndScale(run, quiet);
   await load.stop();
   const complete = await completed(callers, load.sent);
-  report(run, load, window);
+  printPhases(run, load, window);
   return judgeAll(run, { complete, sent: load.sent, window });
 }
 

@@ -5,17 +5,17 @@ import { Problem, messageOf } from '../errors.js';
 import type { RouteRequest, RouteResponse, Route } from '../http/router.js';
 import { readJson } from '../http/json-body.js';
 
-/** Whom to disconnect, and whether they are to come again by themselves. */
+/** Which clients to disconnect, and whether they reconnect by themselves. */
 export interface DisconnectOrder {
   readonly user?: string | undefined;
   readonly sid?: string | undefined;
   readonly reconnect: boolean;
 }
 
-/** All pods, as the one that is asked sees them. */
+/** All pods, as this one sees them. */
 export interface Pods {
   /**
-   * What every pod says of itself, the one that is asked first.
+   * What every pod says of itself; this pod comes first.
    *
    * @throws when one of them does not answer
    */
@@ -24,7 +24,7 @@ export interface Pods {
    * Disconnects clients on every pod.
    *
    * @returns how many
-   * @throws when a pod does not answer; the others have carried it out
+   * @throws when a pod does not answer; the others have disconnected their clients
    */
   disconnect(order: DisconnectOrder): Promise<number>;
 }
@@ -41,18 +41,18 @@ export const orderSchema = z
       .boolean()
       .default(false)
       .describe(
-        'Closes the connection, after which the stock client comes again by itself, instead of ending its socket.',
+        'Closes the connection, after which the stock client reconnects by itself, instead of ending its socket.',
       ),
   })
   .refine(({ user, sid }) => (user === undefined) !== (sid === undefined))
   // The same for the published contract.
   .meta({ oneOf: [{ required: ['user'] }, { required: ['sid'] }] })
-  .describe('Each field may stand once only.');
+  .describe('Each field may occur only once.');
 
-/** All that an order may have; the schema lets nothing in it nest. */
+/** The fields of an order; the schema does not let them nest. */
 const RULES = { once: ['user', 'sid', 'reconnect'], maxDepth: 1 };
 
-/** @throws Problem when it does not say whom to disconnect, or says it to another reader otherwise */
+/** @throws Problem if it does not say which clients to disconnect, or other readers could understand it otherwise */
 function readOrder(request: RouteRequest): DisconnectOrder {
   const { text, value } = readJson(request);
   const order = orderSchema.safeParse(value);
@@ -64,7 +64,7 @@ function readOrder(request: RouteRequest): DisconnectOrder {
     }
     throw new Problem(
       'invalid_disconnect',
-      'Send {"user": "..."} or {"sid": "..."}, and "reconnect": true if they are to come again by themselves.',
+      'Send {"user": "..."} or {"sid": "..."}, and "reconnect": true if they are to reconnect by themselves.',
     );
   }
   const fault = scanObject(text, value as object, RULES);

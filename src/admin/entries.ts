@@ -6,7 +6,7 @@ import { callerOf } from './caller.js';
 import type { RouteRequest, RouteResponse, Route } from '../http/router.js';
 import { readJson } from '../http/json-body.js';
 
-/** What is said of a deleted entry in the log. */
+/** What the log says of a deleted entry. */
 interface DeletedEntry {
   readonly event: string;
   readonly symbol?: string;
@@ -31,12 +31,12 @@ export interface EntryStore {
 /** How entries are deleted over HTTP. */
 export interface EntriesRouteOptions {
   readonly store: EntryStore;
-  /** Whether the journal is in reach. */
+  /** Whether the journal can be reached. */
   readonly isAvailable: () => boolean;
   readonly guard: (request: RouteRequest) => void;
   /** Whether `API_KEY` is set. */
   readonly hasKeys: boolean;
-  /** Told of every entry that was deleted through this pod. */
+  /** Called for every entry that was deleted through this pod. */
   readonly onDeleted: () => void;
   readonly log: Logger;
 }
@@ -46,7 +46,7 @@ const PATH = '/v1/entries/';
 /** Longest reason, in characters. */
 export const MAX_REASON_LENGTH = 256;
 
-/** It is logged and kept in Redis: no control characters, which would change what a terminal shows. */
+/** It is logged and kept in Redis: control characters would change what a terminal shows. */
 const REASON_SHAPE = new RegExp(String.raw`^(?=.*\S)[^\u0000-\u001f\u007f-\u009f]*$`);
 
 /** Why an entry is deleted. */
@@ -67,7 +67,7 @@ function readOffset({ path }: RouteRequest): Offset {
   try {
     decoded = decodeURIComponent(text);
   } catch {
-    // Not percent-encoded as it should be: no offset is.
+    // Not valid percent-encoding, so not an offset.
   }
   const offset = parseOffset(decoded);
   if (offset !== undefined) return offset;
@@ -85,19 +85,19 @@ function refused(what: string): Problem {
   );
 }
 
-/** The reason of the query, which every client and proxy passes on with a DELETE, or of the body, which some do not. */
+/** The reason in the query, which every client and proxy passes on with a DELETE, or in the body, which some drop. */
 function readReason(request: RouteRequest): string {
   const given: unknown[] = request.query.getAll('reason');
   if (request.body.length > 0) {
     const body = deletionSchema.safeParse(readJson(request).value);
-    if (!body.success) throw refused('The body has no reason that can be taken.');
+    if (!body.success) throw refused('The body has no valid reason.');
     given.push(body.data.reason);
   }
   const [reason, ...more] = new Set(given);
   if (reason === undefined) throw refused('There is no reason.');
   if (more.length > 0) throw refused('There are two reasons that differ.');
   const parsed = reasonSchema.safeParse(reason);
-  if (!parsed.success) throw refused('The reason cannot be taken.');
+  if (!parsed.success) throw refused('The reason is not valid.');
   return parsed.data;
 }
 
@@ -131,7 +131,7 @@ async function remove(options: EntriesRouteOptions, request: RouteRequest): Prom
   const already = result.outcome === 'repeated';
   const { event, symbol, service } = result.entry;
   const audit = { offset: text, reason, event, symbol, service, caller: callerOf(request, hasKeys) };
-  if (already) log.info(audit, 'an entry of the journal was to be deleted that is deleted already');
+  if (already) log.info(audit, 'an entry of the journal is already deleted');
   else {
     onDeleted();
     log.warn(audit, 'an entry of the journal was deleted');
@@ -139,7 +139,7 @@ async function remove(options: EntriesRouteOptions, request: RouteRequest): Prom
   return { status: 200, body: JSON.stringify({ offset: text, deleted: true, already }) };
 }
 
-/** `DELETE /v1/entries/<offset>?reason=<why>`: takes one entry from everybody who has not got it yet. */
+/** `DELETE /v1/entries/<offset>?reason=<why>`: deletes one entry, which nobody gets from then on. */
 export function entriesRoute(options: EntriesRouteOptions): Route {
   return {
     method: 'DELETE',

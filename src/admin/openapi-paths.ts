@@ -23,7 +23,7 @@ const PUBLISHED: Json = {
   description: 'In the journal.',
   headers: {
     'Idempotent-Replayed': {
-      description: 'There when the answer is that of an earlier request with the same key.',
+      description: 'Present if the answer is that of an earlier request with the same key.',
       schema: { const: 'true' },
     },
   },
@@ -45,7 +45,7 @@ function publish({ what, schemaName, example, shape }: Published): Json {
     operationId: `publish${schemaName}`,
     tags: ['publish'],
     summary: `Publishes one ${what}, or an array of up to 1,000.`,
-    description: 'All are published, in order, or none. 202 is answered only for what is in the journal.',
+    description: 'All are published, in order, or none. The answer is 202 only when they are in the journal.',
     security: OPTIONAL_KEY,
     parameters: [
       {
@@ -108,7 +108,7 @@ const HISTORY: Json = {
     },
   ],
   responses: {
-    200: answer('Entries, and where to go on.', schemaRef('History'), {
+    200: answer('Entries, and where to continue.', schemaRef('History'), {
       entries: [{ offset, event: 'new_signal', data: signal }],
       next: offset,
     }),
@@ -119,7 +119,7 @@ const HISTORY: Json = {
 const INFO: Json = {
   operationId: 'readInfo',
   tags: ['control'],
-  summary: 'What every pod says of itself.',
+  summary: 'Describes every pod.',
   security: OPTIONAL_KEY,
   responses: {
     200: answer('All pods.', schemaRef('Info'), {
@@ -154,14 +154,14 @@ const DISCONNECT: Json = {
         schema: schemaRef('DisconnectOrder'),
         examples: {
           user: { value: { user: 'ann' } },
-          again: { summary: 'They come again at once', value: { user: 'ann', reconnect: true } },
+          again: { summary: 'They reconnect at once', value: { user: 'ann', reconnect: true } },
           client: { value: { sid: 'b3dS0vYkQ2lYxjS1AAAB' } },
         },
       },
     },
   },
   responses: {
-    200: answer('Carried out.', schemaRef('Disconnected'), { disconnected: 2 }),
+    200: answer('Done.', schemaRef('Disconnected'), { disconnected: 2 }),
     ...problems(...GUARD, ...BODY, 'invalid_disconnect', 'duplicate_field', 'lone_surrogate', 'pods_unreachable'),
   },
 };
@@ -169,18 +169,18 @@ const DISCONNECT: Json = {
 const DELETE_ENTRY: Json = {
   operationId: 'deleteEntry',
   tags: ['control'],
-  summary: 'Takes one entry out of the journal, on all pods.',
+  summary: 'Deletes one entry of the journal, on all pods.',
   description:
-    'Nobody who has not been sent it gets it any more, live or when coming back; in its place clients that would have got it ' +
-    'are told of a `gap` with the reason `deleted`. Give the reason as a parameter or in the body; some clients and proxies drop the ' +
-    'body of a DELETE. Safe to repeat.',
+    'Clients that do not have it yet never get it, neither live nor after a reconnect; in its place they get a `gap` with the ' +
+    'reason `deleted`. Give the reason as a parameter or in the body; some clients and proxies drop the body of a DELETE. ' +
+    'Safe to repeat.',
   security: OPTIONAL_KEY,
   parameters: [
     { name: 'offset', in: 'path', required: true, schema: schemaRef('Offset'), example: offset },
     {
       name: 'reason',
       in: 'query',
-      description: 'Why, for the log. Needed unless the body has it.',
+      description: 'Why, for the log. Required unless it is in the body.',
       schema: schemaRef('Reason'),
       example: 'a price of 0',
     },
@@ -223,14 +223,14 @@ export const PATHS: Json = {
   '/v1/info': { get: INFO },
   '/v1/disconnect': { post: DISCONNECT },
   '/healthz': {
-    get: simple('readHealth', 'Whether the event loop turns.', {
-      200: answer('It does.', schemaRef('Health'), { status: 'ok' }),
+    get: simple('readHealth', 'Whether the event loop runs.', {
+      200: answer('It runs.', schemaRef('Health'), { status: 'ok' }),
     }),
   },
   '/readyz': {
-    get: simple('readReadiness', 'Whether clients may be sent here.', {
-      200: answer('They may.', ready, { status: 'ready', reasons: [] }),
-      503: answer('They may not.', ready, { status: 'not ready', reasons: ['draining'] }),
+    get: simple('readReadiness', 'Whether this pod takes clients.', {
+      200: answer('It does.', ready, { status: 'ready', reasons: [] }),
+      503: answer('It does not.', ready, { status: 'not ready', reasons: ['draining'] }),
     }),
   },
   '/metrics': {
@@ -242,7 +242,7 @@ export const PATHS: Json = {
     get: simple('readOpenapi', 'This document.', { 200: answer('OpenAPI 3.1.', DOCUMENT, {}) }),
   },
   '/asyncapi.json': {
-    get: simple('readAsyncapi', 'What goes over Socket.IO and Redis. The public port serves it too.', {
+    get: simple('readAsyncapi', 'What is sent over Socket.IO and Redis. The public port serves this too.', {
       200: answer('AsyncAPI 3.0.', DOCUMENT, {}),
     }),
   },

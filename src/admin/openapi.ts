@@ -62,8 +62,8 @@ export function openapiDocument(version: string): Json {
 const DESCRIPTION = `The internal port of a pod: health, metrics, publishing and control. Never expose it to the internet.
 
 Without \`API_KEY\` only callers on the same machine may publish and control, and pages in a browser may not. A GET may also be
-a HEAD. Errors are \`application/problem+json\` with a \`code\` that never changes its meaning. A path that is not here gets 404
-\`not_found\`; another method than those here gets 405 \`method_not_allowed\`.`;
+a HEAD. Errors are \`application/problem+json\` with a \`code\` that never changes its meaning. A path that is not listed gets 404
+\`not_found\`; a method that is not listed gets 405 \`method_not_allowed\`.`;
 
 /** The schemas that answers and requests refer to, by their names. */
 function schemas(): Json {

@@ -38,7 +38,7 @@ export function createGateway(config: Config = loadConfig(process.env)): Gateway
 /**
  * Runs the gateway in this process until a signal ends it. Resolves when it serves.
  *
- * @throws {@link StartError} when it can not start; the caller ends the process
+ * @throws {@link StartError} when it cannot start; the caller ends the process
  */
 export async function runGateway({ demoRate }: GatewayProcessOptions = {}): Promise<void> {
   const config = loadConfig(process.env);
@@ -74,7 +74,7 @@ export async function runGateway({ demoRate }: GatewayProcessOptions = {}): Prom
     // Standard output is for log lines unless a person is reading it.
     (process.stdout.isTTY ? process.stdout : process.stderr).write(banner(facts));
     if (demoRate === undefined || stopping) return;
-    demo = new DemoFeed({ ...facts, apiKey: config.apiKeys[0], rate: demoRate, log });
+    demo = new DemoFeed({ ...facts, apiKey: config.apiKeys[0], ratePerSecond: demoRate, log });
     demo.start();
   } catch (error) {
     if (error instanceof StartError) throw error;

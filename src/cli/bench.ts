@@ -25,7 +25,7 @@ function loader(): string {
 /**
  * The command `bench`: runs the bench of the checkout, and passes its exit code on.
  *
- * @throws StartError when there is none
+ * @throws StartError if this is not a checkout
  */
 export async function bench(args: readonly string[]): Promise<void> {
   if (!existsSync(PROGRAM)) {

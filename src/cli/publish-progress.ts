@@ -49,7 +49,7 @@ export class PublishProgress {
       clearOnComplete: true,
       // A cursor that is hidden stays so when the process is killed.
       hideCursor: false,
-      // A line that wraps can not be overwritten.
+      // A line that wraps cannot be overwritten.
       linewrap: false,
       stream: this.#stream,
       fps: 10,

@@ -44,7 +44,7 @@ export const SOCKET_MESSAGES = {
   }),
   status_update: message('status_update', {
     summary:
-      'The state of a service. Without an offset where it is no news: what a service said last, sent on connect, and what the gateway says of itself.',
+      'The state of a service. Without an offset if it is not news: the last status of a service, sent on connect, and what the gateway says of itself.',
     payload: args([schemaRef('StatusUpdate'), OFFSET], 1),
     examples: [
       { name: 'news', payload: [status, offset] },
@@ -52,7 +52,7 @@ export const SOCKET_MESSAGES = {
     ],
   }),
   gap: message('gap', {
-    summary: 'Messages are lost to this client.',
+    summary: 'Messages that this client does not get.',
     payload: args([schemaRef('Gap')]),
     examples: [
       { name: 'away too long', payload: [gap] },
@@ -61,7 +61,7 @@ export const SOCKET_MESSAGES = {
   }),
   checkpoint: message('checkpoint', {
     summary:
-      'Where the journal is, so that a client whose topics are quiet does not fall out of it. The stock client keeps it by itself.',
+      'The newest place in the journal, so that a client whose topics are quiet can still recover. The stock client keeps it by itself.',
     payload: args([OFFSET]),
     examples: [{ name: 'a place', payload: [offset] }],
   }),
@@ -77,7 +77,7 @@ export const SOCKET_MESSAGES = {
     summary: 'The acknowledgement of `subscribe`.',
     payload: args([schemaRef('SubscribeAnswer')]),
     examples: [
-      { name: 'in force', payload: [{ ok: true, topics: EXAMPLES.topics }] },
+      { name: 'accepted', payload: [{ ok: true, topics: EXAMPLES.topics }] },
       { name: 'refused', payload: [EXAMPLES.subscribeRefused] },
     ],
   }),
@@ -92,7 +92,7 @@ export const SOCKET_MESSAGES = {
   connect_error: message('connect_error', {
     summary: 'The CONNECT_ERROR packet. The stock client makes an `Error` with `data` of it.',
     payload: schemaRef('ConnectError'),
-    examples: [{ name: 'topics that are none', payload: EXAMPLES.connectError }],
+    examples: [{ name: 'invalid topics', payload: EXAMPLES.connectError }],
   }),
   refusal: message('refusal', {
     summary:

@@ -43,8 +43,8 @@ const DESCRIPTION = `A back end publishes a trading signal once, into Redis; eve
 Clients use the stock \`socket.io-client\` 4 (Socket.IO protocol 5 over Engine.IO protocol 4, WebSocket or long-polling).
 
 How a message of this document stands for a Socket.IO event: \`name\` is the name of the event, and the payload is the array
-of its arguments. The last argument, where it is a string, is an offset. The stock client remembers it and comes back with
-it after a drop; nothing needs to be done with it. So \`socket.on("new_signal", (signal, offset) => …)\` is called with the two
+of its arguments. The last argument, if it is a string, is an offset. The stock client remembers it and sends it when it
+reconnects after a drop; applications need not use it. So \`socket.on("new_signal", (signal, offset) => …)\` is called with the two
 items of the payload of \`new_signal\`.`;
 
 type SocketMessage = keyof typeof SOCKET_MESSAGES;
@@ -102,8 +102,8 @@ function redisChannel({ name, variable, fallback, messageName }: RedisChannel): 
     address: `{${name}}`,
     title: `Pub/Sub channel ${variable}`,
     description:
-      'A message is the JSON text of one payload, UTF-8, of at most `MAX_SIGNAL_BYTES` bytes. One that is not is counted, logged ' +
-      'and delivered to nobody.',
+      'A message is the JSON text of one payload, in UTF-8, of at most `MAX_SIGNAL_BYTES` bytes. Any other message is counted and ' +
+      'logged, and delivered to nobody.',
     servers: [{ $ref: '#/servers/redis' }],
     parameters: { [name]: { description: `\`${variable}\` of the configuration.`, default: fallback } },
     messages: inComponents([messageName]),
@@ -175,8 +175,8 @@ const OPERATIONS: Json = {
   }),
   welcome: send('welcome', 'To the one client, when it is connected.'),
   newSignal: send('new_signal', 'To every client that wants the symbol.'),
-  statusUpdate: send('status_update', 'To every client; to a client that connects the newest of every service.'),
-  gap: send('gap', 'To a client that can not get all it has missed.'),
+  statusUpdate: send('status_update', 'To every client; a client that connects gets the newest of every service.'),
+  gap: send('gap', 'To a client that cannot get everything it missed.'),
   checkpoint: send(
     'checkpoint',
     'To clients with topics: when `subscribe` has changed them, and every 10 s if the journal has moved.',
@@ -185,8 +185,8 @@ const OPERATIONS: Json = {
     reply: ['subscribe_answer'],
     summary: 'A client replaces all its topics.',
     description:
-      `\`const answer = await socket.emitWithAck("subscribe", ["BTC/USDT"])\`. What comes before the answer is by the old topics, ` +
-      `what follows by the new ones. Codes of a refusal, which changes nothing:\n\n${list(SUBSCRIBE_ERRORS)}`,
+      `\`const answer = await socket.emitWithAck("subscribe", ["BTC/USDT"])\`. Signals before the answer follow the old topics, ` +
+      `signals after it the new ones. Codes of a refusal, which changes nothing:\n\n${list(SUBSCRIBE_ERRORS)}`,
   }),
   publishedSignal: {
     action: 'receive',

@@ -32,7 +32,7 @@ export interface Fault {
   readonly subject: string;
 }
 
-/** Whom work is done for. */
+/** The client that work is done for. */
 export interface Served {
   readonly stage: FaultStage;
   /** Names the client, for a person; called only when there is an error. */
