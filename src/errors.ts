@@ -8,6 +8,7 @@ export const PROBLEMS = {
   forbidden: { status: 403, title: 'This caller is not allowed to use the publish API' },
   publish_token_required: { status: 401, title: 'Publishing from the dashboard requires its link' },
   publish_token_wrong: { status: 401, title: 'Invalid publish token' },
+  bad_request: { status: 400, title: 'Malformed request' },
   request_timeout: { status: 408, title: 'The request body arrived too slowly' },
   headers_too_large: { status: 431, title: 'Request headers too large' },
   body_too_large: { status: 413, title: 'The request body is too large' },

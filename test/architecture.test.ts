@@ -124,11 +124,11 @@ const PACKAGES: Readonly<Record<string, { code: RegExp; types?: RegExp }>> = {
   'socket.io-parser': { code: /^websocket\/engine\/parser\.ts$/ },
   'engine.io': { code: /^websocket\// },
   '@socket.io/': { code: /^websocket\/adapter\.ts$/ },
-  'uWebSockets.js': { code: /^http\/uws\.ts$/, types: /^(?:http|websocket)\/|^app\/app\.ts$/ },
+  'uWebSockets.js': { code: /^http\/uws\.ts$/, types: /^(?:http|websocket)\/|^app\/(?:app|build-admin-app)\.ts$/ },
   react: { code: /^client\/use-signals\.ts$/ },
   jose: { code: /^access\/(?:token-verifier|published-keys)\.ts$/ },
-  'proxy-addr': { code: /^access\/client-address\.ts$|^config\/config\.ts$/ },
-  ioredis: { code: /^(?:journal|ingest|redis)\/|^websocket\/adapter\.ts$|^app\/(?:app|redis-parts)\.ts$/ },
+  'proxy-addr': { code: /^access\/client-address\.ts$|^config\/variables\.ts$/ },
+  ioredis: { code: /^(?:journal|ingest|redis)\/|^websocket\/adapter\.ts$|^app\/redis-parts\.ts$/ },
   'socket.io-client': { code: /^cli\/tail\.ts$|^client\/|^dashboard\/page\// },
   commander: { code: /^cli\// },
   'cli-progress': { code: /^cli\// },
@@ -182,12 +182,33 @@ test('no file hands on what others export, but the entries of the package', () =
   expect(handedOn.filter((file) => !ENTRIES.includes(file))).toEqual([]);
 });
 
+/** The names that a file exports, not those that it hands on. */
+function exportsOf(text: string): string[] {
+  const declaration =
+    /^export (?:declare |abstract |async )*(?:function\*?|class|const|let|interface|type|enum) (\w+)/gm;
+  return [...new Set([...withoutComments(text).matchAll(declaration)].map(([, name = '']) => name))];
+}
+
+test('no two source files export the same name: one thing, one place', () => {
+  const places = new Map<string, string[]>();
+  for (const file of FILES) {
+    for (const name of exportsOf(read(file))) places.set(name, [...(places.get(name) ?? []), file]);
+  }
+  expect(places.size).toBeGreaterThan(300);
+  expect([...places].filter(([, files]) => files.length > 1)).toEqual([]);
+  // Overloads are one name, and what is not exported may have any.
+  expect(exportsOf('export function a(): void;\nexport function a() {}\nconst b = 1;\nexport type C = 1;')).toEqual([
+    'a',
+    'C',
+  ]);
+});
+
 test('requests and responses of uWebSockets.js are known to src/http/ alone: no handler goes past the error boundary', () => {
   const outside = FILES.filter((file) => !file.startsWith('http/'));
   expect(outside.filter((file) => /\bHttpRe(?:quest|sponse)\b/.test(withoutComments(read(file))))).toEqual([]);
   const apps = FILES.filter((file) => /\.(?:SSL)?App\(/.test(read(file)));
   // The check of the dependencies looks at an app that it closes at once.
-  expect(apps).toEqual(['app/app.ts', 'http/public-app.ts', 'websocket/check-internals.ts']);
+  expect(apps).toEqual(['app/build-admin-app.ts', 'http/public-app.ts', 'websocket/check-internals.ts']);
   for (const file of apps.slice(0, 2)) expect(read(file)).toContain('new GuardedApp(');
 });
 

@@ -226,7 +226,7 @@ function preloading(name: string): string[] {
   return ['--require', fileURLToPath(new URL(`support/${name}`, import.meta.url))];
 }
 
-describe('a uWebSockets.js that can not load', () => {
+describe('a uWebSockets.js that cannot load', () => {
   test('because the system refuses the binary ends the start with one line: the reason and what to do', async () => {
     const line = await failedStart(startGateway(cleanup, {}, preloading('uws-can-not-load.cjs')));
     expect(line).toContain('uWebSockets.js');

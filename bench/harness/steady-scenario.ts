@@ -34,7 +34,7 @@ export function steadyScenario({ name, title, defaults, fallback, notes = [] }: 
         runs,
         progress,
         measure: async (server, run) => {
-          const samples = samplesOf(settings, name, server, run);
+          const samples = samplesOf(settings, `${name}-${server}`, run);
           return (await measureSteady(server, { ...steady, ...samples }, progress)).run;
         },
       });

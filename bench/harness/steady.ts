@@ -177,9 +177,9 @@ export function steadyOf(settings: Settings, defaults: Defaults = {}): Steady {
   };
 }
 
-/** Where one run writes its single latencies, if the user wants them. */
-export function samplesOf({ samples }: Settings, scenario: string, name: string, run: number): { samples?: string } {
-  return samples === undefined ? {} : { samples: join(samples, `${scenario}-${name}-${run}`) };
+/** Where one run writes its single latencies, if the user wants them. @param row - scenario and server */
+export function samplesOf({ samples }: Settings, row: string, run: number): { samples?: string } {
+  return samples === undefined ? {} : { samples: join(samples, `${row}-${run}`) };
 }
 
 /** A stream as the settings of a scenario's result. */

@@ -1,6 +1,6 @@
 import { type Socket, connect } from 'node:net';
 import type { FleetPlan } from './fleet-types.js';
-import { type FrameHandler, FrameReader, OPCODE, clientFrame, upgradeRequest } from './frames.js';
+import { type Frame, type FrameHandler, FrameReader, OPCODE, clientFrame, upgradeRequest } from './frames.js';
 import { isSignal, nowMicros, signalDue, signalNumber } from './message.js';
 import { type Group, Seen, type Wanted } from './tally.js';
 
@@ -22,12 +22,11 @@ const BUFFER = Buffer.alloc(64 * 1024);
 /** What happens to the clients of a worker. */
 export interface ClientEvents {
   /**
-   * A signal arrived.
+   * A signal arrived, at {@link Client.nowMicros}.
    *
-   * @param due - when it was meant to be sent
-   * @param now - when it was read; both in µs
+   * @param dueMicros - when it was meant to be sent
    */
-  onSignal(client: Client, n: number, due: number, now: number): void;
+  onSignal(client: Client, n: number, dueMicros: number): void;
   /** The connection ended for good. */
   onDropped(client: Client, reason: string): void;
   /** It has its `welcome` again. */
@@ -61,8 +60,7 @@ export class Client implements FrameHandler {
   #frames = new FrameReader(this);
   /** The beginning of the answer to the upgrade; `undefined` once it is whole. */
   #answer: string | undefined;
-  /** When the bytes that are being dealt with were read. */
-  #now = 0;
+  #nowMicros = 0;
   #connects = 0;
   /** Connects in a row that failed. */
   #attempt = 0;
@@ -187,7 +185,7 @@ export class Client implements FrameHandler {
 
   #onRead(length: number, bytes: Buffer): boolean {
     try {
-      this.#now = nowMicros();
+      this.#nowMicros = nowMicros();
       if (this.#answer === undefined) this.#frames.read(bytes, 0, length);
       else this.#onAnswer(this.#answer + bytes.toString('latin1', 0, length));
     } catch (error) {
@@ -217,12 +215,18 @@ export class Client implements FrameHandler {
     this.#frames.read(rest, 0, rest.length);
   }
 
-  onFrame(opcode: number, bytes: Buffer, at: number, length: number): void {
+  /** When the bytes that are being handled were read. */
+  get nowMicros(): number {
+    return this.#nowMicros;
+  }
+
+  onFrame(frame: Frame): void {
+    const { opcode, bytes, at, length } = frame;
     if (opcode === OPCODE.text) {
       if (isSignal(bytes, at, length)) {
         const due = signalDue(bytes, at);
-        this.#events.onSignal(this, signalNumber(bytes, at), due, this.#now);
-        if (this.#plan.reconnect === true || this.identity.slow) this.#follow(bytes, at, length, due);
+        this.#events.onSignal(this, signalNumber(bytes, at), due);
+        if (this.#plan.reconnect === true || this.identity.slow) this.#follow(frame, due);
       } else this.#onPacket(bytes.toString('utf8', at, at + length));
     } else if (opcode === OPCODE.ping) {
       this.#socket?.write(clientFrame(Buffer.from(bytes.subarray(at, at + length)), OPCODE.pong));
@@ -230,11 +234,11 @@ export class Client implements FrameHandler {
   }
 
   /** Remembers where it is, as the stock client does, and sees whether it is back. */
-  #follow(bytes: Buffer, at: number, length: number, due: number): void {
+  #follow({ bytes, at, length }: Frame, due: number): void {
     this.#offset = lastString(bytes, at, length) ?? this.#offset;
     if (this.#reconnectedAt === 0 || due < this.#reconnectedAt || this.seen.missing(0) > 0) return;
     this.#reconnectedAt = 0;
-    this.#events.onBack(this.#now);
+    this.#events.onBack(this.#nowMicros);
   }
 
   /** Anything but a signal. */

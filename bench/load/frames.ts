@@ -3,14 +3,23 @@ import { randomBytes } from 'node:crypto';
 /** Opcodes of RFC 6455, section 5.2. */
 export const OPCODE = { text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
+/** A whole frame, where it was read. */
+export interface Frame {
+  /** As in {@link OPCODE}. */
+  readonly opcode: number;
+  readonly bytes: Buffer;
+  /** Where the payload begins in `bytes`. */
+  readonly at: number;
+  /** Of the payload, in bytes. */
+  readonly length: number;
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
 /** What takes the frames of one connection. */
 export interface FrameHandler {
-  /**
-   * A whole frame, in place: it lies at `at` in `bytes`, which are overwritten after the call. MUST NOT keep `bytes`.
-   *
-   * @param opcode - as in {@link OPCODE}
-   */
-  onFrame(opcode: number, bytes: Buffer, at: number, length: number): void;
+  /** Takes a frame. MUST NOT keep it or its bytes: both are overwritten after the call. */
+  onFrame(frame: Frame): void;
 }
 
 /** Longest frame taken: more is a broken server, not a signal. */
@@ -22,6 +31,8 @@ const MAX_FRAME = 1 << 20;
  */
 export class FrameReader {
   readonly #handler: FrameHandler;
+  /** One object for all frames, since there are tens of thousands a second. */
+  readonly #frame: Writable<Frame> = { opcode: 0, bytes: Buffer.alloc(0), at: 0, length: 0 };
   /** The beginning of a frame that is not whole yet. */
   #carry: Buffer = Buffer.alloc(0);
   #carried = 0;
@@ -46,10 +57,10 @@ export class FrameReader {
       const head = headLength(bytes, at, to);
       const whole = head === 0 ? 0 : head + payloadLength(bytes, at, head);
       if (whole === 0 || at + whole > to) {
-        this.#keep(bytes, at, to, whole);
+        this.#keep(bytes.subarray(at, to), whole);
         return;
       }
-      this.#handler.onFrame(opcode(bytes, at), bytes, at + head, whole - head);
+      this.#handOn(bytes, at, head);
       at += whole;
     }
   }
@@ -62,26 +73,37 @@ export class FrameReader {
       // As long as the length itself is not there, byte by byte: that is ten bytes at most.
       const whole = head === 0 ? this.#carried + 1 : head + payloadLength(this.#carry, 0, head);
       const end = Math.min(to, at + whole - this.#carried);
-      this.#keep(bytes, at, end, whole);
+      this.#keep(bytes.subarray(at, end), whole);
       at = end;
       const headNow = head === 0 ? headLength(this.#carry, 0, this.#carried) : head;
       if (headNow === 0 || this.#carried < headNow + payloadLength(this.#carry, 0, headNow)) continue;
-      this.#handler.onFrame(opcode(this.#carry, 0), this.#carry, headNow, this.#carried - headNow);
+      this.#handOn(this.#carry, 0, headNow);
       this.#carried = 0;
       return at;
     }
     return at;
   }
 
-  #keep(bytes: Buffer, from: number, to: number, whole: number): void {
-    const room = Math.max(whole, this.#carried + to - from);
+  /** @param head - length of the head of the frame that begins at `at` */
+  #handOn(bytes: Buffer, at: number, head: number): void {
+    const frame = this.#frame;
+    frame.opcode = opcode(bytes, at);
+    frame.bytes = bytes;
+    frame.at = at + head;
+    frame.length = payloadLength(bytes, at, head);
+    this.#handler.onFrame(frame);
+  }
+
+  /** @param whole - length of the frame that is begun, as far as it is known */
+  #keep(part: Buffer, whole: number): void {
+    const room = Math.max(whole, this.#carried + part.length);
     if (this.#carry.length < room) {
       const bigger = Buffer.allocUnsafe(Math.max(256, room));
       this.#carry.copy(bigger, 0, 0, this.#carried);
       this.#carry = bigger;
     }
-    bytes.copy(this.#carry, this.#carried, from, to);
-    this.#carried += to - from;
+    part.copy(this.#carry, this.#carried);
+    this.#carried += part.length;
   }
 }
 

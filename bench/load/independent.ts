@@ -52,6 +52,14 @@ export interface IndependentReport {
   readonly cpuMicros: number;
 }
 
+/** The program, once all its clients are connected. */
+interface RunningGenerator {
+  readonly connects: IndependentConnects;
+  readonly child: Generator;
+  readonly folder: string;
+  readonly report: Promise<IndependentReport>;
+}
+
 /** Clients that an independent program in C holds: one thread, epoll, no code in common with the bench's own. */
 export class IndependentFleet {
   readonly connects: IndependentConnects;
@@ -59,12 +67,7 @@ export class IndependentFleet {
   readonly #folder: string;
   readonly #report: Promise<IndependentReport>;
 
-  private constructor(
-    connects: IndependentConnects,
-    child: Generator,
-    folder: string,
-    report: Promise<IndependentReport>,
-  ) {
+  private constructor({ connects, child, folder, report }: RunningGenerator) {
     this.connects = connects;
     this.#child = child;
     this.#folder = folder;
@@ -89,7 +92,7 @@ export class IndependentFleet {
         stdio: ['pipe', 'pipe', 'pipe'],
       });
       const { connects, report } = listenTo(child);
-      return new IndependentFleet(await connects, child, folder, report);
+      return new IndependentFleet({ connects: await connects, child, folder, report });
     } catch (error) {
       await end(child, folder);
       throw error;

@@ -73,7 +73,7 @@ class Worker implements ClientEvents {
     tell({ kind: 'connected', clients: connected, all: true });
   }
 
-  onSignal(client: Client, n: number, due: number, now: number): void {
+  onSignal(client: Client, n: number, dueMicros: number): void {
     const { group, wanted, index } = client.identity;
     const place = wanted.place(n);
     if (place < 0 || n >= this.#plan.signals) {
@@ -90,7 +90,7 @@ class Worker implements ClientEvents {
     group.unique++;
     if (taken === 'late') group.outOfOrder++;
     if (n < this.#from || group === this.#slow) return;
-    const latency = this.#times.add(n, due, now);
+    const latency = this.#times.add(n, dueMicros, client.nowMicros);
     if (this.#plan.samples !== undefined) this.#samples.push(`${index},${n},${latency}\n`);
   }
 

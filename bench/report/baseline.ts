@@ -63,7 +63,7 @@ export function readResult(file: string): BenchResult {
   try {
     value = JSON.parse(readFileSync(file, 'utf8')) as Partial<BenchResult> | null;
   } catch (error) {
-    throw new Error(`${file} can not be read: ${(error as Error).message}`, { cause: error });
+    throw new Error(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
   }
   if (value?.schema !== 1 || !Array.isArray(value.scenarios)) throw new Error(`${file} is not a result of this bench`);
   return value as BenchResult;
@@ -78,6 +78,12 @@ function standOf(name: FigureName, gateway: Row, control: Row | undefined): Stan
   return { median: own.median / base.median, min: own.min / base.max, max: own.max / base.min };
 }
 
+/** The same thing in two results. */
+interface Pair<T> {
+  readonly before: T;
+  readonly now: T;
+}
+
 /** The row to compare with: `raw`, or the first control row that both have where nothing can be `raw`. */
 function controlOf(before: Table, now: Table): string | undefined {
   const names = before.rows
@@ -90,7 +96,7 @@ function rowOf(table: Table, server: string | undefined): Row | undefined {
   return table.rows.find((row) => row.server === server);
 }
 
-function compareTables(scenario: string, before: Table, now: Table, tolerance: number): (Move | string)[] {
+function compareTables(scenario: string, { before, now }: Pair<Table>, tolerance: number): (Move | string)[] {
   const control = controlOf(before, now);
   const [oldRow, newRow] = [rowOf(before, 'gateway'), rowOf(now, 'gateway')];
   const [oldBase, newBase] = [rowOf(before, control), rowOf(now, control)];
@@ -136,7 +142,7 @@ function compareScenarios(before: ScenarioResult, now: ScenarioResult, tolerance
     const former = before.tables.find(({ point }) => point === table.point);
     return former === undefined
       ? [`${rowName(now.name, table.point, '')}: not in the baseline.`]
-      : compareTables(now.name, former, table, tolerance);
+      : compareTables(now.name, { before: former, now: table }, tolerance);
   });
   return [...found, ...gone.map(({ point }) => `${rowName(now.name, point, '')}: only in the baseline.`)];
 }

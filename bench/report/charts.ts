@@ -36,22 +36,26 @@ function lookOf(looks: Looks, server: string): Look {
   return looks.get(server) ?? { variable: '--ink', symbol: 'circle' };
 }
 
-function lineOf(looks: Looks, row: Row, points: Line['points'], symbols: boolean): Line {
-  return { server: row.server, look: lookOf(looks, row.server), points, marked: row.marks.length > 0, symbols };
+function lineOf(looks: Looks, row: Row, drawn: Pick<Line, 'points' | 'symbols'>): Line {
+  return { server: row.server, look: lookOf(looks, row.server), marked: row.marks.length > 0, ...drawn };
 }
 
-function percentilePicture(
-  looks: Looks,
-  name: string,
-  table: Table,
-  kind: 'latency' | 'spread',
-  half: boolean,
-): Picture[] {
+/** A table that is drawn. */
+interface Subject {
+  readonly looks: Looks;
+  /** First part of the names of its pictures. */
+  readonly name: string;
+  readonly table: Table;
+  /** Whether its pictures stand side by side. */
+  readonly half: boolean;
+}
+
+function percentilePicture({ looks, name, table, half }: Subject, kind: 'latency' | 'spread'): Picture[] {
   const lines = table.rows.flatMap((row) => {
     const text = row[kind];
     if (text === undefined) return [];
     const points = percentileCurve(text).map(({ inverse, value }) => [inverse, Math.max(value, 0.001)] as const);
-    return points.length > 1 ? [lineOf(looks, row, points, false)] : [];
+    return points.length > 1 ? [lineOf(looks, row, { points, symbols: false })] : [];
   });
   if (lines.length === 0) return [];
   const title =
@@ -59,7 +63,7 @@ function percentilePicture(
       ? 'latency by percentile, all runs merged'
       : 'spread from the first client that has a signal to the last, by percentile of signals';
   const x = kind === 'latency' ? PERCENTILE : { ...PERCENTILE, name: 'percentile of signals' };
-  return [drawLines({ name: `${name}-${kind}-percentiles`, title, half }, x, MILLISECONDS, lines)];
+  return [drawLines({ name: `${name}-${kind}-percentiles`, title, half }, { x, y: MILLISECONDS }, lines)];
 }
 
 /** The run whose p99 is the middle one, so that the picture is of a run as it was and not of an average that never was. */
@@ -68,21 +72,20 @@ function typicalRun({ runs }: Row): Row['runs'][number] | undefined {
   return timed.toSorted((a, b) => (a.figures.p99 ?? 0) - (b.figures.p99 ?? 0))[Math.floor((timed.length - 1) / 2)];
 }
 
-function timelinePicture(looks: Looks, name: string, table: Table, half: boolean): Picture[] {
+function timelinePicture({ looks, name, table, half }: Subject): Picture[] {
   const lines = table.rows.flatMap((row) => {
     const points = (typicalRun(row)?.timeline ?? [])
       .filter(({ deliveries }) => deliveries > 0)
       .map(({ at, p99 }) => [at, Math.max(p99, 0.001)] as const);
-    return points.length >= FEWEST_SECONDS ? [lineOf(looks, row, points, points.length <= 60)] : [];
+    return points.length >= FEWEST_SECONDS ? [lineOf(looks, row, { points, symbols: points.length <= 60 })] : [];
   });
   if (lines.length === 0) return [];
   const title = 'p99 of each second, in the run with the middle p99';
-  return [
-    drawLines({ name: `${name}-timeline`, title, half }, { name: 'seconds', type: 'value' }, MILLISECONDS, lines),
-  ];
+  const axes = { x: { name: 'seconds', type: 'value' }, y: MILLISECONDS } as const;
+  return [drawLines({ name: `${name}-timeline`, title, half }, axes, lines)];
 }
 
-function barPictures(looks: Looks, name: string, table: Table): Picture[] {
+function barPictures({ looks, name, table }: Subject): Picture[] {
   return table.columns
     .filter((figure) => BARS.includes(figure))
     .flatMap((figure) => {
@@ -130,7 +133,7 @@ function curvePictures(looks: Looks, scenario: ScenarioResult, axis: string): Pi
     const name = `${slug(scenario.name)}-${slug(figure)}`;
     const y: Axis = { name: columnTitle(figure), type: 'log' };
     const x: Axis = { name: axis, type: log ? 'log' : 'value', ticks: xs };
-    return [drawLines({ name, title: `${title} over ${axis}`, half: true }, x, y, lines)];
+    return [drawLines({ name, title: `${title} over ${axis}`, half: true }, { x, y }, lines)];
   });
 }
 
@@ -140,12 +143,12 @@ function picturesOf(looks: Looks, scenario: ScenarioResult): Picture[] {
   const single = curve ? scenario.tables.filter(({ x }) => x === undefined) : scenario.tables;
   const half = single.length > 1;
   const pictures = single.flatMap((table) => {
-    const name = slug(`${scenario.name} ${table.point}`);
+    const subject = { looks, name: slug(`${scenario.name} ${table.point}`), table, half };
     const drawn = [
-      ...percentilePicture(looks, name, table, 'latency', half),
-      ...percentilePicture(looks, name, table, 'spread', half),
-      ...timelinePicture(looks, name, table, half),
-      ...barPictures(looks, name, table),
+      ...percentilePicture(subject, 'latency'),
+      ...percentilePicture(subject, 'spread'),
+      ...timelinePicture(subject),
+      ...barPictures(subject),
     ];
     return table.point === '' ? drawn : drawn.map((one) => ({ ...one, title: `${table.point}: ${one.title}` }));
   });

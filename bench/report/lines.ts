@@ -73,8 +73,14 @@ function axisOption(axis: Axis, values: readonly number[], spread: boolean): Rec
   };
 }
 
+/** The two axes of a picture. */
+export interface Axes {
+  readonly x: Axis;
+  readonly y: Axis;
+}
+
 /** Draws lines over two axes, in both sizes. */
-export function drawLines(frame: Frame, x: Axis, y: Axis, lines: readonly Line[]): Picture {
+export function drawLines(frame: Frame, { x, y }: Axes, lines: readonly Line[]): Picture {
   const series = lines.map(({ server, look, points, marked, symbols, hollow }): LineSeriesOption => ({
     type: 'line',
     name: legendName(server, marked),

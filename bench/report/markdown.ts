@@ -32,12 +32,8 @@ function tableText(table: Table): string {
   return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
-function sectionText(
-  heading: string,
-  { command, startedAt, versions }: BenchResult,
-  { title, tables, notes }: ScenarioResult,
-  pictures: readonly string[],
-): string {
+function sectionText({ heading, result, pictures }: Shown, { title, tables, notes }: ScenarioResult): string {
+  const { command, startedAt, versions } = result;
   const sentence = `${title.charAt(0).toUpperCase()}${title.slice(1)}`;
   return [
     `### ${heading}`,
@@ -60,9 +56,5 @@ export interface Shown {
 
 /** Sections for results, in Markdown. Every cell is the median, the range over the runs, and the ratio to `raw`. */
 export function resultsText(shown: readonly Shown[]): string {
-  return shown
-    .flatMap(({ heading, result, pictures }) =>
-      result.scenarios.map((scenario) => sectionText(heading, result, scenario, pictures)),
-    )
-    .join('\n\n');
+  return shown.flatMap((one) => one.result.scenarios.map((scenario) => sectionText(one, scenario))).join('\n\n');
 }

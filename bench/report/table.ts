@@ -81,10 +81,16 @@ function marked({ server, marks }: Row): string {
   return `${marks.length > 0 ? '!' : ' '} ${server}`;
 }
 
-function drawBlock(table: Table, columns: readonly Column[], serverWidth: number, style: TableStyle): string[] {
+/** How a block of columns is drawn. */
+interface BlockStyle extends TableStyle {
+  /** Characters of the column with the names of servers. */
+  readonly serverWidth: number;
+}
+
+function drawBlock(table: Table, columns: readonly Column[], style: BlockStyle): string[] {
   const widths = columns.map(widthOf);
   const line = (server: string, texts: readonly string[]): string =>
-    [server.padEnd(serverWidth), ...texts.map((text, i) => text.padStart(widths[i] ?? 0))].join(GAP).trimEnd();
+    [server.padEnd(style.serverWidth), ...texts.map((text, i) => text.padStart(widths[i] ?? 0))].join(GAP).trimEnd();
   const paint = (format: Parameters<typeof styleText>[0], text: string): string =>
     style.colours ? styleText(format, text, { validateStream: false }) : text;
   const rows = table.rows.flatMap((row, i) => {
@@ -113,7 +119,7 @@ export function drawTable(table: Table, style: TableStyle): string {
   const blocks = blocksOf(columnsOf(table), style.width - serverWidth);
   const lines = blocks.flatMap((columns, i) => [
     ...(i > 0 ? [''] : []),
-    ...drawBlock(table, columns, serverWidth, style),
+    ...drawBlock(table, columns, { ...style, serverWidth }),
   ]);
   // The point stands above.
   const marks = doubtsOf([{ ...table, point: '' }]).map(({ rows, text }) => `  ! ${rows}: ${text}`);

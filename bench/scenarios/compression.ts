@@ -67,7 +67,14 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition() && Date.now() < deadline) await sleep(10);
 }
 
-async function publish(redis: Redis, from: number, count: number, rate: number): Promise<void> {
+/** Which signals are published, and how many a second. */
+interface Signals {
+  readonly from: number;
+  readonly count: number;
+  readonly rate: number;
+}
+
+async function publish(redis: Redis, { from, count, rate }: Signals): Promise<void> {
   const begin = nowMicros();
   for (let i = 0; i < count; i++) {
     await sleep(Math.max(0, (begin + (i / rate) * 1e6 - nowMicros()) / 1000));
@@ -85,13 +92,13 @@ async function measure(way: Way, { clients: count, rate, seconds }: Plan, progre
       for (let i = 0; i < count; i++) clients.push(new Client(server.port));
       await until(() => clients.every(({ socket }) => socket.connected));
       const sum = (of: (client: Client) => number): number => clients.reduce((total, client) => total + of(client), 0);
-      await publish(producer, 0, WARM_UP, rate);
+      await publish(producer, { from: 0, count: WARM_UP, rate });
       await until(() => sum(({ received }) => received) >= WARM_UP * count);
       const [bytes, received] = [sum((client) => client.bytes), sum((client) => client.received)];
       const meter = new UsageMeter({ servers: [server], redisPid });
       const own = process.cpuUsage();
       const signals = rate * seconds;
-      await publish(producer, WARM_UP, signals, rate);
+      await publish(producer, { from: WARM_UP, count: signals, rate });
       await until(() => sum((client) => client.received) - received >= signals * count);
       const usage = meter.end();
       const { user, system } = process.cpuUsage(own);

@@ -58,7 +58,13 @@ const withWorkers =
     };
   };
 
-async function measure(name: ServerName, clients: number, connectAll: Connect, progress: Progress): Promise<Run> {
+/** What is connected, and how. */
+interface Plan {
+  readonly clients: number;
+  readonly connectAll: Connect;
+}
+
+async function measure(name: ServerName, { clients, connectAll }: Plan, progress: Progress): Promise<Run> {
   return withServers(name, {}, async (bed) => {
     const ports = bed.servers.map(({ port }) => port);
     await (await connectAll(ports, Math.min(WARM_UP, clients))).close();
@@ -101,7 +107,7 @@ export const connect: Scenario = {
       names,
       runs,
       progress,
-      measure: (name) => measure(name, clients, connectAll, progress),
+      measure: (name) => measure(name, { clients, connectAll }, progress),
     });
     return {
       name: connect.name,

@@ -22,6 +22,12 @@ interface Case {
   readonly redis: boolean;
 }
 
+/** What is asked, and for how long. */
+interface Plan {
+  readonly one: Case;
+  readonly seconds: number;
+}
+
 function casesOf(payload: number): Case[] {
   const post = { path: '/v1/signals', body: signalTexts(payload)(0, 0) };
   return [
@@ -31,12 +37,18 @@ function casesOf(payload: number): Case[] {
   ];
 }
 
-/** Sends requests over every connection, one after the other, and calls back with the time that each took, in ms. */
+/** How long requests are sent. */
+interface Barrage {
+  readonly seconds: number;
+  /** Called with the time that each request took. */
+  readonly onResponse?: (millis: number) => void;
+}
+
+/** Sends requests over every connection, one after the other. */
 async function fire(
   { adminPort }: RunningServer,
   { path, body }: Case,
-  seconds: number,
-  onResponse: (millis: number) => void,
+  { seconds, onResponse = () => {} }: Barrage,
 ): Promise<autocannon.Result> {
   const result = await new Promise<autocannon.Result>((resolve, reject) => {
     const instance = autocannon(
@@ -49,34 +61,37 @@ async function fire(
       (error: Error | null, done) => (error === null ? resolve(done) : reject(error)),
     );
     // Its own percentiles are whole milliseconds.
-    instance.on('response', (_client, _status, _bytes, millis) => onResponse(millis));
+    instance.on('response', (...[, , , millis]) => onResponse(millis));
   });
   const failed = result.non2xx + result.errors;
   if (failed > 0) throw new Error(`${failed} of ${result.requests.sent} requests failed`);
   return result;
 }
 
-async function measureOn(
-  server: RunningServer,
-  redisPid: number | undefined,
-  one: Case,
-  seconds: number,
-  progress: Progress,
-): Promise<Run> {
-  await fire(server, one, WARM_UP_SECONDS, () => {});
+/** The server that is measured, and the Redis behind it. */
+interface Bed {
+  readonly server: RunningServer;
+  readonly redisPid?: number;
+}
+
+async function measureOn({ server, ...redis }: Bed, { one, seconds }: Plan, progress: Progress): Promise<Run> {
+  await fire(server, one, { seconds: WARM_UP_SECONDS });
   const latency = build({
     lowestDiscernibleValue: 1,
     highestTrackableValue: 60_000_000,
     numberOfSignificantValueDigits: 3,
   });
-  const meter = new UsageMeter({ servers: [server], ...(redisPid === undefined ? {} : { redisPid }) });
+  const meter = new UsageMeter({ servers: [server], ...redis });
   const own = process.cpuUsage();
   const begin = performance.now();
   // Not with every response: there are thousands a second.
   const look = setInterval(() => progress.within(Math.min(1, (performance.now() - begin) / 1000 / seconds)), LOOK_MS);
   let result: autocannon.Result;
   try {
-    result = await fire(server, one, seconds, (millis) => latency.recordValue(Math.max(1, Math.round(millis * 1000))));
+    result = await fire(server, one, {
+      seconds,
+      onResponse: (millis) => latency.recordValue(Math.max(1, Math.round(millis * 1000))),
+    });
   } finally {
     clearInterval(look);
   }
@@ -96,16 +111,16 @@ async function measureOn(
   };
 }
 
-async function measure(name: ServerName, one: Case, seconds: number, progress: Progress): Promise<Run> {
-  if (one.redis) {
+async function measure(name: ServerName, plan: Plan, progress: Progress): Promise<Run> {
+  if (plan.one.redis) {
     return withServers(name, {}, ({ servers: [server], redisPid }) => {
       if (server === undefined) throw new Error('there is no server');
-      return measureOn(server, redisPid, one, seconds, progress);
+      return measureOn({ server, redisPid }, plan, progress);
     });
   }
   const server = await RunningServer.start(name);
   try {
-    return await measureOn(server, undefined, one, seconds, progress);
+    return await measureOn({ server }, plan, progress);
   } finally {
     await server.stop();
   }
@@ -127,7 +142,7 @@ export const http: Scenario = {
         runs,
         progress,
         point: one.point,
-        measure: (name) => measure(name, one, seconds, progress),
+        measure: (name) => measure(name, { one, seconds }, progress),
       });
       tables.push({ point: one.point, columns: ['requestsPerSecond', 'p50', 'p99', 'cpuShare'], rows });
     }

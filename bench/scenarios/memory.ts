@@ -10,7 +10,13 @@ const WARM_UP = 500;
 /** Time for a server to let go of clients that went, or to come to rest after the last came. */
 const REST_MS = 1000;
 
-async function measure(name: ServerName, clients: number, workers: number, progress: Progress): Promise<Run> {
+/** How many clients, and how many processes hold them. */
+interface Plan {
+  readonly clients: number;
+  readonly workers: number;
+}
+
+async function measure(name: ServerName, { clients, workers }: Plan, progress: Progress): Promise<Run> {
   return withServers(name, {}, async ({ servers: [server] }) => {
     if (server === undefined) throw new Error('there is no server');
     const plan = { ports: [server.port], workers, headers: 'browser', signals: 1 } as const;
@@ -51,7 +57,7 @@ export const memory: Scenario = {
       names,
       runs,
       progress,
-      measure: (name) => measure(name, clients, workers, progress),
+      measure: (name) => measure(name, { clients, workers }, progress),
     });
     return {
       name: memory.name,

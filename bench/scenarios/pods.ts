@@ -25,7 +25,7 @@ export const pods: Scenario = {
         progress,
         point,
         measure: async (name, run) => {
-          const samples = samplesOf(settings, `${pods.name}-${count}`, name, run);
+          const samples = samplesOf(settings, `${pods.name}-${count}-${name}`, run);
           return (await measureSteady(name, { ...steady, ...samples, pods: count }, progress)).run;
         },
       });

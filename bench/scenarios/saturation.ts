@@ -46,7 +46,7 @@ async function climb(name: ServerName, steady: Steady, progress: Progress): Prom
   const rates = ratesFrom(steady.rate);
   const steps: Step[] = [];
   for (let tried = false; steps.length < rates.length; tried = true) {
-    const part = await climbOn(name, steady, rates, steps.length, progress);
+    const part = await climbOn(name, { steady, rates, first: steps.length }, progress);
     const sustained = part.filter((step) => step.sustained);
     steps.push(...sustained);
     const failed = part.find((step) => !step.sustained);
@@ -59,14 +59,15 @@ async function climb(name: ServerName, steady: Steady, progress: Progress): Prom
   return steps;
 }
 
+/** Rates to climb, from the one at the place `first`. */
+interface Climb {
+  readonly steady: Steady;
+  readonly rates: readonly number[];
+  readonly first: number;
+}
+
 /** Climbs with one server from one of the rates until one fails. */
-async function climbOn(
-  name: ServerName,
-  steady: Steady,
-  rates: readonly number[],
-  first: number,
-  progress: Progress,
-): Promise<Step[]> {
+async function climbOn(name: ServerName, { steady, rates, first }: Climb, progress: Progress): Promise<Step[]> {
   const { clients, workers, seconds, payload } = steady;
   const most = rates.slice(first).reduce((sum, rate) => sum + rate * (WARM_UP_SECONDS + seconds), 0);
   return withServers(name, { pods: steady.pods }, async (bed) => {

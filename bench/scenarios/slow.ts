@@ -32,7 +32,7 @@ export const slow: Scenario = {
       progress,
       measure: async (variant, run) => {
         const name = variant.slice(0, variant.indexOf(',')) as ServerName;
-        const samples = samplesOf(settings, slow.name, variant.replace(', ', '-').replace(' ', '-'), run);
+        const samples = samplesOf(settings, `${slow.name}-${variant.replace(', ', '-').replace(' ', '-')}`, run);
         const some = variant.endsWith('slow') ? { slow: { share: SHARE, bytesPerSecond: BYTES_PER_SECOND } } : {};
         const measured = await measureSteady(name, { ...steady, ...samples, ...some }, progress);
         if (measured.slow.clients > 0) fates.set(name, [...(fates.get(name) ?? []), measured.slow]);

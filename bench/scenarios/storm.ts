@@ -22,13 +22,14 @@ const KILL_AFTER_SECONDS = 2;
 /** Everybody has had time enough to come back and to catch up. */
 const BACK_LIMIT_MS = 30_000;
 
-/** @param onReturn - told how many clients reconnected, and how many of these the server called recovered */
-async function measure(
-  name: ServerName,
-  steady: Steady,
-  progress: Progress,
-  onReturn: (reconnected: number, recovered: number) => void,
-): Promise<Run> {
+/** A run that is measured. */
+interface Plan {
+  readonly steady: Steady;
+  /** Called with how many clients reconnected, and how many of these the server called recovered. */
+  readonly onReturn: (reconnected: number, recovered: number) => void;
+}
+
+async function measure(name: ServerName, { steady, onReturn }: Plan, progress: Progress): Promise<Run> {
   const { rate, seconds, payload, clients, workers, samples } = steady;
   const signals = rate * (WARM_UP_SECONDS + seconds);
   return withServers(name, { pods: steady.pods }, async (bed) => {
@@ -94,15 +95,17 @@ export const storm: Scenario = {
       measure: (name, run) =>
         measure(
           name,
-          { ...steady, ...samplesOf(settings, storm.name, name, run) },
-          progress,
-          (reconnected, recovered) => {
-            const before = returned.get(name) ?? { reconnected: 0, recovered: 0 };
-            returned.set(name, {
-              reconnected: before.reconnected + reconnected,
-              recovered: before.recovered + recovered,
-            });
+          {
+            steady: { ...steady, ...samplesOf(settings, `${storm.name}-${name}`, run) },
+            onReturn: (reconnected, recovered) => {
+              const before = returned.get(name) ?? { reconnected: 0, recovered: 0 };
+              returned.set(name, {
+                reconnected: before.reconnected + reconnected,
+                recovered: before.recovered + recovered,
+              });
+            },
           },
+          progress,
         ),
     });
     return {

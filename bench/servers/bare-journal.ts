@@ -34,4 +34,4 @@ void readOn();
 await subscribe((json) => {
   void commands.xadd(JOURNAL, 'MAXLEN', '~', MAXLEN, '*', 'json', json);
 });
-announce((await listen(uws, app, '127.0.0.1', 0, 'PORT')).port);
+announce((await listen(uws, app, { host: '127.0.0.1', port: 0, role: 'PORT' })).port);

@@ -84,5 +84,5 @@ app.post('/v1/signals', (res) => {
 });
 if (producer !== undefined) await subscribe(deliver);
 setInterval(() => app.publish(EVERYBODY, '2', false), PING_INTERVAL_MS);
-const { port } = await listen(uws, app, '127.0.0.1', 0, 'PORT');
+const { port } = await listen(uws, app, { host: '127.0.0.1', port: 0, role: 'PORT' });
 announce(port, port);

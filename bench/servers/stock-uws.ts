@@ -10,4 +10,4 @@ const app = uws.App();
 const io = new Server({ serveClient: false });
 io.attachApp(app);
 await serveFeed(io);
-announce((await listen(uws, app, '127.0.0.1', 0, 'PORT')).port);
+announce((await listen(uws, app, { host: '127.0.0.1', port: 0, role: 'PORT' })).port);

@@ -43,6 +43,16 @@ export interface Run {
   readonly attacksPerSecond: number;
 }
 
+/** What a field is made of. */
+interface FieldParts {
+  readonly pod: Pod;
+  readonly redis: RedisServer;
+  readonly fleet: Fleet;
+  readonly attackers: AttackProcess;
+  /** The number of honest clients. */
+  readonly honest: number;
+}
+
 /** One pod, its honest clients, and the hostile ones. */
 export class Field {
   readonly #pod: Pod;
@@ -52,7 +62,7 @@ export class Field {
   readonly #honest: number;
   #published = 0;
 
-  private constructor(pod: Pod, redis: RedisServer, fleet: Fleet, attackers: AttackProcess, honest: number) {
+  private constructor({ pod, redis, fleet, attackers, honest }: FieldParts) {
     this.#pod = pod;
     this.#redis = redis;
     this.#fleet = fleet;
@@ -67,7 +77,7 @@ export class Field {
     await until('the pod to bridge', async () => (await pod.metric('gateway_bridge_lease')) === 1);
     const fleet = await Fleet.connect({ ports: [pod.port], clients: honest, workers: 1, signals });
     cleanup.add(fleet, (self) => self.close());
-    return new Field(pod, redis, fleet, await AttackProcess.start(cleanup), honest);
+    return new Field({ pod, redis, fleet, attackers: await AttackProcess.start(cleanup), honest });
   }
 
   /** Publishes for a while, under attack or not, and looks at what the honest clients got. */

@@ -81,12 +81,16 @@ function most(runs: readonly Run[], pick: Pick): number {
   return Math.max(...runs.map(pick));
 }
 
-async function measure(
-  field: Field,
-  name: string,
-  names: readonly AttackName[],
-  { runs, seconds, rate }: { readonly runs: number; readonly seconds: number; readonly rate: number },
-): Promise<Row> {
+/** Attacks that are measured together, and for how long. */
+interface Trial {
+  readonly name: string;
+  readonly names: readonly AttackName[];
+  readonly runs: number;
+  readonly seconds: number;
+  readonly rate: number;
+}
+
+async function measure(field: Field, { name, names, runs, seconds, rate }: Trial): Promise<Row> {
   const before = await field.memory();
   const quiet: Run[] = [];
   const attacked: Run[] = [];
@@ -148,7 +152,7 @@ async function main(cleanup: Cleanup): Promise<boolean> {
   await field.run(Math.min(seconds, 5), rate, attacks);
   const done: Row[] = [];
   for (const [name, names] of rows) {
-    const row = await measure(field, name, names, { runs, seconds, rate });
+    const row = await measure(field, { name, names, runs, seconds, rate });
     say([`${name}: p99 ${row.cells[P99] ?? ''} ms`, ...row.wrong.map((why) => `WRONG: ${why}`)].join('; '));
     done.push(row);
   }

@@ -48,22 +48,32 @@ export interface Stop {
   readonly chance: { readonly median: number; readonly p99: number };
 }
 
+/** What a run is made of. */
+export interface RunOptions {
+  readonly fleet: Fleet;
+  readonly callers: Callers;
+  /** `DRAIN_SECONDS` of the pods. */
+  readonly drainSeconds: number;
+  /** Window in which the peak of reconnects is measured. */
+  readonly windowSeconds: number;
+}
+
 /** A rolling restart or a change of scale, measured phase by phase. */
 export class Run {
   /** Those that are over. */
   readonly phases: Phase[] = [];
   readonly #fleet: Fleet;
   readonly #callers: Callers;
-  readonly #drain: number;
-  readonly #window: number;
+  readonly #drainSeconds: number;
+  readonly #windowSeconds: number;
   #begin = performance.now();
   #machine: MachineTime = machineTime();
 
-  constructor(fleet: Fleet, callers: Callers, drain: number, window: number) {
+  constructor({ fleet, callers, drainSeconds, windowSeconds }: RunOptions) {
     this.#fleet = fleet;
     this.#callers = callers;
-    this.#drain = drain;
-    this.#window = window;
+    this.#drainSeconds = drainSeconds;
+    this.#windowSeconds = windowSeconds;
   }
 
   /** What happens from here on belongs to the next phase. */
@@ -122,14 +132,14 @@ export class Run {
       .filter(({ msg, reason }) => msg === 'client disconnected' && reason === 'drained')
       .map(({ time }) => Date.parse(String(time)))
       .toSorted((a, b) => a - b);
-    const even = moved / this.#drain;
-    const ratio = (most: number): number => most / (even * this.#window);
-    const chance = randomPeak(moved, this.#drain, this.#window);
+    const even = moved / this.#drainSeconds;
+    const ratio = (most: number): number => most / (even * this.#windowSeconds);
+    const chance = randomPeak(moved, this.#drainSeconds, this.#windowSeconds);
     await this.#end(name, {
       moved: back.length,
       even,
-      letGo: ratio(peak(letGo, this.#window * 1000)),
-      reconnects: ratio(peak(back, this.#window * 1e6)),
+      letGo: ratio(peak(letGo, this.#windowSeconds * 1000)),
+      reconnects: ratio(peak(back, this.#windowSeconds * 1e6)),
       chance: { median: ratio(chance.median), p99: ratio(chance.p99) },
     });
   }

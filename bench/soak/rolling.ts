@@ -9,7 +9,7 @@ import { HAS_HAPROXY, HaProxy } from '../../test/support/haproxy.js';
 import { Cleanup } from '../../test/support/processes.js';
 import { RedisServer } from '../../test/support/redis.js';
 import { until } from '../../test/support/until.js';
-import { Callers } from './callers.js';
+import { Callers, type Total } from './callers.js';
 import { Load } from './load.js';
 import { Run } from './phases.js';
 import { millis, numbers, say } from './table.js';
@@ -54,21 +54,26 @@ const DRAIN_DELAY_SECONDS = 2;
 /** A machine busier than this has no room for what comes on top. */
 const FULL = 0.9;
 
+/** What came of a run. */
+interface Outcome {
+  readonly complete: Total;
+  /** Signals that were published. */
+  readonly sent: number;
+  /** Seconds of the window of the peak. */
+  readonly window: number;
+}
+
 /** Says whether a goal is held. */
 function judge(isHeld: boolean, text: string): boolean {
   say(`${isHeld ? 'held' : 'MISSED'}: ${text}`);
   return isHeld;
 }
 
-async function main(cleanup: Cleanup): Promise<boolean> {
-  const { help, ...rest } = parseArgs({ options: OPTIONS }).values;
-  if (help) {
-    say(HELP);
-    return true;
-  }
-  if (!HAS_HAPROXY) throw new Error('haproxy is not installed: apt-get install haproxy');
-  const { clients, stock, polling, rate, drain, quiet, window, processes } = numbers(rest);
-  const redis = await RedisServer.start(cleanup);
+type Numbers = Readonly<Record<Exclude<keyof typeof OPTIONS, 'help'>, number>>;
+
+/** Three pods behind a proxy, with all clients connected. */
+async function connectAll(cleanup: Cleanup, redis: RedisServer, options: Numbers): Promise<[Fleet, Callers]> {
+  const { clients, stock, polling, drain, processes, rate } = options;
   const proxy = await HaProxy.start(cleanup, 4);
   const fleet = new Fleet(cleanup, proxy, {
     REDIS_URL: redis.url,
@@ -85,53 +90,65 @@ async function main(cleanup: Cleanup): Promise<boolean> {
   say(
     `${clients} clients, ${stock} of them stock (${polling} on long-polling), on 3 pods behind HAProxy; ${rate} signals a second`,
   );
-  const producer = redis.client(cleanup);
-  const load = new Load((message) => producer.publish('new_signal', message), rate);
-  await sleep(3000);
+  return [fleet, callers];
+}
 
-  const run = new Run(fleet, callers, drain, window);
-  await run.quiet('quiet, before', quiet);
+/** Restarts every pod once, and changes their number up and down. */
+async function restartAndScale(run: Run, quietSeconds: number): Promise<void> {
+  await run.quiet('quiet, before', quietSeconds);
   for (const number of [1, 2, 3]) {
     await run.scaleUp(`roll ${number}: a pod starts`, 4);
     await run.stopOne(`roll ${number}: a pod stops`);
   }
-  await run.quiet('quiet, after', quiet);
+  await run.quiet('quiet, after', quietSeconds);
   await run.stopOne('scale: 3 pods to 2');
   await run.scaleUp('scale: 2 pods to 4', 4);
   await run.stopOne('scale: 4 pods to 3');
   await run.stopOne('scale: 3 pods to 2 again');
+}
 
-  await load.stop();
-  const complete = await until(
+/** Waits until every client has every signal; reports what they have if that does not happen. */
+function completed(callers: Callers, sent: number): Promise<Total> {
+  return until(
     'every client to be complete',
     async () => {
       const report = await callers.report();
-      return report.least >= load.sent && report;
+      return report.least >= sent && report;
     },
     { limit: 60_000 },
   ).catch(() => callers.report());
+}
 
-  const p99 = (text: string): number => run.together(text).getValueAtPercentile(99);
-  const quietP99 = p99('quiet');
-  say(`\n${run.table(quietP99)}\n`);
+/** Prints the table of phases, and what limits its meaning. */
+function printPhases(run: Run, load: Load, window: number): void {
+  say(`\n${run.table(p99Of(run, 'quiet'))}\n`);
   say(
     `Peaks are those of any ${window} s, as ratios to the even spread. Signals were sent up to ${millis(load.late.getValueAtPercentile(99))} ms late (p99).`,
   );
   const full = run.phases.filter(({ name, machineBusy }) => name.startsWith('quiet') && machineBusy > FULL);
-  if (full.length > 0) {
-    say(
-      'The machine was full in the quiet phases already: latencies and their ratios are its own, counts and peaks hold.',
-    );
-  }
+  if (full.length === 0) return;
+  say(
+    'The machine was full in the quiet phases already: latencies and their ratios are its own, counts and peaks hold.',
+  );
+}
+
+/** The p99 of all phases whose name holds a text, in µs. */
+function p99Of(run: Run, text: string): number {
+  return run.together(text).getValueAtPercentile(99);
+}
+
+/** Whether every goal is held; says so for each. */
+function judgeAll(run: Run, { complete, sent, window }: Outcome): boolean {
   const { lost, twice, outOfOrder, gaps, unrecovered, least, most } = complete;
   const stops = run.phases.flatMap(({ stop }) => (stop === undefined ? [] : [stop]));
   const worst = stops.reduce((a, b) => (a.reconnects > b.reconnects ? a : b));
   const allowed = worst.even * window < ENOUGH ? Math.max(MAX_PEAK, worst.chance.p99) : MAX_PEAK;
-  const [rollRatio, stopRatio] = [p99('roll') / quietP99, p99('a pod stops') / quietP99];
+  const quietP99 = p99Of(run, 'quiet');
+  const [rollRatio, stopRatio] = [p99Of(run, 'roll') / quietP99, p99Of(run, 'a pod stops') / quietP99];
   const goals = [
     judge(
-      lost + twice + outOfOrder + gaps + unrecovered === 0 && least === load.sent && most === load.sent,
-      `${load.sent} signals, every client got ${least} to ${most}; lost ${lost}, twice ${twice}, out of order ${outOfOrder}, gaps ${gaps}, reconnects not recovered ${unrecovered}`,
+      lost + twice + outOfOrder + gaps + unrecovered === 0 && least === sent && most === sent,
+      `${sent} signals, every client got ${least} to ${most}; lost ${lost}, twice ${twice}, out of order ${outOfOrder}, gaps ${gaps}, reconnects not recovered ${unrecovered}`,
     ),
     judge(
       worst.reconnects <= allowed,
@@ -143,6 +160,28 @@ async function main(cleanup: Cleanup): Promise<boolean> {
     ),
   ];
   return goals.every(Boolean);
+}
+
+async function main(cleanup: Cleanup): Promise<boolean> {
+  const { help, ...rest } = parseArgs({ options: OPTIONS }).values;
+  if (help) {
+    say(HELP);
+    return true;
+  }
+  if (!HAS_HAPROXY) throw new Error('haproxy is not installed: apt-get install haproxy');
+  const options = numbers(rest);
+  const { rate, drain, quiet, window } = options;
+  const redis = await RedisServer.start(cleanup);
+  const [fleet, callers] = await connectAll(cleanup, redis, options);
+  const producer = redis.client(cleanup);
+  const load = new Load((message) => producer.publish('new_signal', message), rate);
+  await sleep(3000);
+  const run = new Run({ fleet, callers, drainSeconds: drain, windowSeconds: window });
+  await restartAndScale(run, quiet);
+  await load.stop();
+  const complete = await completed(callers, load.sent);
+  printPhases(run, load, window);
+  return judgeAll(run, { complete, sent: load.sent, window });
 }
 
 const cleanup = new Cleanup();

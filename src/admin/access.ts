@@ -2,15 +2,15 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIP } from 'node:net';
 import { Problem } from '../errors.js';
 import { isLoopback } from '../http/loopback.js';
-import type { AdminRequest } from '../http/router.js';
+import type { RouteRequest } from '../http/router.js';
 
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
 /**
- * Whether a request was sent to a name that a name server anywhere can make lead to this machine (DNS rebinding): one with
- * a dot that is no address.
+ * Whether a request was sent to a name that any name server can point to this machine (DNS rebinding): one with a dot that
+ * is not an address.
  *
  * @param host - header `Host`
  */
@@ -19,7 +19,7 @@ function isPublicName(host: string): boolean {
   return name.includes('.') && isIP(name.replace(/^\[(.*)\]$/, '$1')) === 0 && !name.endsWith('.localhost');
 }
 
-/** What a request says of a key: nothing, one that is not known, or a known one. */
+/** The key of a request: none, an unknown one, or a known one. */
 export type PresentedKey = 'none' | 'unknown' | 'known';
 
 /**
@@ -27,8 +27,8 @@ export type PresentedKey = 'none' | 'unknown' | 'known';
  *
  * @returns a check that takes the same time for every guess
  */
-export function keyCheck(keys: readonly string[]): (request: AdminRequest) => PresentedKey {
-  // Digests have one length, so nothing is told by how long a comparison takes.
+export function keyCheck(keys: readonly string[]): (request: RouteRequest) => PresentedKey {
+  // All digests have the same length, so the time of a comparison reveals nothing.
   const known = keys.map(digest);
   return (request) => {
     const [, presented] = /^bearer +(\S+)$/i.exec(request.header('authorization').trim()) ?? [];
@@ -45,16 +45,16 @@ export function keyCheck(keys: readonly string[]): (request: AdminRequest) => Pr
  *
  * @returns a guard that throws a {@link Problem} for anyone else
  */
-export function publishGuard(apiKeys: readonly string[]): (request: AdminRequest) => void {
+export function publishGuard(apiKeys: readonly string[]): (request: RouteRequest) => void {
   const check = keyCheck(apiKeys);
   return (request) => {
     if (apiKeys.length === 0) {
-      // A page in a browser on this machine is not the operator: browsers always name the page's origin on a POST.
-      // On a GET they do not, where the page itself came from what it calls by a name that now leads here.
+      // A page in a browser on this machine is not the operator: on a POST browsers always send its origin. On a GET they
+      // do not if the page came from the same name, which may lead here by now.
       if (request.header('origin') !== '' || isPublicName(request.header('host'))) {
         throw new Problem(
           'forbidden',
-          'Pages in a browser may not come here, nor callers by a public name. Call localhost, or set API_KEY.',
+          'Pages in a browser and callers by a public name are not allowed here. Call localhost, or set API_KEY.',
         );
       }
       if (isLoopback(request.remoteAddress)) return;

@@ -17,7 +17,7 @@ export const readinessSchema = z.object({
 
 /** Answer of the publish API. */
 export const publishedSchema = z.object({
-  offsets: z.array(offsetSchema).readonly().describe('One a message, in the order in which they were sent.'),
+  offsets: z.array(offsetSchema).readonly().describe('One for each message, in the order in which they were sent.'),
 });
 
 const [signalEvent, statusEvent] = FEED_EVENTS;
@@ -36,7 +36,7 @@ export const historySchema = z.object({
     .array(offsetSchema)
     .min(1)
     .optional()
-    .describe('Places among these, or right before them, whose entries were deleted. Left out where there are none.'),
+    .describe('Places among these, or right before them, whose entries were deleted. Left out if there are none.'),
   next: offsetSchema,
 });
 
@@ -86,6 +86,6 @@ export const problemSchema = z
     oldest: offsetSchema.optional(),
   })
   .describe(
-    'A problem (RFC 9457). `index` is there when an item of a batch is refused; `oldest`, when an offset can not be served, is ' +
-      'the one after which the oldest entry comes.',
+    'A problem (RFC 9457). `index` is present when an item of a batch is refused. `oldest` is present when an offset is no ' +
+      'longer kept: the oldest entry comes after it.',
   );

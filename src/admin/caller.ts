@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto';
-import type { AdminRequest } from '../http/router.js';
+import type { RouteRequest } from '../http/router.js';
 
-/** Who has called, for the log. */
+/** Who called, for the log. */
 export interface Caller {
   /** IPv4 as `203.0.113.5`, IPv6 as `2001:db8::1`. */
   readonly address: string;
-  /** Which of the keys of `API_KEY` was shown: the beginning of its SHA-256 digest, never the key. */
+  /** Which key of `API_KEY` was presented: the beginning of its SHA-256 digest, never the key. */
   readonly key?: string;
 }
 
-/** Enough to tell a few keys apart, and no more of a digest than that. */
+/** Enough of a digest to tell a few keys apart. */
 const FINGERPRINT_LENGTH = 8;
 const MAPPED_IPV4 = '00000000000000000000ffff';
 
@@ -23,8 +23,8 @@ function textOf(bytes: Uint8Array): string {
   return bytes.slice(-4).join('.');
 }
 
-/** @param hasKeys - whether `API_KEY` is set, so that whoever got through has shown one */
-export function callerOf(request: AdminRequest, hasKeys: boolean): Caller {
+/** @param hasKeys - whether `API_KEY` is set, so that the caller has presented a key */
+export function callerOf(request: RouteRequest, hasKeys: boolean): Caller {
   const address = textOf(request.remoteAddress);
   if (!hasKeys) return { address };
   const key = request.header('authorization').trim().split(/\s+/)[1] ?? '';

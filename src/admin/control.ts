@@ -2,20 +2,20 @@ import { z } from 'zod';
 import { WELL_FORMED } from '../contract/events.js';
 import { scanObject } from '../contract/json-scan.js';
 import { Problem, messageOf } from '../errors.js';
-import type { AdminRequest, AdminResponse, Route } from '../http/router.js';
+import type { RouteRequest, RouteResponse, Route } from '../http/router.js';
 import { readJson } from '../http/json-body.js';
 
-/** Whom to disconnect, and whether they are to come again by themselves. */
+/** Which clients to disconnect, and whether they reconnect by themselves. */
 export interface DisconnectOrder {
   readonly user?: string | undefined;
   readonly sid?: string | undefined;
   readonly reconnect: boolean;
 }
 
-/** All pods, as the one that is asked sees them. */
+/** All pods, as this one sees them. */
 export interface Pods {
   /**
-   * What every pod says of itself, the one that is asked first.
+   * What every pod says of itself; this pod comes first.
    *
    * @throws when one of them does not answer
    */
@@ -24,7 +24,7 @@ export interface Pods {
    * Disconnects clients on every pod.
    *
    * @returns how many
-   * @throws when a pod does not answer; the others have carried it out
+   * @throws when a pod does not answer; the others have disconnected their clients
    */
   disconnect(order: DisconnectOrder): Promise<number>;
 }
@@ -41,19 +41,19 @@ export const orderSchema = z
       .boolean()
       .default(false)
       .describe(
-        'Closes the connection, after which the stock client comes again by itself, instead of ending its socket.',
+        'Closes the connection, after which the stock client reconnects by itself, instead of ending its socket.',
       ),
   })
   .refine(({ user, sid }) => (user === undefined) !== (sid === undefined))
   // The same for the published contract.
   .meta({ oneOf: [{ required: ['user'] }, { required: ['sid'] }] })
-  .describe('Each field may stand once only.');
+  .describe('Each field may occur only once.');
 
-/** All that an order may have; the schema lets nothing in it nest. */
+/** The fields of an order; the schema does not let them nest. */
 const RULES = { once: ['user', 'sid', 'reconnect'], maxDepth: 1 };
 
-/** @throws Problem when it does not say whom to disconnect, or says it to another reader otherwise */
-function readOrder(request: AdminRequest): DisconnectOrder {
+/** @throws Problem if it does not say which clients to disconnect, or other readers could understand it otherwise */
+function readOrder(request: RouteRequest): DisconnectOrder {
   const { text, value } = readJson(request);
   const order = orderSchema.safeParse(value);
   if (!order.success) {
@@ -64,7 +64,7 @@ function readOrder(request: AdminRequest): DisconnectOrder {
     }
     throw new Problem(
       'invalid_disconnect',
-      'Send {"user": "..."} or {"sid": "..."}, and "reconnect": true if they are to come again by themselves.',
+      'Send {"user": "..."} or {"sid": "..."}, and "reconnect": true if they are to reconnect by themselves.',
     );
   }
   const fault = scanObject(text, value as object, RULES);
@@ -75,7 +75,7 @@ function readOrder(request: AdminRequest): DisconnectOrder {
   return order.data;
 }
 
-async function disconnect(pods: Pods, request: AdminRequest): Promise<AdminResponse> {
+async function disconnect(pods: Pods, request: RouteRequest): Promise<RouteResponse> {
   const disconnected = await asked(pods.disconnect(readOrder(request)));
   return { status: 200, body: JSON.stringify({ disconnected }) };
 }
@@ -91,7 +91,7 @@ async function asked<T>(answers: Promise<T>): Promise<T> {
 }
 
 /** `GET /v1/info`: every pod. `POST /v1/disconnect`: ends the connections of a user, or of one client, on whichever pod. */
-export function controlRoutes(pods: Pods, guard: (request: AdminRequest) => void): Route[] {
+export function controlRoutes(pods: Pods, guard: (request: RouteRequest) => void): Route[] {
   return [
     {
       method: 'GET',
@@ -103,7 +103,7 @@ export function controlRoutes(pods: Pods, guard: (request: AdminRequest) => void
       method: 'POST',
       path: '/v1/disconnect',
       guard,
-      maxBody: 4096,
+      maxBodyBytes: 4096,
       handle: (request) => disconnect(pods, request),
     },
   ];

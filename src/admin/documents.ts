@@ -5,13 +5,13 @@ import type { GuardedResponse } from '../http/guarded-response.js';
 import type { Route } from '../http/router.js';
 import { openapiDocument } from './openapi.js';
 
-/** Built when somebody asks for the first time. */
+/** Builds a document when it is requested for the first time. */
 function built(build: () => Json): () => Uint8Array {
   let bytes: Uint8Array | undefined;
   return () => (bytes ??= Buffer.from(documentText(build())));
 }
 
-/** The published contract: what goes over Socket.IO and Redis, and what the admin port answers. */
+/** The published contract: what is sent over Socket.IO and Redis, and what the admin port answers. */
 export class Documents {
   readonly #asyncapi: () => Uint8Array;
   readonly #openapi: () => Uint8Array;

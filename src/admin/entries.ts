@@ -3,10 +3,10 @@ import { z } from 'zod';
 import { type Offset, formatOffset, parseOffset } from '../contract/offset.js';
 import { Problem, messageOf } from '../errors.js';
 import { callerOf } from './caller.js';
-import type { AdminRequest, AdminResponse, Route } from '../http/router.js';
+import type { RouteRequest, RouteResponse, Route } from '../http/router.js';
 import { readJson } from '../http/json-body.js';
 
-/** What is said of a deleted entry in the log. */
+/** What the log says of a deleted entry. */
 interface DeletedEntry {
   readonly event: string;
   readonly symbol?: string;
@@ -31,12 +31,12 @@ export interface EntryStore {
 /** How entries are deleted over HTTP. */
 export interface EntriesRouteOptions {
   readonly store: EntryStore;
-  /** Whether the journal is in reach. */
+  /** Whether the journal can be reached. */
   readonly isAvailable: () => boolean;
-  readonly guard: (request: AdminRequest) => void;
+  readonly guard: (request: RouteRequest) => void;
   /** Whether `API_KEY` is set. */
   readonly hasKeys: boolean;
-  /** Told of every entry that was deleted through this pod. */
+  /** Called for every entry that was deleted through this pod. */
   readonly onDeleted: () => void;
   readonly log: Logger;
 }
@@ -46,7 +46,7 @@ const PATH = '/v1/entries/';
 /** Longest reason, in characters. */
 export const MAX_REASON_LENGTH = 256;
 
-/** It is logged and kept in Redis: no control characters, which would change what a terminal shows. */
+/** It is logged and kept in Redis: control characters would change what a terminal shows. */
 const REASON_SHAPE = new RegExp(String.raw`^(?=.*\S)[^\u0000-\u001f\u007f-\u009f]*$`);
 
 /** Why an entry is deleted. */
@@ -61,13 +61,13 @@ export const reasonSchema = z
 /** Body of `DELETE /v1/entries/{offset}`. */
 export const deletionSchema = z.strictObject({ reason: reasonSchema });
 
-function readOffset({ path }: AdminRequest): Offset {
+function readOffset({ path }: RouteRequest): Offset {
   const text = path.slice(PATH.length);
   let decoded: string | undefined;
   try {
     decoded = decodeURIComponent(text);
   } catch {
-    // Not percent-encoded as it should be: no offset is.
+    // Not valid percent-encoding, so not an offset.
   }
   const offset = parseOffset(decoded);
   if (offset !== undefined) return offset;
@@ -85,19 +85,19 @@ function refused(what: string): Problem {
   );
 }
 
-/** The reason of the query, which every client and proxy passes on with a DELETE, or of the body, which some do not. */
-function readReason(request: AdminRequest): string {
+/** The reason in the query, which every client and proxy passes on with a DELETE, or in the body, which some drop. */
+function readReason(request: RouteRequest): string {
   const given: unknown[] = request.query.getAll('reason');
   if (request.body.length > 0) {
     const body = deletionSchema.safeParse(readJson(request).value);
-    if (!body.success) throw refused('The body has no reason that can be taken.');
+    if (!body.success) throw refused('The body has no valid reason.');
     given.push(body.data.reason);
   }
   const [reason, ...more] = new Set(given);
   if (reason === undefined) throw refused('There is no reason.');
   if (more.length > 0) throw refused('There are two reasons that differ.');
   const parsed = reasonSchema.safeParse(reason);
-  if (!parsed.success) throw refused('The reason cannot be taken.');
+  if (!parsed.success) throw refused('The reason is not valid.');
   return parsed.data;
 }
 
@@ -109,7 +109,7 @@ function away(why: string): Problem {
   );
 }
 
-async function remove(options: EntriesRouteOptions, request: AdminRequest): Promise<AdminResponse> {
+async function remove(options: EntriesRouteOptions, request: RouteRequest): Promise<RouteResponse> {
   const { store, hasKeys, onDeleted, log } = options;
   const offset = readOffset(request);
   const reason = readReason(request);
@@ -131,7 +131,7 @@ async function remove(options: EntriesRouteOptions, request: AdminRequest): Prom
   const already = result.outcome === 'repeated';
   const { event, symbol, service } = result.entry;
   const audit = { offset: text, reason, event, symbol, service, caller: callerOf(request, hasKeys) };
-  if (already) log.info(audit, 'an entry of the journal was to be deleted that is deleted already');
+  if (already) log.info(audit, 'an entry of the journal is already deleted');
   else {
     onDeleted();
     log.warn(audit, 'an entry of the journal was deleted');
@@ -139,13 +139,13 @@ async function remove(options: EntriesRouteOptions, request: AdminRequest): Prom
   return { status: 200, body: JSON.stringify({ offset: text, deleted: true, already }) };
 }
 
-/** `DELETE /v1/entries/<offset>?reason=<why>`: takes one entry from everybody who has not got it yet. */
+/** `DELETE /v1/entries/<offset>?reason=<why>`: deletes one entry, which nobody gets from then on. */
 export function entriesRoute(options: EntriesRouteOptions): Route {
   return {
     method: 'DELETE',
     path: `${PATH}*`,
     guard: options.guard,
-    maxBody: 4096,
+    maxBodyBytes: 4096,
     handle: async (request) => {
       try {
         return await remove(options, request);

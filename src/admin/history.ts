@@ -1,6 +1,6 @@
 import { type Offset, formatOffset, parseOffset } from '../contract/offset.js';
 import { Problem, messageOf } from '../errors.js';
-import type { AdminRequest, AdminResponse, Route } from '../http/router.js';
+import type { RouteRequest, RouteResponse, Route } from '../http/router.js';
 
 /** An entry as the history shows it. */
 export interface HistoryEntry extends Offset {
@@ -30,7 +30,7 @@ export interface HistorySource {
 export const DEFAULT_LIMIT = 100;
 /** Most entries in one answer. */
 export const MAX_LIMIT = 1000;
-/** Entries read at once after those that were deleted; how many of those there are is not known. */
+/** Entries read at once after deleted ones, whose number is not known. */
 const READ_ON = 100;
 
 function readLimit(text: string | null): number {
@@ -58,13 +58,13 @@ async function lost(source: HistorySource, reason: 'expired' | 'epoch', after: O
   const detail =
     reason === 'expired'
       ? `Entries after ${formatOffset(after)} are no longer kept.`
-      : `The journal of ${formatOffset(after)} is no longer there.`;
-  return new Problem(`offset_${reason}`, `${detail} The oldest that can be had come after ${oldest}.`, {
+      : `The journal of ${formatOffset(after)} no longer exists.`;
+  return new Problem(`offset_${reason}`, `${detail} The oldest that are kept come after ${oldest}.`, {
     members: { oldest },
   });
 }
 
-async function page(source: HistorySource, { query }: AdminRequest): Promise<AdminResponse> {
+async function page(source: HistorySource, { query }: RouteRequest): Promise<RouteResponse> {
   const limit = readLimit(query.get('limit'));
   const asked = readAfter(query.get('after'));
   const after = asked ?? (await source.back(limit));
@@ -73,7 +73,7 @@ async function page(source: HistorySource, { query }: AdminRequest): Promise<Adm
   const list: string[] = [];
   const deleted: string[] = [];
   let next = after;
-  // An answer without entries says that there are no more yet, so a page of nothing but deleted ones is no answer.
+  // An answer without entries says that there are no more yet, so a page of deleted entries alone is not an answer.
   for (let isEnd = false, count = limit; list.length === 0 && deleted.length < MAX_LIMIT && !isEnd;) {
     const entries = await source.read(next, count);
     if (entries === undefined) throw await lost(source, 'expired', next);
@@ -81,7 +81,7 @@ async function page(source: HistorySource, { query }: AdminRequest): Promise<Adm
       if (list.length === limit || deleted.length === MAX_LIMIT) break;
       next = entry;
       const offset = formatOffset(entry);
-      // The payload goes out as it came: parsing and serialising again would change numbers that a double cannot hold.
+      // The payload is sent as it came: parsing and serialising it would change numbers that a double cannot hold.
       if (entry.deleted) deleted.push(JSON.stringify(offset));
       else list.push(`{"offset":"${offset}","event":"${entry.event}","data":${entry.json}}`);
     }
@@ -93,21 +93,21 @@ async function page(source: HistorySource, { query }: AdminRequest): Promise<Adm
 }
 
 function away(why: string): Problem {
-  return new Problem('journal_unavailable', `The journal can not be read (${why}). Try again.`, {
+  return new Problem('journal_unavailable', `The journal cannot be read (${why}). Try again.`, {
     headers: { 'Retry-After': '1' },
   });
 }
 
 /**
  * `GET /v1/signals?after=<offset>&limit=<n>`: what the journal has after an offset, oldest first; without `after` the
- * newest entries. `next` is the offset to ask with for what follows.
+ * newest entries. `next` is the offset to ask for what follows.
  *
- * @param isAvailable - whether the journal is in reach; what is in memory alone may be out of date
+ * @param isAvailable - whether the journal can be reached; what is in memory may be out of date
  */
 export function historyRoute(
   source: HistorySource,
   isAvailable: () => boolean,
-  guard: (request: AdminRequest) => void,
+  guard: (request: RouteRequest) => void,
 ): Route {
   return {
     method: 'GET',

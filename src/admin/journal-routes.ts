@@ -2,15 +2,10 @@ import { type EntriesRouteOptions, type EntryStore, entriesRoute } from './entri
 import { type HistorySource, historyRoute } from './history.js';
 import type { Route } from '../http/router.js';
 
-/**
- * `GET /v1/signals` and `DELETE /v1/entries/<offset>`: what is in the journal, and one entry out of it.
- *
- * @param isAvailable - whether the journal is in reach
- */
+/** `GET /v1/signals` and `DELETE /v1/entries/<offset>`: reads the journal, and deletes one entry of it. */
 export function journalRoutes(
   journal: HistorySource & EntryStore,
-  isAvailable: () => boolean,
-  options: Omit<EntriesRouteOptions, 'store' | 'isAvailable'>,
+  options: Omit<EntriesRouteOptions, 'store'>,
 ): Route[] {
-  return [historyRoute(journal, isAvailable, options.guard), entriesRoute({ ...options, isAvailable, store: journal })];
+  return [historyRoute(journal, options.isAvailable, options.guard), entriesRoute({ ...options, store: journal })];
 }

@@ -3,7 +3,7 @@ import { FAULT_STAGES } from '../http/error-boundary.js';
 import type { Route } from '../http/router.js';
 import { type Build, addProcessMetrics } from './process-metrics.js';
 
-/** Numbers that are read when Prometheus asks, rather than counted. */
+/** Numbers that are read when Prometheus asks, and not counted. */
 export interface Gauges {
   connections(): Readonly<Record<'websocket' | 'polling', number>>;
   sessions(): number;
@@ -15,8 +15,8 @@ export interface Gauges {
   memoryShare(): number;
   /** Number of the newest journal entry this pod has delivered. */
   journalSeq(): number;
-  /** When the certificate ends, in seconds since 1970; unset without TLS. */
-  readonly certificateEnd: (() => number) | undefined;
+  /** When the certificate expires, as Unix time in seconds; unset without TLS. */
+  readonly certificateEndSeconds: (() => number) | undefined;
   /** Unset in embedded mode. */
   readonly redis: RedisGauges | undefined;
 }
@@ -30,7 +30,7 @@ export interface RedisGauges {
   waiting(): number;
   /** Entries in Redis that this pod has not read yet. */
   lag(): number;
-  /** How late the reading is at most. */
+  /** The longest time that the reading may be late. */
   lagSeconds(): number;
 }
 
@@ -94,7 +94,7 @@ export class Metrics {
 
   constructor(build: Build) {
     addProcessMetrics(this.#registry, build);
-    // An alert on any increase needs a value before the first one.
+    // An alert on any increase needs a value before the first increase.
     for (const reason of ['full', 'expired']) this.dropped.inc({ reason }, 0);
     for (const stage of FAULT_STAGES) this.faults.inc({ stage }, 0);
   }
@@ -121,12 +121,16 @@ export class Metrics {
     this.#gauge('gateway_draining', 'Whether this pod is stopping and lets its clients go', () => gauges.draining());
     this.#gauge('gateway_memory_share', 'Share of the memory limit in use', () => gauges.memoryShare());
     this.#gauge('gateway_journal_seq', 'Number of the newest journal entry delivered', () => gauges.journalSeq());
-    const { redis, certificateEnd } = gauges;
-    if (certificateEnd !== undefined) {
-      this.#gauge('gateway_tls_not_after_seconds', 'When the certificate in force ends, Unix time', certificateEnd);
+    const { redis, certificateEndSeconds } = gauges;
+    if (certificateEndSeconds !== undefined) {
+      this.#gauge(
+        'gateway_tls_not_after_seconds',
+        'When the active certificate expires, Unix time',
+        certificateEndSeconds,
+      );
     }
     if (redis === undefined) return;
-    this.#gauge('gateway_redis_up', 'Whether subscription and journal reader are in force', () => redis.up());
+    this.#gauge('gateway_redis_up', 'Whether the subscription and the reader of the journal are up', () => redis.up());
     this.#gauge('gateway_bridge_lease', 'Whether this pod carries Pub/Sub into the journal', () => redis.bridging());
     this.#gauge('gateway_bridge_waiting', 'Messages heard and not yet known to be in the journal', () =>
       redis.waiting(),
@@ -134,7 +138,7 @@ export class Metrics {
     this.#gauge('gateway_reader_lag_entries', 'Entries in the journal not read yet', () => redis.lag());
     this.#gauge(
       'gateway_reader_lag_seconds',
-      'Time since this pod last had read the whole journal; 0 while it has. Grows while Redis can not be reached',
+      'Time since this pod last had read the whole journal; 0 while it has. Grows while Redis cannot be reached',
       () => redis.lagSeconds(),
     );
   }

@@ -9,14 +9,14 @@ export interface Build {
 }
 
 /**
- * How often the loop is looked at, ms: what is measured is how late that is. Each look wakes the process up: a hundred a
- * second would be most of what an idle pod costs.
+ * How often the loop is checked: the delay is how late the check runs. Each check wakes the process up: a hundred a second
+ * would be most of what an idle pod costs.
  */
 const RESOLUTION_MS = 50;
 const QUANTILES = [0.5, 0.9, 0.99, 1];
 const NANOSECONDS = 1e9;
 
-/** Seconds, from the histogram's nanoseconds between two looks; 0 when there was none since the last reset. */
+/** The delay in seconds, from the histogram's nanoseconds between two checks; 0 without a check since the last reset. */
 function delay(histogram: IntervalHistogram, quantile: number): number {
   if (histogram.count === 0) return 0;
   const between = quantile === 1 ? histogram.max : histogram.percentile(quantile * 100);
@@ -43,10 +43,10 @@ function addBasics(registry: Registry): void {
   });
   new Gauge({
     name: 'process_start_time_seconds',
-    help: 'When the process started, in seconds since 1970',
+    help: 'When the process started, Unix time in seconds',
     registers,
   }).set(performance.timeOrigin / 1000);
-  // The first to be asked, in the order they are made, asks for all three.
+  // Gauges are read in the order in which they are made: the first one sets all three.
   const resident = new Gauge({
     name: 'process_resident_memory_bytes',
     help: 'Resident memory of the process',
@@ -66,7 +66,7 @@ function addBasics(registry: Registry): void {
   });
 }
 
-/** Adds what is known of the process: its build, the delay of its event loop, its CPU time and its memory. */
+/** Adds the metrics of the process: its build, the delay of its event loop, its CPU time and its memory. */
 export function addProcessMetrics(registry: Registry, { version, uws }: Build): void {
   new Gauge({
     name: 'gateway_build_info',

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { decodeItem, type FeedMessage, type RejectReason } from '../contract/decode.js';
 import type { FeedEvent } from '../contract/events.js';
 import { splitJsonArray } from '../contract/json-array.js';
-import { type ProblemCode, Problem } from '../errors.js';
-import type { AdminRequest, Route } from '../http/router.js';
+import { KEY_SHAPE, MAX_KEY_LENGTH, MAX_PUBLISH_BATCH } from '../contract/publish-request.js';
+import { Problem, type ProblemCode, messageOf } from '../errors.js';
+import type { RouteRequest, Route } from '../http/router.js';
 import { readJson } from '../http/json-body.js';
 
 /** Puts messages where every pod delivers them. */
@@ -11,10 +12,10 @@ export interface Publisher {
   /**
    * Publishes all of the messages, in order, or none.
    *
-   * @param once - names the request, so that a repetition of it publishes nothing
-   * @returns offsets in wire form, one a message, and whether they are those of an earlier request of that name
-   * @throws {@link Problem} `publish_unavailable` when they are not published; `idempotency_key_reused` when the name
-   *   stands for another request
+   * @param once - names the request, so that a repetition publishes nothing
+   * @returns offsets in wire form, one for each message, and whether they are those of an earlier request of that name
+   * @throws {@link Problem} `publish_unavailable` when they are not published; `idempotency_key_reused` when the name belongs
+   *   to another request
    */
   publish(
     messages: readonly FeedMessage[],
@@ -22,15 +23,22 @@ export interface Publisher {
   ): Promise<{ readonly offsets: readonly string[]; readonly repeated: boolean }>;
 }
 
-/** Told of every item that was refused. */
-export type OnRejected = (event: FeedEvent, reason: RejectReason, detail: string, item: Buffer) => void;
+/** An item that was refused. */
+export interface RejectedItem {
+  readonly event: FeedEvent;
+  readonly reason: RejectReason;
+  /** What is wrong with it, for a person. */
+  readonly detail: string;
+  /** The item as it was sent. */
+  readonly bytes: Buffer;
+}
 
-/** Most items in one request to the admin port. */
-export const MAX_PUBLISH_BATCH = 1000;
+/** Called for every item that was refused. */
+export type OnRejected = (rejected: RejectedItem) => void;
 
 const SHAPE_PROBLEM: Record<FeedEvent, ProblemCode> = { new_signal: 'invalid_signal', status_update: 'invalid_status' };
 
-/** What the caller is told of an item that was refused. */
+/** The code of the answer to an item that was refused. */
 function problemOf(event: FeedEvent, reason: RejectReason): ProblemCode {
   switch (reason) {
     case 'too_large':
@@ -42,19 +50,13 @@ function problemOf(event: FeedEvent, reason: RejectReason): ProblemCode {
     case 'shape':
     case 'encoding':
     case 'not_json':
-      // The last two are said of the whole body.
+      // The last two are about the whole body.
       return SHAPE_PROBLEM[event];
   }
 }
 
-/** Longest `Idempotency-Key`, in characters. */
-export const MAX_KEY_LENGTH = 255;
-
-/** What an `Idempotency-Key` is made of: visible ASCII characters. */
-export const KEY_SHAPE = /^[\x20-\x7e]+$/;
-
-/** The name that the caller has given the request: header `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header). */
-function readOnce(request: AdminRequest): { key: string; fingerprint: string } | undefined {
+/** The caller's name for the request: header `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header). */
+function readOnce(request: RouteRequest): { key: string; fingerprint: string } | undefined {
   const key = request.header('idempotency-key');
   if (key === '') return undefined;
   if (key.length > MAX_KEY_LENGTH || !KEY_SHAPE.test(key)) {
@@ -67,8 +69,14 @@ function readOnce(request: AdminRequest): { key: string; fingerprint: string } |
   return { key, fingerprint };
 }
 
+/** Why a body was rejected as a whole, by the code of its answer. */
+const BODY_REASONS: Partial<Record<ProblemCode, RejectReason>> = {
+  invalid_json: 'not_json',
+  invalid_encoding: 'encoding',
+};
+
 function readBody(
-  request: AdminRequest,
+  request: RouteRequest,
   maxItems: number,
 ): { text: string; items: readonly string[]; isBatch: boolean } {
   const { text: sent, value } = readJson(request);
@@ -82,43 +90,45 @@ function readBody(
   return { text, items: splitJsonArray(text), isBatch: true };
 }
 
-/** A place to publish at. */
-export interface PublishRouteOptions {
-  readonly path: string;
-  readonly event: FeedEvent;
+/** What all publish routes need. */
+export interface PublishRoutesOptions {
   readonly publisher: Publisher;
-  readonly guard: (request: AdminRequest) => void;
-  /** Longest item, in bytes. */
+  readonly guard: (request: RouteRequest) => void;
+  /** Longest item. */
   readonly maxSignalBytes: number;
-  /** Most items in one request. */
-  readonly maxItems: number;
   readonly onRejected: OnRejected;
 }
 
-/** `POST` of one object or an array of them: all are published, in order, or none is. */
+/** One route to publish at. */
+export interface PublishRouteOptions extends PublishRoutesOptions {
+  readonly path: string;
+  readonly event: FeedEvent;
+  /** Most items in one request. */
+  readonly maxItems: number;
+}
+
+/** `POST` of one object or an array of objects: all are published, in order, or none. */
 export function publishRoute(options: PublishRouteOptions): Route {
   const { path, event, publisher, guard, maxSignalBytes, maxItems, onRejected } = options;
   return {
     method: 'POST',
     path,
     guard,
-    // Every item at its largest, a comma each, the brackets, and some white space.
-    maxBody: maxItems * (maxSignalBytes + 2) + 1024,
+    // Room for every item at its largest with a comma each, the brackets, and some white space.
+    maxBodyBytes: maxItems * (maxSignalBytes + 2) + 1024,
     handle: async (request) => {
       let body: ReturnType<typeof readBody>;
       try {
         body = readBody(request, maxItems);
       } catch (error) {
-        if (error instanceof Problem && error.code === 'invalid_json')
-          onRejected(event, 'not_json', error.message, request.body);
-        if (error instanceof Problem && error.code === 'invalid_encoding')
-          onRejected(event, 'encoding', error.message, request.body);
+        const reason = error instanceof Problem ? BODY_REASONS[error.code] : undefined;
+        if (reason !== undefined) onRejected({ event, reason, detail: messageOf(error), bytes: request.body });
         throw error;
       }
       const messages = body.items.map((item, index) => {
         const decoded = decodeItem(event, item, maxSignalBytes);
         if (decoded.ok) return decoded.message;
-        onRejected(event, decoded.reason, decoded.detail, Buffer.from(item));
+        onRejected({ event, reason: decoded.reason, detail: decoded.detail, bytes: Buffer.from(item) });
         const where = body.isBatch ? `Item ${index}: ` : '';
         throw new Problem(
           problemOf(event, decoded.reason),
@@ -137,13 +147,8 @@ export function publishRoute(options: PublishRouteOptions): Route {
 }
 
 /** `POST /v1/signals` and `POST /v1/status`. */
-export function publishRoutes(
-  publisher: Publisher,
-  guard: (request: AdminRequest) => void,
-  maxSignalBytes: number,
-  onRejected: OnRejected,
-): Route[] {
-  const shared = { publisher, guard, maxSignalBytes, maxItems: MAX_PUBLISH_BATCH, onRejected };
+export function publishRoutes(options: PublishRoutesOptions): Route[] {
+  const shared = { ...options, maxItems: MAX_PUBLISH_BATCH };
   return [
     publishRoute({ ...shared, path: '/v1/signals', event: 'new_signal' }),
     publishRoute({ ...shared, path: '/v1/status', event: 'status_update' }),

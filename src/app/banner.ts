@@ -1,6 +1,6 @@
 import { type RedisTarget, describeRedis } from '../redis/url.js';
 
-/** What the banner tells. */
+/** What the banner shows. */
 export interface BannerFacts {
   readonly version: string;
   readonly tls: boolean;
@@ -12,21 +12,21 @@ export interface BannerFacts {
   readonly signalChannel: string;
   readonly needsKey: boolean;
   readonly dashboard: boolean;
-  /** What the dashboard publishes with; `undefined` where it publishes nothing, or with a key of `API_KEY`. */
+  /** What the dashboard publishes with; `undefined` if there is no dashboard, or `API_KEY` is set. */
   readonly publishToken: string | undefined;
-  /** What stands before every path of the public port, such as `/feed`. @default '' */
+  /** The prefix of every path of the public port, such as `/feed`. @default '' */
   readonly basePath?: string;
 }
 
-/** An address that can be opened: a wildcard address is not one. */
+/** An address that can be opened: a wildcard address cannot. */
 function reachable(host: string): string {
   if (host === '0.0.0.0' || host === '::') return 'localhost';
   return host.includes(':') ? `[${host}]` : host;
 }
 
 /**
- * Where the dashboard is. The token goes behind the `#`, which browsers send to nobody: no server, proxy or log of
- * others gets to see it.
+ * The address of the dashboard. The token stands after the `#`, which browsers send to nobody: no server, proxy or foreign
+ * log sees it.
  */
 export function dashboardLink(facts: Pick<BannerFacts, 'tls' | 'host' | 'port' | 'publishToken' | 'basePath'>): string {
   const { tls, host, port, publishToken, basePath = '' } = facts;
@@ -34,7 +34,7 @@ export function dashboardLink(facts: Pick<BannerFacts, 'tls' | 'host' | 'port' |
   return publishToken === undefined ? page : `${page}#publish=${publishToken}`;
 }
 
-/** A signal for the line that a newcomer pastes. */
+/** A signal for the command that a newcomer pastes. */
 function sampleSignal(): string {
   return JSON.stringify({
     type: 'QUANTUM_CIPHER',
@@ -51,14 +51,14 @@ function quoted(text: string): string {
   return /^[\w./:-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
-/** The line that publishes one signal from a shell. */
+/** The shell command that publishes one signal. */
 export function publishLine(facts: BannerFacts): string {
   const signal = sampleSignal();
   if (facts.redis?.kind === 'single' && !facts.redis.tls && facts.redis.password === undefined) {
     const { host, port } = facts.redis.node;
     return `redis-cli -h ${host} -p ${port} PUBLISH ${quoted(facts.signalChannel)} '${signal}'`;
   }
-  // API_KEY may be a list: its first key.
+  // API_KEY may be a list: the shell takes its first key.
   const key = facts.needsKey ? ` -H "authorization: Bearer \${API_KEY%%,*}"` : '';
   const url = `http://${reachable(facts.adminHost)}:${facts.adminPort}/v1/signals`;
   return `curl -s ${url}${key} -H 'content-type: application/json' -d '${signal}'`;

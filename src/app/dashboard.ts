@@ -2,33 +2,33 @@ import type { Logger } from 'pino';
 import { keyCheck, publishGuard } from '../admin/access.js';
 import { serveRoutes } from '../http/router.js';
 import { type OnRejected, type Publisher, publishRoute } from '../admin/publish.js';
-import { type DashboardInfo, infoRoute } from '../dashboard/info.js';
+import type { DashboardInfo } from '../dashboard/dashboard-info.js';
+import { infoRoute } from '../dashboard/info.js';
 import { loadPage } from '../dashboard/page-files.js';
 import { linkGuard, newPublishToken } from '../dashboard/publish-access.js';
 import { servePage } from '../dashboard/serve-page.js';
 import type { Handler } from '../http/guarded-app.js';
 
-/** What the dashboard is made of. */
+/** What the dashboard is built from. */
 export interface DashboardParts {
-  /** What comes before its paths, such as `/feed`; empty for nothing. */
+  /** What comes before its paths, such as `/feed`; may be empty. */
   readonly basePath: string;
   readonly describe: () => DashboardInfo;
   readonly pod: string;
-  /** Keys of the publish API: where there are any, the page publishes with one of them, and there is no link. */
+  /** Keys of the publish API: if there are any, the page publishes with one of them, and there is no link. */
   readonly apiKeys: readonly string[];
   readonly publisher: Publisher;
-  /** Longest signal, in bytes. */
   readonly maxSignalBytes: number;
   readonly onRejected: OnRejected;
-  /** Told of every page that presents a token or a key that is none. */
+  /** Called for every page that presents a wrong token or key. */
   readonly onWrong: () => void;
   readonly log: Logger;
 }
 
 /**
- * The part of the composition root that puts the dashboard on the public port; without a built page nothing is served.
+ * Puts the dashboard on the public port. If the page is not built, nothing is served.
  *
- * @returns the token that the page publishes with, made for this start; `undefined` where `API_KEY` takes its place
+ * @returns the token that the page publishes with, made for this start; `undefined` if `API_KEY` takes its place
  */
 export function serveDashboard(
   app: { any(pattern: string, handler: Handler): unknown },
@@ -44,7 +44,7 @@ export function serveDashboard(
   const check = keyCheck(token === undefined ? apiKeys : [token]);
   const guard = token === undefined ? publishGuard(apiKeys) : linkGuard(check, pod);
   servePage(app, page);
-  // Somebody types the prefix alone; the page's own links are relative to the slash.
+  // For whoever types the prefix alone; the links of the page are relative to the slash.
   if (basePath !== '') {
     app.any('', (res) => {
       res.cork(() => res.writeStatus('308 Permanent Redirect').writeHeader('Location', `${basePath}/`).end());

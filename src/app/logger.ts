@@ -11,27 +11,27 @@ export function podName(): string {
 /** Errors of ioredis carry the command that failed, which may be the one with the password. */
 const SECRETS = { paths: ['err.command', 'err.previousErrors', 'err.lastNodeError'], remove: true };
 
-let timeAt = 0;
+let timeAtMs = 0;
 let time = '';
 
-/** The time as a field of a line; made once a millisecond, as thousands of clients come at once. */
+/** The time as a field of a log line; made once a millisecond, since thousands of clients may connect at once. */
 function timestamp(): string {
   const now = Date.now();
-  if (now !== timeAt) {
-    timeAt = now;
+  if (now !== timeAtMs) {
+    timeAtMs = now;
     time = `,"time":"${new Date(now).toISOString()}"`;
   }
   return time;
 }
 
-/** Lines that nobody takes off standard output wait up to this size; beyond it they are dropped. */
+/** Lines that nobody reads from standard output wait up to this size; beyond it they are dropped. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 
-/** JSON lines on standard output; colours and short lines when that is a terminal. Every line names the pod. */
+/** Writes JSON lines on standard output; on a terminal, short lines in colours. Every JSON line names the pod. */
 export function createLogger(level: Config['logLevel'], pod: string): Logger {
   const options = { level, base: { pod }, timestamp, redact: SECRETS };
   if (process.stdout.isTTY) return pino(options, pretty({ sync: true, ignore: 'pod' }));
-  // Written in the background: a pipe whose reader is slow does not hold up the loop.
+  // Written in the background: a slow reader of the pipe does not block the event loop.
   return pino(options, gathered(pino.destination({ dest: 1, sync: false, maxLength: MAX_WAITING_BYTES })));
 }
 
@@ -39,13 +39,13 @@ export function createLogger(level: Config['logLevel'], pod: string): Logger {
 const GATHER_MS = 10;
 
 /**
- * Hands on what is logged within a moment in one piece. A write costs many times what a line costs, and the destination
- * measures all that waits anew with every line it gets: at thousands of connects a second both would be most of the cost
- * of a log. What is left is written when the process exits.
+ * Writes what is logged within a moment in one piece. A write costs many times what a line costs, and the destination
+ * measures everything that waits again for each line: at thousands of connects a second both would be most of the cost of
+ * the log. The rest is written when the process exits.
  */
 function gathered(destination: ReturnType<typeof pino.destination>): DestinationStream {
   let lines: string[] = [];
-  const handOn = (): void => {
+  const writeOut = (): void => {
     if (lines.length === 0) return;
     const text = lines.join('');
     lines = [];
@@ -53,7 +53,7 @@ function gathered(destination: ReturnType<typeof pino.destination>): Destination
   };
   let isFailing = false;
   destination.on('error', (error: Error) => {
-    // A disk that is full: the gateway goes on without a log. Lines are dropped until some can be written again.
+    // A full disk: the gateway carries on without a log. Lines are dropped until the log can be written again.
     if (!isFailing)
       process.stderr.write(`Cannot write the log: ${error.message}. Lines are lost until it can be written.\n`);
     isFailing = true;
@@ -61,14 +61,14 @@ function gathered(destination: ReturnType<typeof pino.destination>): Destination
   destination.on('write', () => {
     isFailing = false;
   });
-  // Before the destination writes its own rest, for which it would try for ever.
+  // Before the destination writes the rest itself, which it would try for ever.
   process.prependListener('exit', () => {
     if (isFailing) destination.destroy();
-    else handOn();
+    else writeOut();
   });
   return {
     write: (line) => {
-      if (lines.push(line) === 1) setTimeout(handOn, GATHER_MS).unref();
+      if (lines.push(line) === 1) setTimeout(writeOut, GATHER_MS).unref();
     },
   };
 }

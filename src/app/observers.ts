@@ -1,21 +1,24 @@
 import type { Logger } from 'pino';
 import { problemText } from '../http/router.js';
 import type { Metrics } from '../admin/metrics.js';
-import type { Fanout } from '../delivery/fanout.js';
+import type { OnRejected } from '../admin/publish.js';
+import type { FeedEvent } from '../contract/events.js';
+import type { Fanout, FanoutTiming } from '../delivery/fanout.js';
 import type { Fault } from '../http/error-boundary.js';
 import type { GuardOptions } from '../http/guarded-app.js';
 import type { AnswerPolicy, Headers } from '../http/guarded-response.js';
 import { preflight } from '../http/preflight.js';
 import type { OriginPolicy } from '../access/origin-policy.js';
 import type { RefusalLog } from '../access/refusal-log.js';
+import type { OnReject, Rejections, Source } from '../ingest/rejections.js';
 import type { ConnectionEvents } from '../websocket/websocket-manager.js';
 
-/** How long equal faults are counted and not logged: a client that can cause one can cause thousands. */
+/** For this long equal faults are counted and not logged: a client that can cause one can cause thousands. */
 const FAULT_WINDOW_MS = 10_000;
-/** Kinds of faults told apart at once. */
+/** Kinds of faults that are remembered at a time. */
 const MAX_FAULT_KINDS = 100;
 
-/** The place in the code that a fault came from, as far as it is known. */
+/** The stage of a fault and the place in the code that it came from, as far as that is known. */
 function kindOf({ stage, error }: Fault): string {
   const lines = error instanceof Error ? (error.stack ?? error.message).split('\n') : [String(error)];
   const place = lines.find((line) => line.trimStart().startsWith('at '));
@@ -42,7 +45,7 @@ export function faultObserver(log: Logger, metrics: Metrics): (fault: Fault) => 
   };
 }
 
-/** What every answer of the admin port has. Its errors are told to their callers, who are the operator's own. */
+/** What every answer of the admin port has. Nobody logs its errors: its callers are the operator's own. */
 export const ADMIN_ANSWERS: AnswerPolicy = {
   headers: () => [],
   onRefused: () => {},
@@ -52,10 +55,10 @@ export const ADMIN_ANSWERS: AnswerPolicy = {
   }),
 };
 
-/** For what any page may read, and needs no credentials for. */
+/** For what any page may read without credentials. */
 const OPEN: Headers = [['Access-Control-Allow-Origin', '*']];
 
-/** What every answer of the public port has, who is told of its errors, and what is answered where no part answers. */
+/** What every answer of the public port has, where its errors are counted, and what answers if no part does. */
 export function publicAnswers(
   origins: OriginPolicy,
   metrics: Metrics,
@@ -83,7 +86,7 @@ export function publicAnswers(
   };
 }
 
-/** Counts and logs pages of the dashboard that present a token or a key that is none. */
+/** Counts and logs pages of the dashboard that present a wrong token or key. */
 export function wrongTokenObserver(metrics: Metrics, refusals: RefusalLog): () => void {
   return () => {
     metrics.refusals.inc({ reason: 'publish_token_wrong' });
@@ -108,9 +111,9 @@ export function connectionEvents(metrics: Metrics): ConnectionEvents {
   };
 }
 
-/** Tells clients when the link to Redis is lost, and when it is back; `onBack` runs then too. */
+/** Tells clients when the link to Redis is lost and when it is back. @param onBack - called when it is back */
 export function linkAnnouncer(fanout: Fanout, onBack: () => void): (up: boolean) => void {
-  /** What clients were told last; `undefined` while there was nothing to tell. */
+  /** What clients were told last; `undefined` while there was no news. */
   let announced: boolean | undefined;
   return (up) => {
     const first = announced === undefined;
@@ -121,6 +124,40 @@ export function linkAnnouncer(fanout: Fanout, onBack: () => void): (up: boolean)
       onBack();
     } else fanout.announce('degraded', 'The link to Redis is lost; signals are late until it is back.');
   };
+}
+
+/** Counts the messages of a source that this pod put into the journal. */
+export function acceptObserver(metrics: Metrics, source: Source): (event: FeedEvent) => void {
+  return (event) => metrics.accepted.inc({ source, event });
+}
+
+/** Counts messages that were refused. */
+export function rejectObserver(metrics: Metrics): OnReject {
+  return (source, event, reason) => metrics.rejected.inc({ source, event, reason });
+}
+
+/** Counts and logs messages that were refused over HTTP. */
+export function httpRejectObserver(rejections: Rejections): OnRejected {
+  return (rejected) => rejections.note('http', rejected);
+}
+
+/** Counts what the fan-out delivers, and how long that takes. */
+export function fanoutObserver(metrics: Metrics): (timing: FanoutTiming) => void {
+  return ({ clients, seconds, age }) => {
+    metrics.deliveries.inc(clients);
+    metrics.fanout.observe(seconds);
+    if (age !== undefined) metrics.publishToFanout.observe(age);
+  };
+}
+
+/** Counts renewals of the certificate. */
+export function renewalObserver(metrics: Metrics): (result: 'renewed' | 'failed') => void {
+  return (result) => metrics.renewals.inc({ result });
+}
+
+/** Counts entries of the journal that were deleted. */
+export function deletionObserver(metrics: Metrics): () => void {
+  return () => metrics.deleted.inc();
 }
 
 /** Counts and logs messages from Pub/Sub that the bridge gave up. */

@@ -11,9 +11,9 @@ import { checkInternals } from '../websocket/check-internals.js';
 const KILLED_BY_SIGNAL = 128;
 const SIGNAL_NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const;
 
-/** What a process is told beside its environment. */
+/** What a process is given beside its environment. */
 export interface GatewayProcessOptions {
-  /** Publishes made-up signals at this rate, a second. Unset: no made-up signals. */
+  /** Made-up signals a second. Unset: none. */
   readonly demoRate?: number | undefined;
 }
 
@@ -35,13 +35,13 @@ export function createGateway(config: Config = loadConfig(process.env)): Gateway
   const log = createLogger(config.logLevel, pod);
   const uws = loadUws(config.maxHeaderBytes);
   checkInternals(uws);
-  return { app: new App(config, uws, log, pod), log, pod };
+  return { app: new App({ config, uws, log, pod }), log, pod };
 }
 
 /**
  * Runs the gateway in this process until a signal ends it. Resolves when it serves.
  *
- * @throws {@link StartError} when it can not start; the caller ends the process
+ * @throws {@link StartError} when it cannot start; the caller ends the process
  */
 export async function runGateway({ demoRate }: GatewayProcessOptions = {}): Promise<void> {
   const config = loadConfig(process.env);
@@ -49,10 +49,10 @@ export async function runGateway({ demoRate }: GatewayProcessOptions = {}): Prom
   const { app, log } = createGateway(config);
   let demo: DemoFeed | undefined;
 
-  // One stray promise of a dependency is no reason to drop every client.
+  // One stray promise of a dependency is no reason to disconnect every client.
   process.on('unhandledRejection', (error) => app.noteFault('promise', error));
   process.on('uncaughtException', (error) => {
-    // Whatever threw may have left its state half changed: clients are better off on another pod.
+    // Its state may be half changed: clients are better off on another pod.
     log.fatal({ err: error, recentRequests: app.recentRequests() }, 'uncaught exception; the process ends');
     process.exit(EXIT.failed);
   });
@@ -61,7 +61,7 @@ export async function runGateway({ demoRate }: GatewayProcessOptions = {}): Prom
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
       if (hurried) process.exit(KILLED_BY_SIGNAL + SIGNAL_NUMBERS[signal]);
-      // Whoever types Ctrl-C sits there and waits; an orchestrator sends SIGTERM and has clients to keep.
+      // Whoever types Ctrl-C is waiting; an orchestrator sends SIGTERM and has clients to keep.
       hurried = stopping || signal === 'SIGINT';
       log.info({ signal }, stopping ? 'stopping at once' : 'stopping');
       if (hurried) app.hurry();
@@ -74,10 +74,10 @@ export async function runGateway({ demoRate }: GatewayProcessOptions = {}): Prom
 
   try {
     const facts = await app.start();
-    // Standard output is for log lines unless somebody is looking at it.
+    // Standard output is for log lines unless a person is reading it.
     (process.stdout.isTTY ? process.stdout : process.stderr).write(banner(facts));
     if (demoRate === undefined || stopping) return;
-    demo = new DemoFeed({ ...facts, apiKey: config.apiKeys[0], rate: demoRate, log });
+    demo = new DemoFeed({ ...facts, apiKey: config.apiKeys[0], ratePerSecond: demoRate, log });
     demo.start();
   } catch (error) {
     if (error instanceof StartError) throw error;

@@ -5,9 +5,9 @@ import { Problem } from '../errors.js';
 import { AppendError, type Journal, type IdempotentJournal } from '../journal/journal.js';
 
 /**
- * The way from the publish API into the journal.
+ * Connects the publish API to the journal.
  *
- * @param onAccepted - told of every message that was appended
+ * @param onAccepted - called for every message that was appended
  */
 export function publisherInto(journal: Journal & IdempotentJournal, onAccepted: (event: FeedEvent) => void): Publisher {
   return {

@@ -18,19 +18,29 @@ import type { RedisTarget } from '../redis/url.js';
 import { type AdapterFactory, redisAdapter } from '../websocket/adapter.js';
 import { RedisTopicStore } from '../delivery/redis-topic-store.js';
 
-/** Whom the parts with Redis tell. */
+/** Callbacks of the Redis parts. */
 export interface RedisPartsListener extends JournalListener {
   onStatuses(statuses: readonly StatusEntry[]): void;
-  /** Told when everything that needs Redis is in force, and when something of it is lost. */
+  /** Called when everything that needs Redis is up, and when some of it is lost. */
   onLink(up: boolean): void;
-  /** Told of every message that this pod put into the journal from Pub/Sub. */
+  /** Called for every message that this pod put into the journal from Pub/Sub. */
   onBridged(event: FeedEvent): void;
-  /** Told of messages from Pub/Sub that were given up. */
+  /** Called when messages from Pub/Sub were given up. */
   onDropped(count: number, why: 'full' | 'expired'): void;
   readonly onReject: OnReject;
 }
 
-/** How long a message may take from a node of a cluster to another. */
+/** What the Redis parts are built from. */
+export interface RedisPartsOptions {
+  readonly target: RedisTarget;
+  readonly config: Config;
+  /** A name that no other process has. */
+  readonly pod: string;
+  readonly listener: RedisPartsListener;
+  readonly log: Logger;
+}
+
+/** How long a message may take from one node of a cluster to another. */
 const CLUSTER_SPREAD_MS = 1000;
 
 /** The parts that exist only with Redis, connected with each other. */
@@ -40,124 +50,38 @@ export class RedisParts {
   readonly rejections: Rejections;
   readonly adapter: AdapterFactory;
   readonly topicStore: RedisTopicStore;
+  readonly #options: RedisPartsOptions;
   readonly #connections: RedisConnections;
+  readonly #commands: RedisCommands;
   readonly #readerLink: RedisLink<RedisCommands>;
   readonly #subscriptionLink: RedisLink<Redis>;
-  readonly #listener: RedisPartsListener;
-  readonly #commands: RedisCommands;
+  /** The Pub/Sub channel on which bridges test their own subscription. */
+  readonly #canaryChannel: string;
   #readerUp = false;
   #subscribed = false;
 
-  /** @param pod - a name that no other process has */
-  constructor(target: RedisTarget, config: Config, pod: string, listener: RedisPartsListener, log: Logger) {
-    this.#listener = listener;
-    const connections = new RedisConnections(target, `signal-gateway:${pod}`);
-    this.#connections = connections;
-    const commands = connections.commands('commands', { queue: false });
-    this.#commands = commands;
-    const adapterSubscriber = connections.commands('adapter', { queue: true });
-    for (const connection of [commands, adapterSubscriber]) {
-      // The links below watch Redis and report it; these would say the same once more.
-      connection.on('error', (error: Error) => log.debug({ reason: messageOf(error) }, 'Redis connection error'));
-    }
-    // It may be the last one to be back.
-    commands.on('ready', () => this.#linkChanged(true));
-    this.adapter = redisAdapter({
-      publish: commands,
-      subscribe: adapterSubscriber,
-      isCluster: connections.isCluster,
-      log,
-    });
-
-    const load = scriptLoader(commands);
+  constructor(options: RedisPartsOptions) {
+    const { target, config, pod, listener, log } = options;
+    this.#options = options;
+    this.#canaryChannel = `{${config.redisKeyPrefix}}:canary`;
+    this.#connections = new RedisConnections(target, `signal-gateway:${pod}`);
+    this.#commands = this.#connections.commands('commands', { queue: false });
+    this.adapter = this.#buildAdapter();
+    const load = scriptLoader(this.#commands);
     this.topicStore = new RedisTopicStore(load, config.redisKeyPrefix);
-
-    const { redisKeyPrefix, signalChannel, statusChannel } = config;
-    this.journal = new RedisJournal({
-      commands,
-      keyPrefix: redisKeyPrefix,
-      pod,
-      maxlen: config.journalMaxlen,
-      listener: {
-        onEntry: (entry, since) => {
-          listener.onEntry(entry, isBridged(entry) ? this.bridge.seen(entry) : since);
-        },
-        onGap: (reason, requested, resumed) => {
-          this.bridge.skipped();
-          listener.onGap(reason, requested, resumed);
-        },
-        onDeleted: (entry) => listener.onDeleted?.(entry),
-        onJoined: (former, head, statuses) => {
-          listener.onStatuses(statuses);
-          // Whoever was served before this pod knew the journal was nowhere in it, and is told where it is now.
-          listener.onGap('epoch', former, head);
-        },
-      },
-      log,
-    });
-    this.#readerLink = new RedisLink<RedisCommands>({
-      purpose: 'journal',
-      connect: () => connections.keyed('reader'),
-      session: (redis, up) => this.journal.reader.session(redis, up),
-      onLink: (up) => {
-        this.#readerUp = up;
-        // Not before: what is heard has to come out of the journal after this pod has joined it, or the bridge would
-        // take it for missing.
-        if (up) this.#subscriptionLink.start();
-        this.#linkChanged(up);
-      },
-      log,
-    });
-
-    const canaryChannel = `{${redisKeyPrefix}}:canary`;
-    this.bridge = new Bridge({
-      journal: this.journal,
-      lease: this.journal.lease,
-      newId: bridgedId,
-      // On a cluster Redis counts those on one node.
-      publishCanary: async (text) => {
-        const hearers = await commands.publish(canaryChannel, text);
-        return connections.isCluster ? undefined : hearers;
-      },
-      publishObjection: (text) => connections.publish(canaryChannel, text),
-      spreadMs: connections.isCluster ? CLUSTER_SPREAD_MS : 0,
-      renewSubscription: () => this.#subscriptionLink.renew(),
-      onAppended: (messages) => {
-        for (const { message } of messages) listener.onBridged(message.event);
-      },
-      onDropped: (count, why) => listener.onDropped(count, why),
-      log,
-    });
+    this.journal = this.#buildJournal();
+    this.#readerLink = this.#buildReaderLink();
+    this.bridge = this.#buildBridge();
     this.rejections = new Rejections({
       onReject: listener.onReject,
-      store: new RedisRejectionStore(load, redisKeyPrefix, pod),
+      store: new RedisRejectionStore(load, config.redisKeyPrefix, pod),
       isReporter: () => this.bridge.speaks,
       log,
     });
-    const intake = new Intake(config.maxSignalBytes, this.rejections, (message) => this.bridge.heard(message));
-    const events: ReadonlyMap<string, FeedEvent> = new Map([
-      [signalChannel, 'new_signal'],
-      [statusChannel, 'status_update'],
-    ]);
-    const onMessage = (channel: string, bytes: Buffer): void => {
-      const event = events.get(channel);
-      if (event !== undefined) intake.take(event, bytes);
-      else if (channel === canaryChannel) this.bridge.heardCanary(bytes.toString());
-    };
-    this.#subscriptionLink = new RedisLink<Redis>({
-      purpose: 'subscription',
-      connect: () => connections.single('subscriber'),
-      session: (redis, up) => subscription(redis, up, { channels: [...events.keys(), canaryChannel], onMessage }),
-      onLink: (up) => {
-        if (up) this.bridge.resubscribed();
-        this.#subscribed = up;
-        this.#linkChanged(up);
-      },
-      log,
-    });
+    this.#subscriptionLink = this.#buildSubscriptionLink();
   }
 
-  /** Whether everything that needs Redis is in force. */
+  /** Whether everything that needs Redis is up. */
   get linked(): boolean {
     return this.#readerUp && this.#subscribed && this.#commands.status === 'ready';
   }
@@ -183,10 +107,114 @@ export class RedisParts {
     this.#connections.close();
   }
 
+  #buildAdapter(): AdapterFactory {
+    const { log } = this.#options;
+    const commands = this.#commands;
+    const subscriber = this.#connections.commands('adapter', { queue: true });
+    for (const connection of [commands, subscriber]) {
+      // The links watch Redis and report it; these would say the same once more.
+      connection.on('error', (error: Error) => log.debug({ reason: messageOf(error) }, 'Redis connection error'));
+    }
+    // It may be the last connection to come back.
+    commands.on('ready', () => this.#linkChanged(true));
+    return redisAdapter({ publish: commands, subscribe: subscriber, isCluster: this.#connections.isCluster, log });
+  }
+
+  #buildJournal(): RedisJournal {
+    const { config, pod, listener, log } = this.#options;
+    return new RedisJournal({
+      commands: this.#commands,
+      keyPrefix: config.redisKeyPrefix,
+      pod,
+      maxlen: config.journalMaxEntries,
+      listener: {
+        onEntry: (entry, since) => {
+          listener.onEntry(entry, isBridged(entry) ? this.bridge.seen(entry) : since);
+        },
+        onGap: (reason, requested, resumed) => {
+          this.bridge.skipped();
+          listener.onGap(reason, requested, resumed);
+        },
+        onDeleted: (entry) => listener.onDeleted?.(entry),
+        onJoined: (former, head, statuses) => {
+          listener.onStatuses(statuses);
+          // Clients that were served before this pod knew the journal had no place in it; now they get one.
+          listener.onGap('epoch', former, head);
+        },
+      },
+      log,
+    });
+  }
+
+  #buildReaderLink(): RedisLink<RedisCommands> {
+    return new RedisLink<RedisCommands>({
+      purpose: 'journal',
+      connect: () => this.#connections.keyed('reader'),
+      session: (redis, up) => this.journal.reader.session(redis, up),
+      onLink: (up) => {
+        this.#readerUp = up;
+        // Not before: what is heard has to come out of the journal after this pod has joined it, or the bridge would
+        // take it for missing.
+        if (up) this.#subscriptionLink.start();
+        this.#linkChanged(up);
+      },
+      log: this.#options.log,
+    });
+  }
+
+  #buildBridge(): Bridge {
+    const { listener, log } = this.#options;
+    const { isCluster } = this.#connections;
+    return new Bridge({
+      journal: this.journal,
+      lease: this.journal.lease,
+      newId: bridgedId,
+      publishCanary: async (text) => {
+        const hearers = await this.#commands.publish(this.#canaryChannel, text);
+        // A node of a cluster counts its own subscribers only.
+        return isCluster ? undefined : hearers;
+      },
+      publishObjection: (text) => this.#connections.publish(this.#canaryChannel, text),
+      spreadMs: isCluster ? CLUSTER_SPREAD_MS : 0,
+      renewSubscription: () => this.#subscriptionLink.renew(),
+      onAppended: (messages) => {
+        for (const { message } of messages) listener.onBridged(message.event);
+      },
+      onDropped: (count, why) => listener.onDropped(count, why),
+      log,
+    });
+  }
+
+  #buildSubscriptionLink(): RedisLink<Redis> {
+    const { config, log } = this.#options;
+    const intake = new Intake(config.maxSignalBytes, this.rejections, (message) => this.bridge.heard(message));
+    const events: ReadonlyMap<string, FeedEvent> = new Map([
+      [config.signalChannel, 'new_signal'],
+      [config.statusChannel, 'status_update'],
+    ]);
+    const onMessage = (channel: string, bytes: Buffer): void => {
+      const event = events.get(channel);
+      if (event !== undefined) intake.take(event, bytes);
+      else if (channel === this.#canaryChannel) this.bridge.heardCanary(bytes.toString());
+    };
+    const channels = [...events.keys(), this.#canaryChannel];
+    return new RedisLink<Redis>({
+      purpose: 'subscription',
+      connect: () => this.#connections.single('subscriber'),
+      session: (redis, up) => subscription(redis, up, { channels, onMessage }),
+      onLink: (up) => {
+        if (up) this.bridge.resubscribed();
+        this.#subscribed = up;
+        this.#linkChanged(up);
+      },
+      log,
+    });
+  }
+
   #linkChanged(up: boolean): void {
-    // One of two links coming up while the other is still on its way is no news.
+    // One of two links that comes up while the other is still down is no news.
     if (up && !this.linked) return;
     this.bridge.setLink(this.linked);
-    this.#listener.onLink(this.linked);
+    this.#options.listener.onLink(this.linked);
   }
 }

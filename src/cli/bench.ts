@@ -10,7 +10,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PROGRAM = fileURLToPath(new URL('../../bench/run.ts', import.meta.url));
 const KILLED_BY_SIGNAL = 128;
 
-/** Where the loader of TypeScript is, which only a checkout has. */
+/** The loader of TypeScript, which only a checkout has. */
 function loader(): string {
   try {
     return pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
@@ -25,7 +25,7 @@ function loader(): string {
 /**
  * The command `bench`: runs the bench of the checkout, and passes its exit code on.
  *
- * @throws StartError when there is none
+ * @throws StartError if this is not a checkout
  */
 export async function bench(args: readonly string[]): Promise<void> {
   if (!existsSync(PROGRAM)) {
@@ -36,7 +36,7 @@ export async function bench(args: readonly string[]): Promise<void> {
     );
   }
   const child = spawn(process.execPath, ['--import', loader(), PROGRAM, ...args], { stdio: 'inherit', cwd: ROOT });
-  // Ctrl-C goes to both; the bench writes down what it has, and this process waits for it. Others are handed on.
+  // Ctrl-C reaches both: the bench writes what it has, and this process waits for it. SIGTERM is passed on.
   process.on('SIGINT', () => {});
   process.on('SIGTERM', () => child.kill('SIGTERM'));
   const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];

@@ -17,18 +17,18 @@ export interface CheckOptions {
   readonly json?: boolean;
 }
 
-/** What came of looking at one thing. */
+/** The result of one check. */
 interface Finding {
-  /** The variable, or the part, that it is about. */
+  /** The variable or the part that was checked. */
   readonly name: string;
   readonly ok: boolean;
-  /** What was found, and what to do where that is not good. */
+  /** What was found, and what to do about a problem. */
   readonly detail: string;
 }
 
 const REDIS_LIMIT_MS = 10_000;
 
-function lookAtUws(): Finding {
+function checkUws(): Finding {
   const name = 'uWebSockets.js';
   try {
     loadUws();
@@ -38,8 +38,8 @@ function lookAtUws(): Finding {
   }
 }
 
-/** Looks whether both ports can be had, also beside each other. */
-async function lookAtPorts({ host, port, adminHost, adminPort }: Config): Promise<Finding[]> {
+/** Checks that both ports are free, and differ. */
+async function checkPorts({ host, port, adminHost, adminPort }: Config): Promise<Finding[]> {
   const findings: Finding[] = [];
   const open: Server[] = [];
   const wanted = [
@@ -52,7 +52,7 @@ async function lookAtPorts({ host, port, adminHost, adminPort }: Config): Promis
     if (got instanceof Error) {
       const holder = got.code === 'EADDRINUSE' ? holderOf(number) : undefined;
       const why =
-        got.code === 'EADDRINUSE' ? `is taken by ${holder ?? 'another process'}` : `can not be had (${got.code})`;
+        got.code === 'EADDRINUSE' ? `is taken by ${holder ?? 'another process'}` : `cannot be used (${got.code})`;
       findings.push({ name, ok: false, detail: `${where} ${why}. Stop it, or set ${name} to another port.` });
     } else {
       open.push(got);
@@ -66,7 +66,7 @@ async function lookAtPorts({ host, port, adminHost, adminPort }: Config): Promis
   return findings;
 }
 
-function lookAtCertificate({ certFile, keyFile }: NonNullable<Config['tls']>): Finding {
+function checkCertificate({ certFile, keyFile }: NonNullable<Config['tls']>): Finding {
   const name = 'TLS_CERT';
   try {
     const cert = readFileSync(certFile);
@@ -75,18 +75,18 @@ function lookAtCertificate({ certFile, keyFile }: NonNullable<Config['tls']>): F
     const begin = new Date(validFrom);
     const end = new Date(validTo);
     if (begin.getTime() > Date.now()) {
-      const detail = `is not valid before ${begin.toISOString()}. Wait, renew it, or set the clock right.`;
+      const detail = `is not valid before ${begin.toISOString()}. Wait, renew it, or correct the clock.`;
       return { name, ok: false, detail };
     }
     if (end.getTime() > Date.now())
-      return { name, ok: true, detail: `fits its key and is good until ${end.toISOString()}` };
-    return { name, ok: false, detail: `has ended at ${end.toISOString()}. Renew it.` };
+      return { name, ok: true, detail: `matches its key and is valid until ${end.toISOString()}` };
+    return { name, ok: false, detail: `expired at ${end.toISOString()}. Renew it.` };
   } catch (error) {
     return { name, ok: false, detail: `${messageOf(error)}. Set TLS_CERT and TLS_KEY to files that belong together.` };
   }
 }
 
-async function lookAtRedis(target: RedisTarget): Promise<Finding> {
+async function checkRedis(target: RedisTarget): Promise<Finding> {
   const name = 'REDIS_URL';
   const where = describeRedis(target);
   const connection = new RedisConnections(target, 'signal-gateway').keyed('check');
@@ -97,7 +97,7 @@ async function lookAtRedis(target: RedisTarget): Promise<Finding> {
     const ask = async (): Promise<{ info: string; role: unknown }> => {
       await connection.connect();
       await connection.ping();
-      // A user of Redis may lack the right to these, which the gateway does not need.
+      // The user of Redis may lack the right to these commands, which the gateway does not need.
       const info = await connection.info('server').catch(() => '');
       // A cluster has both kinds, and ioredis finds the primaries.
       if (connection.isCluster) return { info, role: 'master' };
@@ -113,9 +113,9 @@ async function lookAtRedis(target: RedisTarget): Promise<Finding> {
     const answers = `${where} answers in ${took} ms${redis === undefined ? '' : `, Redis ${redis}`}`;
     const unknown =
       role === undefined ? 'its role and what its user may do (ACL) were' : 'what its user may do (ACL) was';
-    return { name, ok: true, detail: `${answers}; ${unknown} not looked at` };
+    return { name, ok: true, detail: `${answers}; ${unknown} not checked` };
   } catch (error) {
-    const detail = `${where} can not be used: ${messageOf(fault ?? error)}. Start Redis there, or set REDIS_URL right.`;
+    const detail = `${where} cannot be used: ${messageOf(fault ?? error)}. Start Redis there, or correct REDIS_URL.`;
     return { name, ok: false, detail };
   } finally {
     connection.disconnect();
@@ -137,7 +137,7 @@ function write(settings: readonly Setting[], findings: readonly Finding[]): void
 }
 
 /**
- * The command `check`: looks at everything that a start needs. Sets the exit code.
+ * The command `check`: checks everything that a start needs. Sets the exit code.
  *
  * @throws StartError with every problem of the configuration at once
  */
@@ -153,13 +153,13 @@ export async function check({ json = false }: CheckOptions): Promise<void> {
     return;
   }
   const settings = settingsOf(env);
-  const checks = [lookAtUws(), ...(await lookAtPorts(config))];
-  if (config.tls !== undefined) checks.push(lookAtCertificate(config.tls));
+  const checks = [checkUws(), ...(await checkPorts(config))];
+  if (config.tls !== undefined) checks.push(checkCertificate(config.tls));
   if (config.redis === undefined)
     checks.push({ name: 'REDIS_URL', ok: true, detail: 'unset: one pod, journal in memory' });
-  else checks.push(await lookAtRedis(config.redis));
+  else checks.push(await checkRedis(config.redis));
   if (config.jwt !== undefined && 'jwksUrl' in config.jwt.key)
-    checks.push({ name: 'JWKS_URL', ok: true, detail: 'not asked for keys: the first token does' });
+    checks.push({ name: 'JWKS_URL', ok: true, detail: 'not asked for keys yet: the first token does that' });
   const ok = checks.every((finding) => finding.ok);
   if (json) {
     const variables = Object.fromEntries(settings.map(({ variable, value }) => [variable, value ?? null]));

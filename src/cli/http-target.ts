@@ -9,14 +9,14 @@ export interface HttpTargetOptions {
   /** The admin port. */
   readonly url: URL;
   readonly apiKey: string | undefined;
-  /** ms for which a request is sent again while there is no answer, or 503. */
-  readonly retryFor: number;
+  /** For this long a request is sent again while there is no answer, or 503. */
+  readonly retryForMs: number;
   /**
-   * Names the requests, so that the same messages published again publish nothing twice: `exact` is the name of the only
-   * request, `base` a part of the name of each. @default a random name each
+   * Names the requests, so that publishing the same messages again publishes nothing twice: `exact` is the name of the only
+   * request, `base` a part of the name of each. @default a random name for each
    */
   readonly idempotencyKey: { readonly exact: string } | { readonly base: string } | undefined;
-  /** Told when the gateway is away, and when it is back. */
+  /** Called with a text when the gateway is away, and when it is back. */
   readonly say: (text: string) => void;
 }
 
@@ -33,8 +33,7 @@ const SERVER_ERROR = 500;
 /** What the publish API answers; see the problems in `errors.ts`. */
 interface Answer {
   readonly status: number;
-  /** ms */
-  readonly retryAfter: number;
+  readonly retryAfterMs: number;
   readonly offsets: readonly string[];
   readonly code: string | undefined;
   readonly detail: string | undefined;
@@ -42,22 +41,22 @@ interface Answer {
   readonly index: number | undefined;
 }
 
-/** What came of one try. */
-interface Try {
+/** The result of one attempt. */
+interface Attempt {
   readonly answer?: Answer;
-  /** Why another one is worth it. */
+  /** Why another attempt makes sense. */
   readonly fault?: string;
   /** What to do about it. */
   readonly advice?: string | undefined;
-  /** Whether it may have published although its answer says nothing of it. */
+  /** Whether it may have published although its answer does not say so. */
   readonly isLost: boolean;
 }
 
-/** What came of a request: an answer that is final, or why there is none. */
+/** The result of a request: a final answer, or why there is none. */
 interface Sent {
   readonly answer?: Answer;
   readonly failure?: string;
-  /** Whether a try may have published although its answer says nothing of it. */
+  /** Whether an attempt may have published although its answer does not say so. */
   readonly isUnsure: boolean;
 }
 
@@ -72,7 +71,7 @@ function readAnswer(status: number, retryAfter: string | null, text: string): An
   const { offsets, code, detail, index } = body;
   return {
     status,
-    retryAfter: Math.min(RETRY_MAX_MS, 1000 * (Number(retryAfter) || 0)),
+    retryAfterMs: Math.min(RETRY_MAX_MS, 1000 * (Number(retryAfter) || 0)),
     offsets: Array.isArray(offsets) ? (offsets as string[]) : [],
     code: typeof code === 'string' ? code : undefined,
     detail: typeof detail === 'string' ? detail : undefined,
@@ -114,14 +113,15 @@ export class HttpTarget implements PublishTarget {
       } else if (status === CONTENT_TOO_LARGE && part.length === 1) {
         refused.push({ item: first, why });
       } else if (status === CONTENT_TOO_LARGE) {
-        // From the gateway, or from a proxy before it that takes less.
+        // From the gateway, or from a proxy before it with a lower limit.
         const half = Math.ceil(part.length / 2);
         parts.unshift(part.slice(0, half), part.slice(half));
       } else {
-        // A refused one further on is sent again with those before it.
+        // A refused message further on is sent again with those before it.
         const before = refused.filter((one) => one.item.line < first.line);
         const outcome = { published, offsets, refused: before };
-        throw new PublishFailure(failure ?? this.#refusal(answer), outcome, first.line, isUnsure ? part : []);
+        const made = { outcome, next: first.line, unsure: isUnsure ? part : [] };
+        throw new PublishFailure(failure ?? this.#refusal(answer), made);
       }
     }
     return { published, offsets, refused };
@@ -135,14 +135,14 @@ export class HttpTarget implements PublishTarget {
 
   /** Sends one request, again and again while nobody can answer it. */
   async #send(event: FeedEvent, items: readonly Item[]): Promise<Sent> {
-    const { retryFor, say, url } = this.#options;
+    const { retryForMs, say, url } = this.#options;
     const body = `[${items.map(({ text }) => text).join(',')}]`;
     const key = this.#keyOf(event, items, body);
-    const deadline = performance.now() + retryFor;
+    const deadline = performance.now() + retryForMs;
     let told = false;
     let isUnsure = false;
     for (let delay = RETRY_MIN_MS; ; delay = Math.min(RETRY_MAX_MS, delay * 2)) {
-      const { answer, fault, advice, isLost } = await this.#try(PATHS[event], key, body);
+      const { answer, fault, advice, isLost } = await this.#attempt(PATHS[event], key, body);
       isUnsure ||= isLost;
       if (answer !== undefined && fault === undefined) {
         if (told) say('The gateway answers again.');
@@ -152,18 +152,18 @@ export class HttpTarget implements PublishTarget {
       if (left <= 0 || this.#abort.signal.aborted) {
         const start = 'Start one with "signal-gateway start", or name its admin port with --url.';
         const hint = answer === undefined ? ` ${advice ?? start}` : '';
-        return { failure: `The gateway at ${url.origin} can not take messages: ${fault}.${hint}`, isUnsure };
+        return { failure: `The gateway at ${url.origin} cannot take messages: ${fault}.${hint}`, isUnsure };
       }
       if (!told) {
-        say(`The gateway at ${url.origin} can not take messages: ${fault}. Trying for ${Math.ceil(left / 1000)} s.`);
+        say(`The gateway at ${url.origin} cannot take messages: ${fault}. Trying for ${Math.ceil(left / 1000)} s.`);
       }
       told = true;
-      const wait = Math.max(delay * (0.5 + Math.random() / 2), answer?.retryAfter ?? 0);
+      const wait = Math.max(delay * (0.5 + Math.random() / 2), answer?.retryAfterMs ?? 0);
       await sleep(Math.min(left, wait), undefined, { signal: this.#abort.signal }).catch(() => {});
     }
   }
 
-  /** One message has the key that was given; of many each part has its own, the same one whenever it is sent. */
+  /** A single message has the key that was given; of many messages each part has its own key, the same at every attempt. */
   #keyOf(event: FeedEvent, items: readonly Item[], body: string): string {
     const { idempotencyKey } = this.#options;
     if (idempotencyKey === undefined) return randomUUID();
@@ -172,7 +172,7 @@ export class HttpTarget implements PublishTarget {
     return createHash('sha256').update(`${idempotencyKey.base}\n${event}\n${lines}\n${body}`).digest('base64url');
   }
 
-  async #try(path: string, key: string, body: string): Promise<Try> {
+  async #attempt(path: string, key: string, body: string): Promise<Attempt> {
     const { apiKey, url } = this.#options;
     const begin = performance.now();
     try {
@@ -192,7 +192,7 @@ export class HttpTarget implements PublishTarget {
       const fault = (answer.detail ?? `it answered ${status}`).replace(/\.$/, '');
       return { answer, fault, isLost: status >= SERVER_ERROR };
     } catch (error) {
-      const upload = { bytes: Buffer.byteLength(body), after: performance.now() - begin };
+      const upload = { bytes: Buffer.byteLength(body), afterMs: performance.now() - begin };
       const { reason, advice, isSent } = networkFault((error as Error).cause ?? error, url, upload);
       return { fault: reason, advice, isLost: isSent };
     }
@@ -206,10 +206,10 @@ export class HttpTarget implements PublishTarget {
       status === REQUEST_TIMEOUT
         ? ' Send fewer lines at once with --batch.'
         : status === 401
-          ? ' The variable API_KEY or --api-key gives it.'
+          ? ' Set it with the variable API_KEY, or with --api-key.'
           : said === undefined
             ? ' Is this the admin port of a gateway (ADMIN_PORT, 3001 by default)?'
             : '';
-    return `${url.origin} answered ${status}: ${said ?? 'nothing that a gateway says.'}${hint}`;
+    return `${url.origin} answered ${status}: ${said ?? 'not what a gateway answers.'}${hint}`;
   }
 }

@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer';
 /** One line of a stream; its number counts from 1. */
 export type Line = { readonly number: number; readonly end: number } & (
   | { readonly text: string }
-  /** Why it can not be used. */
+  /** Why it cannot be used. */
   | { readonly fault: string }
 );
 
@@ -11,12 +11,10 @@ const NEWLINE = 0x0a;
 const BYTE_ORDER_MARK = '\ufeff';
 
 /**
- * Cuts a stream into lines and passes over those with nothing but white space. What comes back together came together.
- * Nothing is kept of a line that is too long.
- *
- * @param max - longest line, in bytes
+ * Cuts a stream into lines and skips blank ones. Lines that came together are returned together. Nothing is kept of a line
+ * that is too long.
  */
-export async function* linesOf(stream: AsyncIterable<Buffer>, max: number): AsyncGenerator<readonly Line[]> {
+export async function* linesOf(stream: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<readonly Line[]> {
   let parts: Buffer[] = [];
   let size = 0;
   let number = 0;
@@ -26,10 +24,10 @@ export async function* linesOf(stream: AsyncIterable<Buffer>, max: number): Asyn
   function take(): Line | undefined {
     number++;
     const bytes = Buffer.concat(parts);
-    const long = size > max;
+    const long = size > maxBytes;
     parts = [];
     size = 0;
-    if (long) return { number, end, fault: `the line is longer than ${max} bytes` };
+    if (long) return { number, end, fault: `the line is longer than ${maxBytes} bytes` };
     if (!isUtf8(bytes)) return { number, end, fault: 'the line is not valid UTF-8' };
     let text = bytes.toString('utf8');
     if (number === 1 && text.startsWith(BYTE_ORDER_MARK)) text = text.slice(1);
@@ -39,7 +37,7 @@ export async function* linesOf(stream: AsyncIterable<Buffer>, max: number): Asyn
   function keep(part: Buffer): void {
     size += part.byteLength;
     end += part.byteLength;
-    if (size <= max) parts.push(part);
+    if (size <= maxBytes) parts.push(part);
     else parts = [];
   }
 

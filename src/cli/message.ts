@@ -27,10 +27,10 @@ function wrong(message: string): StartError {
 }
 
 /**
- * Makes the one message that options describe.
+ * Makes the message that options describe.
  *
  * @param now - for a signal without a timestamp
- * @returns `undefined` when they describe none
+ * @returns `undefined` if they describe no message
  * @throws StartError when they are incomplete or wrong
  */
 export function messageFrom(options: MessageOptions, now: Date): { event: FeedEvent; json: string } | undefined {

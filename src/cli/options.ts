@@ -1,8 +1,6 @@
 import { InvalidArgumentError, Option } from 'commander';
+import { KEY_SHAPE, MAX_KEY_LENGTH } from '../contract/publish-request.js';
 import { EXIT, StartError } from '../errors.js';
-
-/** Most messages that the publish API takes in one request. */
-export const MAX_PUBLISH_BATCH = 1000;
 
 /** Reads an option that takes a whole number. */
 export function wholeNumberOption(low: number, high: number): (text: string) => number {
@@ -24,12 +22,12 @@ export function positiveNumberOption(high: number): (text: string) => number {
 
 /** Reads an option that is sent as an `Idempotency-Key`. */
 export function idempotencyKey(text: string): string {
-  // What the publish API takes; spaces at an end would be lost on the way.
-  if (/^[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?$/.test(text)) return text;
-  throw new InvalidArgumentError('It takes 1 to 255 visible ASCII characters.');
+  // Spaces at either end would be lost on the way.
+  if (KEY_SHAPE.test(text) && text.length <= MAX_KEY_LENGTH && text.trim() === text) return text;
+  throw new InvalidArgumentError(`It takes 1 to ${MAX_KEY_LENGTH} visible ASCII characters.`);
 }
 
-/** The option `--url`, which a variable can give too. Its value is a `URL`. */
+/** The option `--url`, which a variable can set too. Its value is a `URL`. */
 export function urlOption(description: string, variable: string, fallback: string): Option {
   return new Option('--url <url>', description)
     .env(variable)
@@ -37,7 +35,7 @@ export function urlOption(description: string, variable: string, fallback: strin
       const url = URL.canParse(text || fallback) ? new URL(text || fallback) : undefined;
       if (url !== undefined && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '') return url;
       const wanted = `an address such as ${fallback}, without a user`;
-      // Commander shows the value that it refuses, and what has an "@" may have a password before it.
+      // Commander shows the value that it refuses, and an "@" may follow a password.
       if (text.includes('@')) throw new StartError(`--url, or the variable ${variable}, takes ${wanted}.`, EXIT.config);
       throw new InvalidArgumentError(`It takes ${wanted}.`);
     })

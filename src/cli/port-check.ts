@@ -1,13 +1,13 @@
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { type Server, createServer } from 'node:net';
 
-/** What `/proc/net/tcp` says of a socket that listens. */
+/** The state of a listening socket in `/proc/net/tcp`. */
 const LISTENING = '0A';
 
 /**
- * Listens on an address for a moment, to see whether it can be had.
+ * Listens on an address for a moment, to see whether it is free.
  *
- * @returns the server, for the caller to close, or why it can not be had
+ * @returns the server, for the caller to close, or why it cannot listen
  */
 export function tryListen(host: string, port: number): Promise<Server | NodeJS.ErrnoException> {
   return new Promise((resolve) => {
@@ -16,7 +16,7 @@ export function tryListen(host: string, port: number): Promise<Server | NodeJS.E
   });
 }
 
-/** Socket numbers of those that listen on a port, by `/proc/net/tcp` and `tcp6`. */
+/** The sockets that listen on a port, from `/proc/net/tcp` and `tcp6`. */
 function listeners(port: number): Set<string> {
   const hex = port.toString(16).toUpperCase().padStart(4, '0');
   const found = new Set<string>();
@@ -34,7 +34,7 @@ function holds(pid: string, sockets: ReadonlySet<string>): boolean {
     const folder = `/proc/${pid}/fd`;
     return readdirSync(folder).some((fd) => sockets.has(readlinkSync(`${folder}/${fd}`)));
   } catch {
-    // It has ended, or is not ours to look into.
+    // It has ended, or belongs to another user.
     return false;
   }
 }
@@ -42,7 +42,7 @@ function holds(pid: string, sockets: ReadonlySet<string>): boolean {
 /**
  * Who listens on a port, as far as this user may know; Linux only.
  *
- * @returns such as `node (process 123)`; never its arguments, which may have secrets in them
+ * @returns for example `node (process 123)`; never its arguments, which may contain secrets
  */
 export function holderOf(port: number): string | undefined {
   try {

@@ -1,14 +1,8 @@
 import { Command, Option } from 'commander';
+import { MAX_PUBLISH_BATCH } from '../contract/publish-request.js';
 import { version } from '../version.js';
 import type { CheckOptions } from './check.js';
-import {
-  MAX_PUBLISH_BATCH,
-  unlessEmpty,
-  idempotencyKey,
-  positiveNumberOption,
-  urlOption,
-  wholeNumberOption,
-} from './options.js';
+import { unlessEmpty, idempotencyKey, positiveNumberOption, urlOption, wholeNumberOption } from './options.js';
 import type { PublishOptions } from './publish.js';
 import { EXIT_CODES_HELP } from './run.js';
 import { addStartCommand } from './start.js';

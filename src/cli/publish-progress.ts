@@ -1,28 +1,28 @@
 import { SingleBar } from 'cli-progress';
 
-/** From when on a bar is worth a look, in ms. */
+/** A shorter publish shows no bar. */
 const SHOW_AFTER_MS = 500;
-/** Columns of the bar itself, and of what stands behind it. */
+/** Columns of the bar, and of the figures after it. */
 const [MIN_BAR, MAX_BAR, FIGURES] = [4, 24, 40] as const;
 const CLEAR_LINE = '\r\u001b[2K';
 
-/** How far a long publish is: a bar on a terminal, nothing elsewhere. Lines go above it. */
+/** How far a long publish has come: a bar on a terminal, nothing elsewhere. Lines are printed above it. */
 export class PublishProgress {
   readonly #stream: NodeJS.WriteStream;
-  readonly #total: number | undefined;
-  readonly #begin = performance.now();
+  readonly #totalBytes: number | undefined;
+  readonly #startMs = performance.now();
   #bar: SingleBar | undefined;
 
-  /** @param total - bytes of all lines; `undefined` when nobody knows */
-  constructor(stream: NodeJS.WriteStream, total: number | undefined) {
+  /** @param totalBytes - of all lines; `undefined` if it is not known */
+  constructor(stream: NodeJS.WriteStream, totalBytes: number | undefined) {
     this.#stream = stream;
-    this.#total = total;
+    this.#totalBytes = totalBytes;
   }
 
   /** @param bytes - of the lines that are done */
   update(published: number, bytes: number): void {
-    if (!this.#stream.isTTY || performance.now() - this.#begin < SHOW_AFTER_MS) return;
-    const seconds = (performance.now() - this.#begin) / 1000;
+    if (!this.#stream.isTTY || performance.now() - this.#startMs < SHOW_AFTER_MS) return;
+    const seconds = (performance.now() - this.#startMs) / 1000;
     const what = { published: number(published), rate: number(Math.round(published / seconds)) };
     this.#bar ??= this.#open(what);
     this.#bar.update(bytes, what);
@@ -42,21 +42,21 @@ export class PublishProgress {
   #open(what: object): SingleBar {
     const figures = '{published} published, {rate}/s';
     const bar = new SingleBar({
-      format: this.#total === undefined ? figures : `{bar} {percentage} %  ${figures}`,
+      format: this.#totalBytes === undefined ? figures : `{bar} {percentage} %  ${figures}`,
       barsize: Math.max(MIN_BAR, Math.min(MAX_BAR, this.#stream.columns - FIGURES)),
       barCompleteChar: '█',
       barIncompleteChar: '░',
       clearOnComplete: true,
       // A cursor that is hidden stays so when the process is killed.
       hideCursor: false,
-      // A line that wraps can not be overwritten.
+      // A line that wraps cannot be overwritten.
       linewrap: false,
       stream: this.#stream,
       fps: 10,
       // The line may have been taken for one that stays.
       forceRedraw: true,
     });
-    bar.start(this.#total ?? 0, 0, what);
+    bar.start(this.#totalBytes ?? 0, 0, what);
     return bar;
   }
 }

@@ -1,32 +1,39 @@
 import type { FeedEvent } from '../contract/events.js';
 import { EXIT, StartError } from '../errors.js';
 
-/** One message to publish: its JSON text as it came, and the line it stood in. */
+/** One message to publish: its JSON text as it came, and the number of its line. */
 export interface Item {
   readonly line: number;
   readonly text: string;
 }
 
-/** What became of some messages. */
+/** What happened to some messages. */
 export interface Outcome {
-  /** How many were published. */
+  /** The number of messages that were published. */
   readonly published: number;
-  /** Their places, where the way they were published tells them. */
+  /** Their offsets, if the target learns them. */
   readonly offsets: readonly string[];
-  /** Those that were not taken, and why. */
+  /** Messages that were refused, and why. */
   readonly refused: readonly { readonly item: Item; readonly why: string }[];
 }
 
-/** Why a target had to give up, and how far it came. */
-export class PublishFailure extends StartError {
-  /** What became of the messages before {@link next}. */
+/** How far a target came that had to give up. */
+export interface PublishProgressMade {
+  /** What happened to the messages before {@link next}. */
   readonly outcome: Outcome;
   /** The line of the first message that is not done. */
   readonly next: number;
-  /** Messages from that line on that were sent, and of which nobody knows whether they were published. */
+  /** Messages from that line on that were sent, and may have been published. */
+  readonly unsure: readonly Item[];
+}
+
+/** Why a target had to give up, and how far it came. */
+export class PublishFailure extends StartError implements PublishProgressMade {
+  readonly outcome: Outcome;
+  readonly next: number;
   readonly unsure: readonly Item[];
 
-  constructor(message: string, outcome: Outcome, next: number, unsure: readonly Item[]) {
+  constructor(message: string, { outcome, next, unsure }: PublishProgressMade) {
     super(message, EXIT.failed);
     this.outcome = outcome;
     this.next = next;
@@ -39,10 +46,10 @@ export interface PublishTarget {
   /**
    * Publishes messages, in order.
    *
-   * @throws PublishFailure when it can not; it may have published some of these
+   * @throws PublishFailure when it cannot; some of these may be published then
    */
   publish(event: FeedEvent, items: readonly Item[]): Promise<Outcome>;
-  /** Lets what is under way end, without another try. */
+  /** Lets what is under way end, without another attempt. */
   hurry(): void;
   close(): void;
 }

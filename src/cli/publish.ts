@@ -3,11 +3,12 @@ import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeItem } from '../contract/decode.js';
 import { FEED_EVENTS, type FeedEvent } from '../contract/events.js';
+import { MAX_PUBLISH_BATCH } from '../contract/publish-request.js';
 import { EXIT, StartError, messageOf } from '../errors.js';
 import { HttpTarget } from './http-target.js';
 import { type Line, linesOf } from './lines.js';
 import { type MessageOptions, messageFrom } from './message.js';
-import { MAX_PUBLISH_BATCH, unlessEmpty } from './options.js';
+import { unlessEmpty } from './options.js';
 import { PublishProgress, number } from './publish-progress.js';
 import { type Item, type Outcome, PublishFailure, type PublishTarget } from './publish-target.js';
 import { goOnWithoutReader, stripControlCharacters } from './terminal.js';
@@ -23,9 +24,9 @@ export interface PublishOptions extends MessageOptions {
   readonly batch?: number;
 }
 
-/** The gateway's own limit is its to tell: this one is the highest that it can be set to. */
+/** The highest value that MAX_SIGNAL_BYTES can have; the gateway enforces its own. */
 const MAX_LINE_BYTES = 1024 * 1024;
-/** Of the text in one request, so that nothing grows with the file. */
+/** Longest text of one request, so that memory does not grow with the file. */
 const MAX_BATCH_BYTES = 1024 * 1024;
 const SEPARATOR_BYTES = 1;
 /** Lines are published together unless the next ones take longer than this. */
@@ -54,12 +55,12 @@ async function targetOf(
       status_update: unlessEmpty(env['STATUS_CHANNEL']) ?? status_update,
     });
   }
-  // API_KEY of a gateway may be a list: any of its keys will do.
+  // API_KEY of a gateway may be a list; any of its keys is good.
   const apiKey = unlessEmpty(options.apiKey)?.split(',')[0]?.trim();
   return new HttpTarget({
     url: options.url,
     apiKey,
-    retryFor: (options.retryFor ?? RETRY_SECONDS[count]) * 1000,
+    retryForMs: (options.retryFor ?? RETRY_SECONDS[count]) * 1000,
     idempotencyKey: key === undefined ? undefined : count === 'one' ? { exact: key } : { base: key },
     say,
   });
@@ -93,32 +94,32 @@ export async function publish(file: string | undefined, options: PublishOptions)
   }
 }
 
-/** What to do when nobody knows whether something was published. */
+/** What to do when it is not known whether something was published. */
 function hintFor({ redis, idempotencyKey }: PublishOptions): string {
   if (redis !== undefined) return '';
   return idempotencyKey === undefined
-    ? ' Published again it may come twice; with an --idempotency-key from the start it would not.'
-    : ' The same again, with the same --idempotency-key and within 5 minutes, publishes nothing twice.';
+    ? ' If you publish it again, it may arrive twice; with an --idempotency-key from the start it would not.'
+    : ' Run again with the same --idempotency-key within 5 minutes, the command publishes nothing twice.';
 }
 
-/** @throws StartError for a folder, which can be opened and not be read */
+/** @throws StartError for a folder, which can be opened but not read */
 function refuseFolder(stat: Stats, name: string): void {
   if (!stat.isDirectory()) return;
-  throw new StartError(`Can not read ${name}: it is a folder. Give a file with one JSON object a line.`, EXIT.failed);
+  throw new StartError(`Cannot read ${name}: it is a folder. Give a file with one JSON object a line.`, EXIT.failed);
 }
 
 /** Where lines come from, and how many bytes they are if that is known. */
 function openInput(file: string | undefined): { stream: Readable; bytes: number | undefined } {
   if (file !== undefined && file !== '-') {
     try {
-      // At once: a stream that opens its file later would fail before anybody listens for its errors.
+      // Opened now: a stream that opens its file later could fail before anybody listens for errors.
       const fd = openSync(file, 'r');
       const stat = fstatSync(fd);
       refuseFolder(stat, file);
       return { stream: createReadStream(file, { fd }), bytes: stat.isFile() ? stat.size : undefined };
     } catch (error) {
       if (error instanceof StartError) throw error;
-      throw new StartError(`Can not read ${file}: ${messageOf(error)}.`, EXIT.failed);
+      throw new StartError(`Cannot read ${file}: ${messageOf(error)}.`, EXIT.failed);
     }
   }
   if (file === undefined && process.stdin.isTTY) {
@@ -135,7 +136,7 @@ function openInput(file: string | undefined): { stream: Readable; bytes: number 
 
 /** The event that a line is for: a status names a service, and is neither BUY nor SELL. */
 function eventOf(text: string): FeedEvent {
-  // Few lines have the word at all, or escapes that it may be spelled with; only those are worth reading twice.
+  // Few lines have the word, or escapes that could spell it; only those are parsed twice.
   if (!/"service"|\\u/.test(text)) return 'new_signal';
   try {
     const value: unknown = JSON.parse(text);
@@ -157,7 +158,7 @@ class Lines {
   #bytes = 0;
   #published = 0;
   bad = 0;
-  /** The last line of which is known what became of it. */
+  /** The last line whose outcome is known. */
   settled = 0;
   /** Lines after that one that may have been published. */
   unsure: readonly Item[] = [];
@@ -229,16 +230,22 @@ class Lines {
   }
 }
 
+/** How lines are published. */
+interface PublishPace {
+  /** Whether the batches depend on the lines alone, and not on when the lines come. */
+  readonly isSteady: boolean;
+  readonly isOver: () => boolean;
+}
+
 /**
  * Publishes lines as they come: together where many come at once, and soon where they come one by one.
  *
- * @param isSteady - whether what goes together is to depend on the lines alone, and not on when they come
+ * @param chunks - lines that came together
  */
 async function publishAll(
   chunks: AsyncGenerator<readonly Line[]>,
   lines: Lines,
-  isSteady: boolean,
-  isOver: () => boolean,
+  { isSteady, isOver }: PublishPace,
 ): Promise<void> {
   let end = 0;
   for (let next = chunks.next(); !isOver(); next = chunks.next()) {
@@ -264,7 +271,7 @@ async function isSlow(next: Promise<unknown>): Promise<boolean> {
 function whatIsNext({ settled, unsure }: Lines, options: PublishOptions): string {
   const [first] = unsure;
   const last = unsure.at(-1);
-  if (first === undefined || last === undefined) return `go on from line ${settled + 1}.`;
+  if (first === undefined || last === undefined) return `continue from line ${settled + 1}.`;
   const which = first === last ? `line ${first.line}` : `lines ${first.line} to ${last.line}`;
   return `${which} may have been published, and nothing after.${hintFor(options)}`;
 }
@@ -277,14 +284,16 @@ async function publishLines(file: string | undefined, options: PublishOptions): 
   let interrupted = false;
   process.once('SIGINT', () => {
     interrupted = true;
-    // What is under way ends, so that it is known what is published; a second Ctrl-C does not wait.
+    // What is under way ends, so that its outcome is known; a second Ctrl-C does not wait.
     target.hurry();
     input.stream.destroy();
   });
   let failure: unknown;
   try {
-    const isSteady = options.idempotencyKey !== undefined;
-    await publishAll(linesOf(input.stream, MAX_LINE_BYTES), lines, isSteady, () => interrupted);
+    await publishAll(linesOf(input.stream, MAX_LINE_BYTES), lines, {
+      isSteady: options.idempotencyKey !== undefined,
+      isOver: () => interrupted,
+    });
   } catch (error) {
     failure = error;
   } finally {
@@ -299,6 +308,6 @@ async function publishLines(file: string | undefined, options: PublishOptions): 
   }
   const done = `${summary} Everything up to line ${lines.settled} is done; ${whatIsNext(lines, options)}`;
   process.stderr.write(interrupted ? `Interrupted. ${done}\n` : `${messageOf(failure)}\n${done}\n`);
-  // Standard input may be open still, and would keep the process alive.
+  // Standard input may still be open, and would keep the process alive.
   process.exit(interrupted ? KILLED_BY_SIGINT : EXIT.failed);
 }

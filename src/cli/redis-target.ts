@@ -8,8 +8,8 @@ import { type Item, type Outcome, PublishFailure, type PublishTarget } from './p
 const LIMIT_MS = 10_000;
 
 /**
- * Publishes into the Pub/Sub channels that gateways listen to. Nothing is sent twice: when the link breaks, nobody knows
- * what Redis has passed on.
+ * Publishes into the Pub/Sub channels that gateways subscribe to. Nothing is sent twice: when the link breaks, nobody knows
+ * what Redis has delivered.
  */
 export class RedisPublishTarget implements PublishTarget {
   readonly #channels: Readonly<Record<FeedEvent, string>>;
@@ -21,7 +21,7 @@ export class RedisPublishTarget implements PublishTarget {
 
   /**
    * @param url - as `REDIS_URL`
-   * @throws StartError when it is none
+   * @throws StartError when it is not valid
    */
   constructor(url: string, channels: Readonly<Record<FeedEvent, string>>) {
     const target = parseRedisUrl(url);
@@ -64,7 +64,7 @@ export class RedisPublishTarget implements PublishTarget {
     return { published: items.length, offsets: [], refused: [] };
   }
 
-  // A command has one try anyway.
+  // A command has only one attempt anyway.
   hurry(): void {}
 
   close(): void {
@@ -72,12 +72,12 @@ export class RedisPublishTarget implements PublishTarget {
   }
 
   #failure(reason: string, items: readonly Item[], isSent: boolean): PublishFailure {
-    const text = `Redis at ${this.#name} can not be used: ${reason}. Start it, or name another with --redis.`;
+    const text = `Redis at ${this.#name} cannot be used: ${reason}. Start it, or name another with --redis.`;
     return giveUp(text, items, isSent);
   }
 }
 
 function giveUp(message: string, items: readonly Item[], isUnsure: boolean): PublishFailure {
   const outcome = { published: 0, offsets: [], refused: [] };
-  return new PublishFailure(message, outcome, items[0]?.line ?? 1, isUnsure ? items : []);
+  return new PublishFailure(message, { outcome, next: items[0]?.line ?? 1, unsure: isUnsure ? items : [] });
 }

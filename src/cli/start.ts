@@ -7,11 +7,11 @@ import { goOnWithoutReader } from './terminal.js';
 const DEFAULT_RATE = 3;
 const MAX_RATE = 5000;
 
-/** Gives a command the options and the work of starting the gateway. */
+/** Makes a command start the gateway. */
 export function addStartCommand(command: Command, example: string): Command {
   return command
     .description('Start the gateway. Everything else is set by environment variables, see the README.')
-    .option('--demo', 'publish made-up signals of a dozen symbols, to look at')
+    .option('--demo', 'publish made-up signals of a dozen symbols, to try it out')
     .addOption(
       new Option('--demo-rate <per second>', `made-up signals a second (default: ${DEFAULT_RATE}); implies --demo`)
         .argParser(positiveNumberOption(MAX_RATE))
@@ -25,12 +25,12 @@ Examples:
   ${example} --demo
   PORT=4000 REDIS_URL=redis://localhost:6379 ${example}
 
-The gateway runs until SIGINT (Ctrl-C) or SIGTERM, and then ends with 0. It goes on
-serving when nobody reads its log any more.
+The gateway runs until SIGINT (Ctrl-C) or SIGTERM, and then exits with 0. It still
+serves when nobody reads its log any more.
 ${EXIT_CODES_HELP}`,
     )
     .action(async ({ demo, demoRate }: { demo?: true; demoRate?: number }) => {
-      // A log that nobody takes any more is no reason to drop every client.
+      // A log that nobody reads any more is no reason to disconnect every client.
       goOnWithoutReader();
       const { runGateway } = await import('../app/process.js');
       await runGateway({ demoRate: demo && (demoRate ?? DEFAULT_RATE) });

@@ -15,9 +15,9 @@ export interface TailOptions {
   readonly connectFor: number;
 }
 
-/** What an error of the stock client says of the cause. */
+/** An error of the stock client, with what it says of the cause. */
 interface ConnectError extends Error {
-  /** From the gateway, once it speaks Socket.IO. */
+  /** From the gateway, once Socket.IO is spoken. */
   readonly data?: { readonly code?: string };
   /** From the transport: an event of a WebSocket, or a status of HTTP. */
   readonly description?: { readonly error?: Error } | number;
@@ -25,7 +25,7 @@ interface ConnectError extends Error {
   readonly context?: { readonly responseText?: string; readonly statusText?: unknown };
 }
 
-/** Why a connection could not be had, and what to do about it where it is more than to start a gateway. */
+/** Why a connection failed, and what to do about it if that is more than to start a gateway. */
 interface Reason {
   readonly reason: string;
   readonly advice?: string | undefined;
@@ -34,14 +34,14 @@ interface Reason {
 const NOT_FOUND = 404;
 const WRONG_PORT = 'Is this the public port of a gateway (PORT, 3000 by default), with its BASE_PATH?';
 
-/** Reads an error of the stock client; the gateway's own code is named where it gave one. */
+/** Reads an error of the stock client; names the gateway's own code if it gave one. */
 function reasonOf(error: ConnectError, url: URL): Reason {
   const { data, description, context } = error;
   if (data?.code !== undefined) return { reason: `${error.message} (${data.code})` };
   try {
     const body = JSON.parse(context?.responseText ?? '') as Readonly<Record<string, unknown>>;
     const { code, message } = body;
-    // The admin port answers it, and the public one where the path is not below its BASE_PATH.
+    // From the admin port, or from the public port for a path that is not below its BASE_PATH.
     if (code === 'not_found') return { reason: 'there is no Socket.IO (not_found)', advice: WRONG_PORT };
     if (typeof code === 'string') {
       return { reason: stripControlCharacters(`${typeof message === 'string' ? message : 'refused'} (${code})`) };
@@ -57,22 +57,30 @@ function reasonOf(error: ConnectError, url: URL): Reason {
   return description?.error === undefined ? { reason: error.message } : networkFault(description.error, url);
 }
 
+/** A message as it is shown. */
+interface Shown {
+  /** `undefined` for a status that is no news. */
+  readonly offset: string | undefined;
+  readonly event: FeedEvent;
+  readonly data: unknown;
+}
+
 /** Writes messages as lines of JSON, or for people. */
 class Lines {
   readonly #json: boolean;
-  readonly #left: () => boolean;
+  readonly #takeOne: () => boolean;
   readonly #style = styleFor(process.stdout);
 
-  /** @param left - takes one line off the number that is wanted; whether there are more */
-  constructor(json: boolean, left: () => boolean) {
+  /** @param takeOne - counts one line of those that are wanted; returns whether it was wanted */
+  constructor(json: boolean, takeOne: () => boolean) {
     this.#json = json;
-    this.#left = left;
+    this.#takeOne = takeOne;
   }
 
   signal(signal: Signal, offset: string): void {
     const { timestamp, signal: side, symbol, timeframe, price, type } = signal;
     const style = this.#style;
-    this.#write('new_signal', signal, offset, () => [
+    this.#write({ offset, event: 'new_signal', data: signal }, () => [
       style('dim', stripControlCharacters(timestamp)),
       style(side === 'BUY' ? 'green' : 'red', side.padEnd(4)),
       style('bold', stripControlCharacters(symbol).padEnd(10)),
@@ -86,7 +94,7 @@ class Lines {
     const { service, status, message } = update;
     const style = this.#style;
     const colour = status === 'active' ? 'green' : status === 'degraded' ? 'yellow' : 'red';
-    this.#write('status_update', update, offset, () => [
+    this.#write({ offset, event: 'status_update', data: update }, () => [
       style('dim', new Date().toISOString()),
       style(colour, status),
       style('bold', stripControlCharacters(service)),
@@ -94,13 +102,13 @@ class Lines {
     ]);
   }
 
-  #write(event: FeedEvent, data: unknown, offset: string | undefined, columns: () => string[]): void {
+  #write({ offset, event, data }: Shown, columns: () => string[]): void {
     const text = this.#json ? JSON.stringify({ offset: offset ?? null, event, data }) : columns().join('  ');
-    if (this.#left()) process.stdout.write(`${text}\n`);
+    if (this.#takeOne()) process.stdout.write(`${text}\n`);
   }
 }
 
-/** Says on standard error what becomes of the connection. */
+/** Reports on standard error what happens to the connection. */
 function say(text: string): void {
   process.stderr.write(`${styleFor(process.stderr)('dim', stripControlCharacters(text))}\n`);
 }
@@ -113,16 +121,16 @@ function topicsOf(list: string | undefined): string[] | undefined {
 /**
  * The command `tail`. Ends when the options say so, or when nobody reads; otherwise runs on.
  *
- * @throws StartError when the gateway refuses the client, or can not be reached for a first time
+ * @throws StartError when the gateway refuses the client, or cannot be reached at first
  */
 export async function tail(options: TailOptions): Promise<void> {
   const { url, token, connectFor, json = false } = options;
   const topics = topicsOf(options.topics);
   if (topics?.length === 0) throw new StartError('--topics takes a list such as BTC/USDT,ETH/USDT@1m.', EXIT.config);
   const socket: Socket<ServerToClientEvents> = io(url.origin, {
-    // To the stock client the path of an address is a namespace; here it is the gateway's BASE_PATH.
+    // The stock client takes the path of an address for a namespace; here it is the gateway's BASE_PATH.
     path: `${url.pathname.replace(/\/$/, '')}/socket.io/`,
-    // A gateway may offer one of them only.
+    // A gateway may offer only one of them.
     transports: ['websocket', 'polling'],
     tryAllTransports: true,
     reconnectionDelayMax: 2000,
@@ -137,7 +145,7 @@ export async function tail(options: TailOptions): Promise<void> {
         return left-- > 0;
       });
       let connected = false;
-      /** Told once until it is connected again, and not at every try. */
+      /** Whether it was reported that the gateway is away: once for each drop, not at every try. */
       let told = false;
       let cause: Reason = { reason: 'no answer' };
       deadline = setTimeout(() => reject(unreachable(url, cause, connectFor)), connectFor * 1000);
@@ -147,8 +155,8 @@ export async function tail(options: TailOptions): Promise<void> {
       socket.on('welcome', (_, offset) => {
         clearTimeout(deadline);
         if (!connected) say(`connected to ${url.origin} at ${offset}`);
-        else if (socket.recovered) say('connected again: recovered, what was missed follows');
-        else say('connected again: not recovered');
+        else if (socket.recovered) say('reconnected: recovered, what was missed follows');
+        else say('reconnected: not recovered');
         connected = true;
         told = false;
       });
@@ -156,22 +164,22 @@ export async function tail(options: TailOptions): Promise<void> {
         say(
           why === 'deleted'
             ? `gap: the message at ${resumed} was deleted by an operator`
-            : `gap: what lies between ${requested} and ${resumed} is lost (${why})`,
+            : `gap: messages between ${requested} and ${resumed} are lost (${why})`,
         ),
       );
       socket.on('disconnect', (why) => {
-        // Its own doing, when it has shown enough.
+        // This command has shown enough.
         if (why === 'io client disconnect') return;
-        say(`disconnected: ${why}${socket.active ? '; connecting again' : ''}`);
-        // Ended by the gateway for good: the stock client does not come again.
+        say(`disconnected: ${why}${socket.active ? '; reconnecting' : ''}`);
+        // The gateway ended it for good: the stock client does not reconnect.
         if (!socket.active)
-          reject(new StartError(`The gateway at ${url.origin} has sent this client away.`, EXIT.failed));
+          reject(new StartError(`The gateway at ${url.origin} disconnected this client.`, EXIT.failed));
       });
       socket.on('connect_error', (error: ConnectError) => {
         cause = reasonOf(error, url);
         const { reason } = cause;
         if (!socket.active) reject(new StartError(`The gateway at ${url.origin} refuses: ${reason}.`, EXIT.failed));
-        else if (!told) say(`can not connect to ${url.origin}: ${reason}; trying again`);
+        else if (!told) say(`cannot connect to ${url.origin}: ${reason}; trying again`);
         told = true;
       });
     });
@@ -183,6 +191,6 @@ export async function tail(options: TailOptions): Promise<void> {
 
 function unreachable(url: URL, { reason, advice }: Reason, seconds: number): StartError {
   const start = 'Start one with "signal-gateway start", or name its public port with --url.';
-  const text = `No gateway to listen to at ${url.origin} in ${seconds} s: ${reason.replace(/\.$/, '')}. ${advice ?? start}`;
+  const text = `No gateway to listen to at ${url.origin} within ${seconds} s: ${reason.replace(/\.$/, '')}. ${advice ?? start}`;
   return new StartError(text, EXIT.failed);
 }

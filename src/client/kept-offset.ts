@@ -4,22 +4,22 @@ export interface OffsetStorage {
   setItem(key: string, value: string): void;
 }
 
-/** A function is asked once, and may throw: where storage is forbidden, already the name `sessionStorage` does. */
+/** A function is called once and may throw: where storage is forbidden, the name `sessionStorage` alone throws. */
 export type OffsetStorageSource = OffsetStorage | (() => OffsetStorage | undefined);
 
-/** Written at most this often: a page gets hundreds of signals a second. */
+/** The offset is written at most this often: a page gets hundreds of signals a second. */
 const WRITE_EVERY_MS = 1000;
 
-/** What a page has that Node.js has not. */
+/** What pages have and Node.js lacks. */
 interface Page {
   addEventListener?(type: 'pagehide', listener: () => void): void;
   removeEventListener?(type: 'pagehide', listener: () => void): void;
 }
 
 /**
- * Keeps the newest offset over a reload of the page: now and then, and when the page goes.
+ * Keeps the newest offset over a reload of the page: it is written now and then, and when the page is left.
  *
- * A storage that is full or forbidden is as good as none: the page begins afresh when it is reloaded.
+ * With a storage that is full or forbidden, a reloaded page starts afresh.
  */
 export class KeptOffset {
   readonly #storage: OffsetStorage | undefined;
@@ -51,7 +51,7 @@ export class KeptOffset {
     this.#timer ??= setTimeout(this.#write, WRITE_EVERY_MS);
   }
 
-  /** From now on, writes when the page goes. May be called twice. */
+  /** From now on, writes when the page is left. May be called twice. */
   open(): void {
     if (this.#storage !== undefined) (globalThis as Page).addEventListener?.('pagehide', this.#write);
   }

@@ -19,43 +19,43 @@ export type { OffsetStorage, OffsetStorageSource } from './kept-offset.js';
 export { SignalError, type SignalErrorCode } from './signal-error.js';
 export type { Delivery } from './signal-iterator.js';
 
-/** How a {@link SignalClient} is set up; everything may be left out. */
+/** Options of a {@link SignalClient}; all are optional. */
 export interface SignalClientOptions {
   /** Symbols (`BTC/USDT`), symbols in one timeframe (`BTC/USDT@1m`), or `*`. @default everything that the token allows */
   readonly topics?: readonly string[] | undefined;
-  /** For a gateway with `AUTH=jwt`. A function is asked at every connect, so that it can give a fresh one. */
+  /** For a gateway with `AUTH=jwt`. A function is called at every connect, so that it can return a fresh token. */
   readonly token?: string | (() => string | Promise<string>) | undefined;
-  /** How often in a row `token` is asked again when it fails or what it gave is refused. @default 5 */
+  /** How often in a row `token` is called again when it fails or its token is refused. @default 5 */
   readonly tokenRetries?: number | undefined;
-  /** Begin after this offset in place of now: everything since comes first. Goes before what is in `storage`. */
+  /** Start after this offset instead of now: everything since then comes first. Takes precedence over `storage`. */
   readonly after?: string | undefined;
   /**
-   * Where the newest offset is kept over a reload of the page; give it `() => sessionStorage`: without the function a page that may
-   * not have it, or a server, fails before the client can help it. @default nowhere
+   * Where the newest offset is kept over a reload of the page: `() => sessionStorage`. Without the function, a page that is not
+   * allowed to use it, or a server, fails before the client can catch the error. @default nowhere
    */
   readonly storage?: OffsetStorageSource | undefined;
-  /** Its key there: another one for each client of a page. @default `signal-gateway:` and the address */
+  /** Its key there; each client of a page needs its own. @default `signal-gateway:` and the address */
   readonly key?: string | undefined;
   /** Options of socket.io-client, such as `transports` and `reconnectionDelay`. After `reconnectionAttempts` the client is closed. */
   readonly socket?:
     Partial<Omit<ManagerOptions & SocketOptions, 'auth' | 'autoConnect' | 'forceNew' | 'reconnection'>> | undefined;
 }
 
-/** Where a client is with its connection. */
+/** The state of a client's connection. */
 export type ConnectionState =
   | { readonly name: 'connecting' }
-  /** `recovered`: it goes on where it was, and what it has missed comes now. Else it begins now; a loss is told by `onGap`. */
+  /** `recovered`: it continues where it was, and what it missed follows. Otherwise it starts now; `onGap` reports a loss. */
   | { readonly name: 'connected'; readonly recovered: boolean }
-  /** Not connected, and tries by itself. */
+  /** Not connected; it reconnects by itself. */
   | { readonly name: 'reconnecting'; readonly reason: string }
-  /** Ended, with an error unless it was asked to; `connect()` begins again. */
+  /** Ended, with an error unless `close()` was called; `connect()` starts again. */
   | { readonly name: 'closed'; readonly error?: SignalError };
 
-/** What comes of {@link SignalClient.subscribe}: the gateway's answer, or `no_answer` when the connection ended meanwhile. */
+/** The result of {@link SignalClient.subscribe}: the gateway's answer, or `no_answer` if the connection ended meanwhile. */
 export type SubscribeResult =
   SubscribeAnswer | { readonly ok: false; readonly error: { readonly code: 'no_answer'; readonly message: string } };
 
-/** Signals that wait for the loop of an iterator at most. */
+/** Most signals that wait for the loop of an iterator. */
 const ITERATOR_LIMIT = 1000;
 
 const TOKEN_RETRIES = 5;
@@ -68,9 +68,9 @@ function randomPid(): string {
   return crypto.getRandomValues(new Uint32Array(4)).join('-');
 }
 
-/** A connection to the feed that connects by itself, again and again, and goes on where it was. */
+/** A connection to the feed that reconnects by itself and continues where it was. */
 export class SignalClient {
-  /** The stock client underneath, for whatever is not here. Do not change its `auth`. */
+  /** The stock client underneath, for anything that is not here. Do not change its `auth`. */
   readonly socket: Socket<ServerToClientEvents, ClientToServerEvents>;
   readonly #options: SignalClientOptions;
   readonly #kept: KeptOffset;
@@ -83,8 +83,8 @@ export class SignalClient {
   #topics: readonly string[] | undefined;
   #offset: string | undefined;
   /**
-   * Names the session that the client wants to go on with; the gateway keeps its topics by it. Without one the client makes a new
-   * one, which has no topics but those it brings along.
+   * Names the session that the client continues; the gateway keeps its topics under this name. Without one the client starts a
+   * new session, whose topics are those that it sends.
    */
   #pid: string | undefined;
   #recovered = false;
@@ -95,7 +95,7 @@ export class SignalClient {
     this.#options = options;
     this.#topics = options.topics;
     this.#kept = new KeptOffset(options.storage, options.key ?? `signal-gateway:${url}`);
-    // Only the offset is kept over a reload and no pid: a duplicated tab, which has a copy, must not share our topics.
+    // Only the offset is kept over a reload, and no pid: a duplicated tab, which has a copy, must not share our topics.
     this.#offset = options.after ?? this.#kept.read();
     const auth = (send: (data: object) => void): void => this.#introduce(send);
     this.socket = io(url, { ...options.socket, forceNew: true, autoConnect: false, reconnection: true, auth });
@@ -144,12 +144,12 @@ export class SignalClient {
     return this.#state;
   }
 
-  /** The newest place that the client has got to; `undefined` until the first welcome. */
+  /** The newest place that the client has reached; `undefined` until the first welcome. */
   get offset(): string | undefined {
     return this.#offset;
   }
 
-  /** The topics in force, or asked for at the next connect; `undefined`: everything that the token allows. */
+  /** The active topics, or those for the next connect; `undefined`: everything that the token allows. */
   get topics(): readonly string[] | undefined {
     return this.#topics;
   }
@@ -159,30 +159,31 @@ export class SignalClient {
     return this.#statuses;
   }
 
-  /** @returns takes the listener away again */
+  /** Listens for signals. @returns removes the listener */
   onSignal(listener: (signal: Signal, offset: string) => void): () => void {
     return this.#onSignal.add(listener);
   }
 
-  /** @returns takes the listener away again */
+  /** Listens for statuses. @returns removes the listener */
   onStatus(listener: (status: StatusUpdate) => void): () => void {
     return this.#onStatus.add(listener);
   }
 
-  /** Told when signals are lost to this client, or one was deleted (reason `deleted`). @returns takes the listener away again */
+  /** Listens for losses: signals that this client does not get, or one that was deleted (reason `deleted`). @returns removes the listener */
   onGap(listener: (gap: Gap) => void): () => void {
     return this.#onGap.add(listener);
   }
 
-  /** Told of every change of {@link state}. @returns takes the listener away again */
+  /** Listens for changes of {@link state}. @returns removes the listener */
   onState(listener: (state: ConnectionState) => void): () => void {
     return this.#onState.add(listener);
   }
 
   /**
-   * Signals from now on, for `for await`. It ends with `break` and with {@link close}, and fails with the error that ends the client.
+   * Signals from now on, for `for await`. The loop ends with `break` and with {@link close}, and throws the error that ends the
+   * client.
    *
-   * @param options.limit - signals that may wait for the loop. With more it gets those and fails with `buffer_full`
+   * @param options.limit - signals that may wait for the loop; if more do, the loop gets those and then throws `buffer_full`
    */
   signals({ limit = ITERATOR_LIMIT }: { readonly limit?: number } = {}): AsyncIterableIterator<Delivery, undefined> {
     const stops = [
@@ -195,9 +196,9 @@ export class SignalClient {
   }
 
   /**
-   * Replaces all topics. They hold from now on, over every reconnect. Waits for a connection if there is none.
+   * Replaces all topics, from now on and over every reconnect. Waits for a connection if there is none.
    *
-   * @returns does not reject. Where it is not `ok`, what was in force before still is
+   * @returns never rejects. If it is not `ok`, the topics from before are still active
    */
   async subscribe(topics: readonly string[]): Promise<SubscribeResult> {
     await this.#connectedOrClosed();
@@ -208,7 +209,7 @@ export class SignalClient {
       if (answer.ok) this.#topics = answer.topics;
       return answer;
     } catch (error) {
-      // Nobody knows whether the gateway has kept them for the session: go on as another one, with those from before.
+      // It is not known whether the gateway has kept them for the session: continue as another one, with the topics from before.
       this.#pid = undefined;
       return { ok: false, error: { code: 'no_answer', message: (error as Error).message } };
     }
@@ -250,10 +251,10 @@ export class SignalClient {
     });
   }
 
-  /** Sends what the gateway has to know before it lets the client in. */
+  /** Sends what the gateway needs before it admits the client. */
   #introduce(send: (data: object) => void): void {
     const { engine } = this.socket.io;
-    // A slow token may come when its connection is gone, and the next one has asked for its own.
+    // A slow token may arrive when its connection is gone, and the next one has asked for its own.
     const isNewest = (): boolean => engine === this.socket.io.engine && engine.readyState === 'open';
     const introduce = (token: string | undefined): void => {
       if (!isNewest()) return;
@@ -279,7 +280,7 @@ export class SignalClient {
     else this.#fail(error);
   }
 
-  /** Comes again with another token: at once, and then more and more slowly. */
+  /** Reconnects with another token: at once, and then more and more slowly. */
   #askAgain(error: SignalError): void {
     const tries = ++this.#tokenTries;
     if (tries > (this.#options.tokenRetries ?? TOKEN_RETRIES)) {
@@ -299,7 +300,7 @@ export class SignalClient {
     if (this.#state.name === 'closed') return;
     clearTimeout(this.#timer);
     this.#kept.close();
-    // Before the socket speaks of it, which would come here again.
+    // Before the socket reports it, which would call this again.
     this.#setState(state);
     this.socket.disconnect();
   }

@@ -1,16 +1,16 @@
 import type { SubscribeErrorCode } from '../contract/events.js';
 import type { TokenErrorCode } from '../errors.js';
 
-/** Why a {@link SignalClient} has ended, or an iterator of it; a code never changes its meaning. */
+/** Why a {@link SignalClient} or one of its iterators ended; a code never changes its meaning. */
 export type SignalErrorCode =
   /** The gateway refuses the token, or the topics. */
   | TokenErrorCode
   | SubscribeErrorCode
   /** The option `token` is a function and failed. */
   | 'no_token'
-  /** The gateway has sent the client away for good. */
+  /** The gateway ended the connection for good. */
   | 'disconnected'
-  /** As many tries to connect failed as `socket.reconnectionAttempts` allows. */
+  /** As many attempts to connect failed as `socket.reconnectionAttempts` allows. */
   | 'unreachable'
   /** More signals wait in an iterator than its `limit`. */
   | 'buffer_full'

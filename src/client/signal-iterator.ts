@@ -7,7 +7,7 @@ export interface Delivery {
   readonly offset: string;
 }
 
-/** What waits for the loop, and whoever waits in it. */
+/** A loop that waits for a signal. */
 interface Waiting {
   resolve(result: IteratorResult<Delivery, undefined>): void;
   reject(error: Error): void;
@@ -16,8 +16,8 @@ interface Waiting {
 /**
  * Signals for a `for await` loop, in the order they came.
  *
- * What the loop has no time for waits. When more than the limit waits, nothing is dropped in silence: the loop gets what
- * is there and then fails with `buffer_full`.
+ * Signals wait until the loop takes them. If more than the limit wait, nothing is dropped silently: the loop gets those that
+ * wait and then fails with `buffer_full`.
  */
 export class SignalIterator implements AsyncIterableIterator<Delivery, undefined> {
   readonly #limit: number;
@@ -35,7 +35,7 @@ export class SignalIterator implements AsyncIterableIterator<Delivery, undefined
     this.#stop = stop;
   }
 
-  /** Takes one. */
+  /** Takes a signal. */
   push(delivery: Delivery): void {
     const next = this.#waiting.shift();
     if (next !== undefined) next.resolve({ value: delivery, done: false });
@@ -45,7 +45,7 @@ export class SignalIterator implements AsyncIterableIterator<Delivery, undefined
     }
   }
 
-  /** Takes no more: the loop ends after what is there, or fails with the error. */
+  /** Takes no more: the loop ends after the signals that wait, or fails with the error. */
   end(error?: Error): void {
     if (this.#end !== undefined) return;
     this.#end = { error };

@@ -2,20 +2,20 @@ import type { Gap, StatusUpdate } from '../contract/events.js';
 import { type ConnectionState, SignalClient, type SignalClientOptions, type SubscribeResult } from './signal-client.js';
 import type { Delivery } from './signal-iterator.js';
 
-/** What a component shows; a new object with every change and never changed itself. */
+/** What a component shows: an immutable object, a new one for every change. */
 export interface SignalSnapshot {
   /** Newest first, at most `limit`. The offset of each is unique: a good `key`. */
   readonly signals: readonly Delivery[];
   /** The newest status of every service. */
   readonly statuses: ReadonlyMap<string, StatusUpdate>;
   readonly state: ConnectionState;
-  /** The newest loss that the gateway told of, if there was any. */
+  /** The newest loss that the gateway reported, if any. */
   readonly gap: Gap | undefined;
-  /** Why the newest `topics` are not in force, if they are not. */
+  /** Why the newest `topics` are not active, if they are not. */
   readonly topicsError: TopicsError | undefined;
 }
 
-/** Why topics are not in force. */
+/** Why topics are not active. */
 export type TopicsError = Extract<SubscribeResult, { ok: false }>['error'];
 
 /** Signals in a snapshot. */
@@ -32,7 +32,7 @@ export const NOTHING: SignalSnapshot = {
   topicsError: undefined,
 };
 
-/** What a page has that Node.js has not. */
+/** What pages have and Node.js lacks. */
 const frames = globalThis as {
   requestAnimationFrame?(callback: () => void): number;
 };
@@ -42,16 +42,16 @@ function nextFrame(callback: () => void): void {
   else frames.requestAnimationFrame(callback);
 }
 
-/** One that is no count would keep everything, or change with every render: `NaN` is not itself. */
+/** A value that is not a count would keep everything, or change with every render: `NaN` does not equal itself. */
 function usable(limit: number | undefined): number {
   return limit !== undefined && Number.isInteger(limit) && limit > 0 ? limit : LIMIT;
 }
 
 /**
- * Collects what a client gets into one snapshot a frame, for as long as somebody listens.
+ * Collects what a client gets into one snapshot a frame, as long as somebody listens.
  *
- * With an address it connects when the first one listens and closes when the last one stops; who listens again goes on
- * where it was. A client that it is given is used and never closed.
+ * With an address, it connects for the first listener and closes after the last one; the next listener continues where it
+ * was. A client that it is given is never closed.
  */
 export class SignalStore {
   readonly #source: string | SignalClient;
@@ -63,7 +63,7 @@ export class SignalStore {
   #fresh: Delivery[] = [];
   #gap: Gap | undefined;
   #topicsError: TopicsError | undefined;
-  /** The topics in force as they were asked for, as a text; `undefined` while nobody knows. */
+  /** The active topics as they were requested, as a text; `undefined` while they are not known. */
   #applied: string | undefined = String(undefined);
   #isPlanned = false;
   /** What the client was made with. */
@@ -77,7 +77,7 @@ export class SignalStore {
     this.#limit = usable(limit);
   }
 
-  /** Takes over what may change between two renders: the limit, the topics and where tokens come from. */
+  /** Takes what may change between two renders: the limit, the topics and the source of tokens. */
   configure(options: SignalClientOptions, newLimit?: number): void {
     const limit = usable(newLimit);
     const before = String(this.#options.topics);
@@ -86,7 +86,7 @@ export class SignalStore {
     this.#limit = limit;
     this.#revive();
     if (String(options.topics) === before) return;
-    // Everything that the token allows can be had by a connect alone: asked for by name it may be more than that.
+    // Only a connect can ask for everything that the token allows: `*` may be more than that.
     if (options.topics === undefined && this.#isOwn && this.#listeners.size > 0) this.#restart();
     else void this.#subscribe();
   }
@@ -136,13 +136,13 @@ export class SignalStore {
     return new SignalClient(this.#source, { ...this.#options, after, token });
   }
 
-  /** What is newest then: a function is another one in every render. */
+  /** The newest token: a function is a new one in every render. */
   #token(): string | Promise<string> {
     const { token = '' } = this.#options;
     return typeof token === 'function' ? token() : token;
   }
 
-  /** Tells the client the newest topics; again when it is connected, if they did not get through. */
+  /** Subscribes the client to the newest topics; again when it is connected, if that failed. */
   async #subscribe(): Promise<void> {
     const { topics = ['*'] } = this.#options;
     const wanted = String(this.#options.topics);
@@ -150,7 +150,7 @@ export class SignalStore {
     if (client?.state.name !== 'connected' || wanted === this.#applied) return;
     this.#applied = undefined;
     const answer = await client.subscribe(topics);
-    // Others are wanted by now, and were asked for.
+    // By now other topics are wanted, and were requested.
     if (this.#client !== client || String(this.#options.topics) !== wanted) return;
     if (answer.ok) this.#applied = wanted;
     this.#topicsError = answer.ok ? undefined : answer.error;
@@ -161,10 +161,10 @@ export class SignalStore {
     return typeof this.#source === 'string';
   }
 
-  /** Begins anew where the client was refused and there is a token now that it did not have. */
+  /** Starts again if the client was refused and there is a new token now. */
   #revive(): void {
     const [before, now] = [this.#tokenAtStart, this.#options.token];
-    // Of two functions nobody knows whether they give the same.
+    // Whether two functions return the same is not known.
     const isOther = before === undefined || (typeof before === 'string' && typeof now === 'string' && before !== now);
     if (!this.#isOwn || this.#client?.state.name !== 'closed' || this.#listeners.size === 0) return;
     if (now !== undefined && isOther) this.#restart();
@@ -178,7 +178,7 @@ export class SignalStore {
 
   #stop(): void {
     for (const stop of this.#stops.splice(0)) stop();
-    // Kept, since it knows where we are.
+    // The object is kept, since it knows the newest place.
     if (this.#isOwn) this.#client?.close();
   }
 

@@ -1,5 +1,5 @@
 'use client';
-// Above: hooks run in browsers, and frameworks with server components want to be told so by the first line.
+// The first line tells frameworks with server components that hooks run in browsers.
 import { useEffect, useMemo, useSyncExternalStore } from 'react';
 import type { SignalClient, SignalClientOptions } from './signal-client.js';
 import { NOTHING, type SignalSnapshot, SignalStore } from './signal-store.js';
@@ -14,9 +14,9 @@ export interface UseSignalsOptions extends SignalClientOptions {
 }
 
 /**
- * Signals in a React component (18 or newer): the newest first, the statuses, the state of the connection, and what was lost.
+ * Signals in a React component (18 or newer): the newest first, with the statuses, the state of the connection, and losses.
  *
- * Renders at most once a frame, however many signals come. On a server it gives an empty snapshot and connects nowhere.
+ * Renders at most once a frame, however many signals arrive. On a server it returns an empty snapshot and does not connect.
  *
  * @param source - the address of a gateway: the component has a connection of its own. Or a client that several components
  *   share, which is not closed; of the options only `topics` and `limit` count then, and `topics` are the client's, so of all of them

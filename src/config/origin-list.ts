@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type Variable, commaList } from './variable.js';
 
-/** An entry of the list in the form in which browsers send it, or what to write instead where that can be told. */
+/** An entry of the list as browsers send it, or what to write instead if that is known. */
 type Entry = { readonly origin: string } | { readonly write: string | undefined };
 
 /** Schemes of what has no origin of its own; browsers send `null` for it. */

@@ -6,16 +6,32 @@ export interface Variable<T> {
   readonly schema: z.ZodType<T, string>;
   /** Used when the variable is unset or empty; `undefined` leaves the setting unset. */
   readonly fallback: string | undefined;
-  /** What it takes, for the error. */
+  /** Which values are valid, for the error. */
   readonly takes: string;
-  /** What to write instead of a value that is not taken, where more can be said than {@link takes}. */
+  /** What to write instead of an invalid value, where more can be said than {@link takes}. */
   readonly explain?: (raw: string) => string;
-  /** A secret's value is never printed. */
+  /** The value of a secret is never printed. */
   readonly secret?: true;
 }
 
+/** Environment variables, for example `process.env`. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** One thing that is wrong with the environment. */
+export interface VariableProblem {
+  readonly variable: string;
+  /** What it was set to; secrets are hidden. */
+  readonly got: string;
+  readonly takes: string;
+}
+
 /** A whole number in a range. @param fallback - `undefined` leaves the setting unset */
-export function wholeNumber(min: number, max: number, fallback: number | undefined, unit = ''): Variable<number> {
+export function wholeNumber(
+  range: readonly [min: number, max: number],
+  fallback?: number,
+  unit = '',
+): Variable<number> {
+  const [min, max] = range;
   return {
     schema: z
       .string()
@@ -32,7 +48,7 @@ export function text(fallback: string | undefined, takes: string, shape = /^.+$/
   return { schema: z.string().regex(shape), fallback, takes };
 }
 
-/** An address to listen on; an IPv6 one may stand in brackets, as in a URL. */
+/** An address to listen on; an IPv6 address may be in brackets, as in a URL. */
 export function address(fallback: string): Variable<string> {
   return {
     schema: z
@@ -58,7 +74,7 @@ export function commaList(value: string): string[] {
     .filter((part) => part !== '');
 }
 
-/** The path of a file that can be read now. */
+/** The path of a file that can be read at start. */
 export function file(): Variable<string> {
   return {
     schema: z.string().refine((path) => {

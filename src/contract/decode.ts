@@ -122,7 +122,7 @@ function ambiguity(event: FeedEvent, json: string, value: object): Decoded | und
  * @param maxBytes - longest message taken, in bytes
  */
 export function decodeBytes(event: FeedEvent, bytes: Uint8Array, maxBytes: number): Decoded {
-  // The size is looked at first: nothing that is too large is worth reading.
+  // The size is checked first: nothing that is too large is worth reading.
   if (bytes.byteLength > maxBytes) return tooLarge(bytes.byteLength, maxBytes);
   if (!isUtf8(bytes)) return refuse('encoding', 'the message is not valid UTF-8');
   return decodeText(event, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));

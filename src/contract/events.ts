@@ -109,19 +109,19 @@ export const gapSchema = z
     requested: z
       .string()
       .max(MAX_ECHO_LENGTH)
-      .describe('The offset that the client came with, or, where that is none, the beginning of what it came with.'),
+      .describe('The offset that the client sent; if that is not valid, the beginning of what it sent.'),
     resumed: offsetSchema,
   })
-  .describe('What lies between two places of the journal is lost to this client; it goes on after `resumed`.');
+  .describe('What lies between two places of the journal is lost to this client; the feed continues after `resumed`.');
 
-/** Why topics can not be had. The first three also refuse a connection, as `data.code` of its `connect_error`. */
+/** Why topics are refused. The first three also refuse a connection, as `data.code` of its `connect_error`. */
 export const SUBSCRIBE_ERRORS = {
   invalid_topics: 'not an array of topics',
   too_many_topics: 'more than a client may have',
   topics_not_allowed: "the client's token does not allow one of them",
   payload_too_large: 'the request is longer than `MAX_PAYLOAD`',
   busy: 'earlier requests of this client are still under way, or it changes too many topics at once',
-  unavailable: 'they can not be kept for a reconnect right now; to be asked for again',
+  unavailable: 'they cannot be kept for a reconnect right now; ask again later',
 } as const satisfies Record<string, string>;
 
 /** A stable code of {@link SUBSCRIBE_ERRORS}. */
@@ -134,7 +134,7 @@ export const subscribeAnswerSchema = z.discriminatedUnion('ok', [
   z
     .object({
       ok: z.literal(true),
-      topics: z.array(topicSchema).readonly().describe('In force; without those that another one covers.'),
+      topics: z.array(topicSchema).readonly().describe('The active topics, without those that another one covers.'),
     })
     .readonly(),
   z

@@ -31,10 +31,10 @@ export const EXAMPLES = {
   connect: { topics: TOPICS, token: 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl' },
   subscribeRefused: {
     ok: false,
-    error: { code: 'invalid_topics', message: 'topic 0 is none of "*", "BTC/USDT" and "BTC/USDT@1m"' },
+    error: { code: 'invalid_topics', message: 'topic 0 is not a topic such as "*", "BTC/USDT" or "BTC/USDT@1m"' },
   } satisfies SubscribeAnswer,
   connectError: {
-    message: 'topic 0 is none of "*", "BTC/USDT" and "BTC/USDT@1m"',
+    message: 'topic 0 is not a topic such as "*", "BTC/USDT" or "BTC/USDT@1m"',
     data: { code: 'invalid_topics' },
   } satisfies ConnectError,
 } as const;

@@ -1,6 +1,6 @@
 /**
  * Cuts the text of a JSON array into the texts of its items, so that each can be forwarded as it was sent. Parsing and
- * serialising again would change numbers that a double can not hold.
+ * serialising again would change numbers that a double cannot hold.
  *
  * @param text - a JSON array that `JSON.parse` has accepted; what comes back for anything else is undefined
  * @returns the text of each item, without the white space around it (grammar: RFC 8259, section 5)

@@ -20,7 +20,7 @@ function checkpointGroup(id: string): number {
   return sum % CHECKPOINT_GROUPS;
 }
 
-/** The Socket.IO room of the clients that are subscribed to a topic. No topic starts with `@`, so it is none of the above. */
+/** The Socket.IO room of the clients that are subscribed to a topic. No topic starts with `@`, so this differs from all rooms above. */
 function roomOfTopic(topic: string): string {
   return ROOM_PREFIX + topic;
 }

@@ -21,7 +21,7 @@ export function topicsOfSignal(symbol: string, timeframe: string): readonly stri
   return [ALL_SIGNALS, symbol, `${symbol}@${timeframe}`];
 }
 
-/** What a client asked for, made minimal; or why it can not be had. */
+/** The topics that a client asked for, made minimal; or why they are refused. */
 export type ParsedTopics =
   | { readonly ok: true; readonly topics: ReadonlySet<string> }
   | { readonly ok: false; readonly code: 'invalid_topics' | 'too_many_topics'; readonly message: string };
@@ -31,14 +31,14 @@ export function isTopic(value: unknown): value is string {
   return typeof value === 'string' && TOPIC_SHAPE.test(value);
 }
 
-/** What is wrong with a value that is no topic. */
+/** What is wrong with a value that is not a topic. */
 function faultOf(value: unknown): string {
   return typeof value === 'string' && !WELL_FORMED.test(value)
     ? 'has half of a surrogate pair; send whole characters'
-    : 'is none of "*", "BTC/USDT" and "BTC/USDT@1m"';
+    : 'is not a topic such as "*", "BTC/USDT" or "BTC/USDT@1m"';
 }
 
-/** Leaves out every topic that another one of the set covers: `*` covers all, `BTC/USDT` covers `BTC/USDT@1m`. */
+/** Leaves out topics that another topic of the set covers: `*` covers all, `BTC/USDT` covers `BTC/USDT@1m`. */
 function minimal(topics: ReadonlySet<string>): ReadonlySet<string> {
   if (topics.has(ALL_SIGNALS)) return new Set([ALL_SIGNALS]);
   return new Set(
@@ -46,7 +46,7 @@ function minimal(topics: ReadonlySet<string>): ReadonlySet<string> {
   );
 }
 
-/** One for all clients that choose nothing. */
+/** Shared by all clients that choose nothing. */
 const EVERYTHING: ParsedTopics = { ok: true, topics: new Set([ALL_SIGNALS]) };
 
 /**

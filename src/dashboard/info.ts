@@ -1,25 +1,15 @@
 import type { PresentedKey } from '../admin/access.js';
-import type { AdminRequest, Route } from '../http/router.js';
-import type { PublishWith } from './publish-access.js';
-
-/** What the page is told of the pod that serves it. */
-export interface DashboardInfo {
-  readonly pod: string;
-  readonly version: string;
-  /** Clients on this pod. */
-  readonly connections: number;
-  /** Newest offset of the journal on this pod. */
-  readonly head: string;
-}
+import type { RouteRequest, Route } from '../http/router.js';
+import type { DashboardInfo, PageInfo, PublishWith } from './dashboard-info.js';
 
 /** How the route decides what a page may. */
 export interface InfoRouteOptions {
   readonly describe: () => DashboardInfo;
-  /** What a page has to present to publish. */
+  /** What a page must present to publish. */
   readonly publishWith: PublishWith;
-  /** Looks at what it presents. */
-  readonly check: (request: AdminRequest) => PresentedKey;
-  /** Told of every page that presents something else: whoever guesses keys is to be seen. */
+  /** Checks what it presents. */
+  readonly check: (request: RouteRequest) => PresentedKey;
+  /** Called for every page that presents something else, so that guesses are counted. */
   readonly onWrong: () => void;
 }
 
@@ -31,8 +21,8 @@ export function infoRoute({ describe, publishWith, check, onWrong }: InfoRouteOp
     handle: (request) => {
       const presented = check(request);
       if (presented !== 'known' && presented !== 'none') onWrong();
-      const body = JSON.stringify({ ...describe(), publishWith, mayPublish: presented === 'known' });
-      return { status: 200, headers: { 'X-Content-Type-Options': 'nosniff' }, body };
+      const info: PageInfo = { ...describe(), publishWith, mayPublish: presented === 'known' };
+      return { status: 200, headers: { 'X-Content-Type-Options': 'nosniff' }, body: JSON.stringify(info) };
     },
   };
 }

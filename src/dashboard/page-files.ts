@@ -4,7 +4,7 @@ import { extname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 
-/** A file of the page, in memory, ready to be sent. */
+/** A file of the page, in memory and ready to send. */
 export interface PageFile {
   readonly body: Buffer;
   readonly gzipped: Buffer;
@@ -20,10 +20,10 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 };
 
-/** Where Vite puts the page: beside this file, once it is built. */
+/** Where Vite puts the page: next to this file, once it is built. */
 const BUILT = fileURLToPath(new URL('./page/', import.meta.url));
 
-/** Where the built page looks for its files. */
+/** The prefix of files in the built page. */
 const BUILT_BASE = '"/dashboard/';
 
 function load(path: string, basePath: string): PageFile {
@@ -42,7 +42,7 @@ function load(path: string, basePath: string): PageFile {
  * Reads the built page.
  *
  * @param basePath - what comes before the paths of the page, such as `/feed`
- * @returns its files by the path below the folder, `index.html` among them; `undefined` when it is not built
+ * @returns its files by their path below the folder, `index.html` among them; `undefined` if it is not built
  */
 export function loadPage(basePath = '', folder = BUILT): ReadonlyMap<string, PageFile> | undefined {
   try {

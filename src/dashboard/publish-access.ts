@@ -1,15 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import type { AdminRequest, Route } from '../http/router.js';
+import type { RouteRequest, Route } from '../http/router.js';
 import type { PresentedKey } from '../admin/access.js';
 import { Problem } from '../errors.js';
-
-/** What a page has to present to publish: the token of the link that the gateway shows at its start, or a key of `API_KEY`. */
-export type PublishWith = 'link' | 'api_key';
 
 /** 256 bits. */
 const TOKEN_BYTES = 32;
 
-/** A token for the link of this start: nobody can guess it, and it ends with the process. It needs no escapes in an address. */
+/** A token for the link of this start: nobody can guess it, and it ends with the process. It needs no escapes in a URL. */
 export function newPublishToken(): string {
   return randomBytes(TOKEN_BYTES).toString('base64url');
 }
@@ -32,12 +29,12 @@ function refusal(presented: PresentedKey, pod: string): Problem {
 }
 
 /**
- * Guards publishing with the token of this start. Nothing else of a request counts: the address, `Host` and `Origin` are
- * what a proxy on this machine, or a page with a name that leads here, makes them.
+ * Guards publishing with the token of this start. Nothing else in a request counts: a proxy on this machine, or a page whose
+ * name leads here, decides the address, `Host` and `Origin`.
  *
  * @param check - compares the token that a request presents with that of this start
  */
-export function linkGuard(check: (request: AdminRequest) => PresentedKey, pod: string): NonNullable<Route['guard']> {
+export function linkGuard(check: (request: RouteRequest) => PresentedKey, pod: string): NonNullable<Route['guard']> {
   return (request) => {
     const presented = check(request);
     if (presented !== 'known') throw refusal(presented, pod);

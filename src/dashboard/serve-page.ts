@@ -8,10 +8,10 @@ interface PageApp {
   any(pattern: string, handler: Handler): unknown;
 }
 
-/** Where the page's scripts and styles are; its other files are found through it. */
+/** Where the scripts and styles of the page are. */
 const ASSETS = '/dashboard/assets/';
 
-/** Nothing but the gateway's own files, nothing inline, and no other page around it. */
+/** Only the gateway's own files, nothing inline, and no other page around it. */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -35,8 +35,14 @@ function takesGzip(header: string): boolean {
   return header.split(',').some((part) => /^\s*gzip\s*(;\s*q=(?!0(\.0*)?\s*$).*)?$/i.test(part));
 }
 
-function send(res: GuardedResponse, req: GuardedRequest, file: PageFile, cacheControl: string): void {
-  // Everything is read before the first write: uWebSockets.js lends the request only until then.
+/** A file, and how long it may be kept. */
+interface Answer {
+  readonly file: PageFile;
+  readonly cacheControl: string;
+}
+
+function send(res: GuardedResponse, req: GuardedRequest, { file, cacheControl }: Answer): void {
+  // Everything is read before the first write: the request is valid only until then.
   const gzip = takesGzip(req.getHeader('accept-encoding'));
   const etag = gzip ? file.etag.replace(/"$/, '-gzip"') : file.etag;
   const isKnown = req
@@ -59,8 +65,8 @@ function send(res: GuardedResponse, req: GuardedRequest, file: PageFile, cacheCo
 }
 
 /**
- * Serves the page at `/` and its files below `/dashboard/assets/`. What is not a file of it, and every method but GET and
- * HEAD, is left to whoever takes the rest.
+ * Serves the page at `/` and its files below `/dashboard/assets/`. Other paths, and methods other than GET and HEAD, are left
+ * to the next handler.
  */
 export function servePage(app: PageApp, page: ReadonlyMap<string, PageFile>): void {
   const serve =
@@ -68,13 +74,13 @@ export function servePage(app: PageApp, page: ReadonlyMap<string, PageFile>): vo
       const method = req.getMethod();
       const file = method === 'get' || method === 'head' ? page.get(name(req.getUrl())) : undefined;
       if (file === undefined) req.setYield(true);
-      else send(res, req, file, cacheControl);
+      else send(res, req, { file, cacheControl });
     };
   app.any(
     '/',
     serve(() => 'index.html', 'no-cache'),
   );
-  // Their names have a hash of what is in them.
+  // Their names contain a hash of their content.
   app.any(
     `${ASSETS}*`,
     serve((url) => url.slice('/dashboard/'.length), 'public, max-age=31536000, immutable'),

@@ -17,14 +17,14 @@ export interface DemoFeedOptions {
   /** One of the keys of the publish API, where it wants one. */
   readonly apiKey: string | undefined;
   /** Signals a second, on average. */
-  readonly rate: number;
+  readonly ratePerSecond: number;
   /** The same seed gives the same market. @default a random one */
   readonly seed?: number;
   readonly log: Logger;
 }
 
 const REQUEST_LIMIT_MS = 5000;
-/** Signals that are due together, after a pause of the process; more are left out. */
+/** Most signals that are sent together after a pause of the process; others are left out. */
 const MAX_AT_ONCE = 500;
 const RETRY_MS = 1000;
 const SHORTEST_SLEEP_MS = 5;
@@ -44,21 +44,20 @@ for (const address of ['::1', '::']) REACHED_BY_LOOPBACK.addAddress(address, 'ip
 REACHED_BY_LOOPBACK.addAddress('0.0.0.0');
 
 /**
- * Makes sure that the publish API will take what the demo sends: without a key it takes nothing from elsewhere than a
- * loopback address.
+ * Makes sure that the publish API accepts what the demo sends: without a key it accepts only loopback callers.
  *
  * @throws StartError when it would refuse everything
  */
 export async function checkDemoAccess(adminHost: string, apiKey: string | undefined): Promise<void> {
   if (apiKey !== undefined) return;
-  // A name that stands for nothing is for the one to tell who listens on it.
+  // A name that does not resolve is reported when the port is opened.
   const addresses = await lookup(adminHost, { all: true }).catch(() => []);
   const isOpen = addresses.every(({ address, family }) =>
     REACHED_BY_LOOPBACK.check(address, family === 6 ? 'ipv6' : 'ipv4'),
   );
   if (isOpen) return;
   throw new StartError(
-    `--demo can not publish: with ADMIN_HOST=${adminHost} and without API_KEY the publish API refuses it. Set API_KEY, or ADMIN_HOST to 127.0.0.1.`,
+    `--demo cannot publish: with ADMIN_HOST=${adminHost} and without API_KEY the publish API refuses it. Set API_KEY, or ADMIN_HOST to 127.0.0.1.`,
     EXIT.config,
   );
 }
@@ -80,17 +79,17 @@ export class DemoFeed {
     this.#options = options;
     const seed = options.seed ?? randomInt(2 ** 32);
     this.#random = new Random(seed);
-    // One generator each: how many signals there are does not change what they are.
+    // One generator each, so that the number of signals does not change what they are.
     this.#market = new DemoMarket(new Random(seed + 1));
     this.#services = new DemoServices(new Random(seed + 2));
     this.#url = `http://${reachable(options.adminHost)}:${options.adminPort}`;
   }
 
-  /** Begins to publish, and says in the log that nothing of it is real. May be called twice. */
+  /** Starts to publish, and says in the log that none of it is real. May be called twice. */
   start(): void {
     if (this.#running !== undefined) return;
-    const { log, rate } = this.#options;
-    log.warn({ rate }, 'the demo feed is on: its signals and statuses are made up');
+    const { log, ratePerSecond } = this.#options;
+    log.warn({ rate: ratePerSecond }, 'the demo feed is on: its signals and statuses are made up');
     this.#running = this.#run().catch((error: unknown) =>
       log.error({ reason: messageOf(error) }, 'the demo feed has ended'),
     );
@@ -103,27 +102,27 @@ export class DemoFeed {
 
   async #run(): Promise<void> {
     const { signal } = this.#stop;
-    const begin = performance.now();
-    const elapsed = (): number => performance.now() - begin;
+    const startMs = performance.now();
+    const elapsedMs = (): number => performance.now() - startMs;
     let next = 0;
     while (!signal.aborted) {
-      const now = elapsed();
+      const now = elapsedMs();
       for (const update of this.#services.due(now)) this.#owed.set(update.service, update);
       if (this.#owed.size > 0 && (await this.#post('/v1/status', [...this.#owed.values()]))) this.#owed.clear();
       const signals: unknown[] = [];
-      for (; next <= now; next += this.#interval()) {
+      for (; next <= now; next += this.#intervalMs()) {
         if (signals.length < MAX_AT_ONCE) signals.push(this.#market.next(new Date()));
       }
       if (signals.length > 0) await this.#post('/v1/signals', signals);
-      const wait = this.#failing ? RETRY_MS : Math.max(SHORTEST_SLEEP_MS, next - elapsed());
+      const wait = this.#failing ? RETRY_MS : Math.max(SHORTEST_SLEEP_MS, next - elapsedMs());
       await sleep(Math.min(LONGEST_SLEEP_MS, wait), undefined, { signal }).catch(() => {});
     }
   }
 
-  /** ms until the next signal: irregular, as arrivals are, and never a long silence. */
-  #interval(): number {
-    const mean = 1000 / this.#options.rate;
-    return Math.min(4 * mean, -mean * Math.log(1 - this.#random.next()));
+  /** Time until the next signal: irregular, as arrivals are, and never a long silence. */
+  #intervalMs(): number {
+    const meanMs = 1000 / this.#options.ratePerSecond;
+    return Math.min(4 * meanMs, -meanMs * Math.log(1 - this.#random.next()));
   }
 
   async #post(path: string, messages: readonly unknown[]): Promise<boolean> {
@@ -146,7 +145,7 @@ export class DemoFeed {
       if (this.#failing || this.#stop.signal.aborted) return false;
       this.#failing = true;
       const { cause } = error as Error;
-      log.warn({ reason: messageOf(cause ?? error) }, 'the demo feed can not publish; it goes on trying');
+      log.warn({ reason: messageOf(cause ?? error) }, 'the demo feed cannot publish; it keeps trying');
       return false;
     }
   }

@@ -26,7 +26,7 @@ const LISTINGS: readonly Listing[] = [
   { symbol: 'ATOM/USDT', price: 8.1, digits: 3, volatility: 0.0009 },
 ];
 
-/** Each timeframe looks at every so-many-th step of a price. */
+/** Each timeframe takes every n-th step of a price. */
 const TIMEFRAMES = [
   { timeframe: '1m', steps: 1 },
   { timeframe: '5m', steps: 5 },
@@ -50,7 +50,7 @@ class Crossing {
     this.#slow = price;
   }
 
-  /** Takes the next price in. Upwards is a time to buy, downwards one to sell. */
+  /** Takes the next price. Crossing upwards means buy, downwards sell. */
   take(price: number): Signal['signal'] | undefined {
     this.#fast += FAST * (price - this.#fast);
     this.#slow += SLOW * (price - this.#slow);
@@ -91,7 +91,7 @@ class Walk {
 }
 
 /**
- * A market that is made up: random walks of a dozen symbols, and the signals that crossing moving averages give. The same
+ * A made-up market: random walks of a dozen symbols, and the signals that crossing moving averages give. The same
  * {@link Random} gives the same signals.
  */
 export class DemoMarket {

@@ -25,15 +25,15 @@ const SERVICES: readonly Service[] = [
   },
 ];
 
-/** ms from a trouble's end to the next one, and how long one lasts. */
+/** The time from the end of a trouble to the next one, and how long one lasts. */
 const WELL_MS = [15_000, 60_000] as const;
 const TROUBLE_MS = [6000, 15_000] as const;
 
-/** Services that are made up: all well at first, and now and then one of them is degraded for a while. */
+/** Made-up services: all are well at first, and now and then one of them is degraded for a while. */
 export class DemoServices {
   readonly #random: Random;
-  /** What is to be told next, and when. */
-  #next: { readonly at: number; readonly update: StatusUpdate };
+  /** The next update, and when it is due. */
+  #next: { readonly atMs: number; readonly update: StatusUpdate };
   #begun = false;
   #troubled: Service | undefined;
 
@@ -43,32 +43,32 @@ export class DemoServices {
   }
 
   /**
-   * What is to be told by now and was not told before.
+   * The updates that are due by now and were not returned before.
    *
-   * @param elapsed - ms since the start
+   * @param elapsedMs - since the start
    */
-  due(elapsed: number): StatusUpdate[] {
+  due(elapsedMs: number): StatusUpdate[] {
     const updates: StatusUpdate[] = [];
     if (!this.#begun) updates.push(...SERVICES.map(active));
     this.#begun = true;
-    while (this.#next.at <= elapsed) {
-      const { at, update } = this.#next;
+    while (this.#next.atMs <= elapsedMs) {
+      const { atMs, update } = this.#next;
       updates.push(update);
-      if (this.#troubled === undefined) this.#next = this.#trouble(at);
+      if (this.#troubled === undefined) this.#next = this.#trouble(atMs);
       else {
-        this.#next = { at: at + this.#random.between(...TROUBLE_MS), update: active(this.#troubled) };
+        this.#next = { atMs: atMs + this.#random.between(...TROUBLE_MS), update: active(this.#troubled) };
         this.#troubled = undefined;
       }
     }
     return updates;
   }
 
-  #trouble(after: number): { at: number; update: StatusUpdate } {
+  #trouble(afterMs: number): { atMs: number; update: StatusUpdate } {
     const service = this.#random.pick(SERVICES);
     this.#troubled = service;
     const message = this.#random.pick(service.troubles);
-    const at = after + this.#random.between(...WELL_MS);
-    return { at, update: { service: service.service, status: 'degraded', message, demo: true } };
+    const atMs = afterMs + this.#random.between(...WELL_MS);
+    return { atMs, update: { service: service.service, status: 'degraded', message, demo: true } };
   }
 }
 

@@ -4,11 +4,11 @@ import { createSecureContext } from 'node:tls';
 import type { Logger } from 'pino';
 import { messageOf } from '../errors.js';
 
-/** What there is to know of a certificate. */
+/** What is known of a certificate. */
 export interface CertificateFacts {
-  /** When it ends, ms since 1970. */
-  readonly notAfter: number;
-  /** Names both files' content. */
+  /** When it expires, as Unix time in ms. */
+  readonly notAfterMs: number;
+  /** SHA-256 of both files. */
   readonly digest: string;
 }
 
@@ -16,19 +16,19 @@ export interface CertificateFacts {
 export interface CertificateWatchOptions {
   readonly certFile: string;
   readonly keyFile: string;
-  /** Between two looks, ms. */
-  readonly checkInterval: number;
-  /** Puts a new certificate into force. */
+  /** Time between two checks. */
+  readonly checkIntervalMs: number;
+  /** Activates a new certificate. */
   readonly renew: () => void;
   readonly onResult: (result: 'renewed' | 'failed') => void;
   readonly log: Logger;
 }
 
 /**
- * Looks at the files of a certificate and its key again and again, and puts new ones into force.
+ * Checks the files of a certificate and its key at intervals, and activates new ones.
  *
- * Their content is compared, not watched for events: Kubernetes and certbot change a link to the folder above them. A
- * pair that does not fit, such as one that is half written, changes nothing.
+ * Their content is compared and no file is watched for events: Kubernetes and certbot change a link to the folder above
+ * them. A pair that does not match, such as one that is half written, changes nothing.
  */
 export class CertificateWatch {
   readonly #options: CertificateWatchOptions;
@@ -40,15 +40,15 @@ export class CertificateWatch {
     this.#options = options;
   }
 
-  /** When the certificate in force ends, ms since 1970. */
-  get notAfter(): number {
-    return this.#facts?.notAfter ?? 0;
+  /** When the active certificate expires, as Unix time in ms; 0 before {@link start}. */
+  get notAfterMs(): number {
+    return this.#facts?.notAfterMs ?? 0;
   }
 
   /**
-   * Reads what is in force and begins to look for something newer.
+   * Reads the active certificate and starts to check for a newer one.
    *
-   * @throws when the files are no certificate and its key
+   * @throws when the files are not a certificate and its key
    */
   async start(): Promise<void> {
     this.#facts = await this.#read();
@@ -63,13 +63,13 @@ export class CertificateWatch {
 
   #plan(): void {
     this.#timer = setTimeout(() => {
-      void this.#look().finally(() => {
+      void this.#check().finally(() => {
         if (this.#timer !== undefined) this.#plan();
       });
-    }, this.#options.checkInterval).unref();
+    }, this.#options.checkIntervalMs).unref();
   }
 
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     const { log, renew, onResult } = this.#options;
     try {
       const facts = await this.#read();
@@ -78,13 +78,13 @@ export class CertificateWatch {
       this.#facts = facts;
       this.#refused = '';
       onResult('renewed');
-      log.info({ notAfter: new Date(facts.notAfter).toISOString() }, 'new clients get the renewed certificate');
+      log.info({ notAfter: new Date(facts.notAfterMs).toISOString() }, 'new clients get the renewed certificate');
     } catch (error) {
       const reason = messageOf(error);
       if (this.#refused === reason) return;
       this.#refused = reason;
       onResult('failed');
-      log.error({ reason }, 'the certificate could not be renewed; the one in force stays');
+      log.error({ reason }, 'the certificate could not be renewed; the old one stays active');
     }
   }
 
@@ -94,7 +94,7 @@ export class CertificateWatch {
     // Throws unless they are PEM and belong together.
     createSecureContext({ cert, key });
     return {
-      notAfter: Date.parse(new X509Certificate(cert).validTo),
+      notAfterMs: Date.parse(new X509Certificate(cert).validTo),
       digest: createHash('sha256').update(cert).update('\0').update(key).digest('hex'),
     };
   }

@@ -32,6 +32,13 @@ export interface Fault {
   readonly subject: string;
 }
 
+/** The client that work is done for. */
+export interface Served {
+  readonly stage: FaultStage;
+  /** Names the client, for a person; called only when there is an error. */
+  readonly subject: () => string;
+}
+
 /** A request as it is remembered. */
 type RecentRequest = Pick<RequestHead, 'method' | 'path' | 'query' | 'atMs'>;
 
@@ -78,7 +85,7 @@ export class ErrorBoundary {
   readonly #recent: RecentRequest[] = [];
   #next = 0;
 
-  /** @param report - told of every fault; MUST NOT throw */
+  /** @param report - called with every fault; MUST NOT throw */
   constructor(report: (fault: Fault) => void) {
     this.#report = report;
   }
@@ -102,8 +109,8 @@ export class ErrorBoundary {
    *
    * @param recover - ends the one request or connection; what it throws is dropped, since that is gone then
    */
-  fault(stage: FaultStage, subject: string, error: unknown, recover?: () => void): void {
-    this.#report({ stage, subject, error });
+  fault(fault: Fault, recover?: () => void): void {
+    this.#report(fault);
     try {
       recover?.();
     } catch {
@@ -112,14 +119,13 @@ export class ErrorBoundary {
   }
 
   /** Runs work for a client; a promise that it returns is watched too. */
-  run(stage: FaultStage, subject: () => string, work: () => unknown, recover?: () => void): void {
+  run({ stage, subject }: Served, work: () => unknown, recover?: () => void): void {
+    const fail = (error: unknown): void => this.fault({ stage, subject: subject(), error }, recover);
     try {
       const result = work();
-      if (result instanceof Promise) {
-        result.catch((error: unknown) => this.fault(stage, subject(), error, recover));
-      }
+      if (result instanceof Promise) result.catch(fail);
     } catch (error) {
-      this.fault(stage, subject(), error, recover);
+      fail(error);
     }
   }
 }

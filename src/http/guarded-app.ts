@@ -17,7 +17,8 @@ export interface RoutedApp {
   any(pattern: string, handler: Handler): unknown;
   options(pattern: string, handler: Handler): unknown;
   ws<UserData>(pattern: string, behavior: SocketBehavior<UserData>): unknown;
-  publish(topic: string, message: string | Uint8Array, isBinary: boolean, compress?: boolean): unknown;
+  /** Sends a text message to all subscribers. */
+  publish(topic: string, text: string | Uint8Array, compress?: boolean): unknown;
   numSubscribers(topic: string): number;
 }
 
@@ -28,10 +29,17 @@ export interface GuardOptions {
   readonly policy?: AnswerPolicy | undefined;
   /** What every path begins with, such as `/feed`; handlers see paths without it. @default '' */
   readonly basePath?: string;
-  /** Answers what no other handler does, outside of {@link basePath} too; without it uWebSockets.js does, with a bare 404. */
+  /** Answers what no other handler does, also outside {@link basePath}. @default a bare 404 of uWebSockets.js */
   readonly rest?: { readonly any: Handler; readonly options: Handler };
   /** Longest head of a request, in bytes. @default no limit but that of uWebSockets.js */
   readonly maxHeaderBytes?: number;
+}
+
+/** One request under way. */
+interface Exchange {
+  readonly stage: FaultStage;
+  readonly request: GuardedRequest;
+  readonly response: GuardedResponse;
 }
 
 /** Closes a WebSocket that may be closed already, outside of the callback that it failed in. */
@@ -60,32 +68,28 @@ function describeSocket(ws: WebSocket<unknown>): string {
  */
 export class GuardedApp implements RoutedApp {
   readonly #native: TemplatedApp;
-  readonly #boundary: ErrorBoundary;
-  readonly #policy: AnswerPolicy | undefined;
+  readonly #guard: GuardOptions;
   readonly #basePath: string;
   readonly #maxHeaderBytes: number;
 
-  constructor(
-    native: TemplatedApp,
-    { boundary, policy, basePath = '', rest, maxHeaderBytes = Number.POSITIVE_INFINITY }: GuardOptions,
-  ) {
-    this.#maxHeaderBytes = maxHeaderBytes;
+  constructor(native: TemplatedApp, guard: GuardOptions) {
+    const { basePath = '', rest, maxHeaderBytes = Number.POSITIVE_INFINITY } = guard;
     this.#native = native;
-    this.#boundary = boundary;
-    this.#policy = policy;
+    this.#guard = guard;
     this.#basePath = basePath;
+    this.#maxHeaderBytes = maxHeaderBytes;
     if (rest === undefined) return;
-    native.any('/*', (res, req) => this.#serve('request', res, req, rest.any));
-    native.options('/*', (res, req) => this.#serve('request', res, req, rest.options));
+    native.any('/*', this.#serving(rest.any));
+    native.options('/*', this.#serving(rest.options));
   }
 
   any(pattern: string, handler: Handler): this {
-    this.#native.any(this.#basePath + pattern, (res, req) => this.#serve('request', res, req, handler));
+    this.#native.any(this.#basePath + pattern, this.#serving(handler));
     return this;
   }
 
   options(pattern: string, handler: Handler): this {
-    this.#native.options(this.#basePath + pattern, (res, req) => this.#serve('request', res, req, handler));
+    this.#native.options(this.#basePath + pattern, this.#serving(handler));
     return this;
   }
 
@@ -95,39 +99,50 @@ export class GuardedApp implements RoutedApp {
       ...settings,
       ...(upgrade && {
         upgrade: (res, req, context) =>
-          this.#serve('upgrade', res, req, (guarded, request) => upgrade(guarded, request, context as never)),
+          this.#serve(this.#take('upgrade', res, req), (response, request) =>
+            upgrade(response, request, context as never),
+          ),
       }),
-      ...(open && { open: this.#guard('open', open) }),
-      ...(message && { message: this.#guard('message', message) }),
-      ...(dropped && { dropped: this.#guard('dropped', dropped) }),
-      ...(drain && { drain: this.#guard('drain', drain) }),
-      ...(close && { close: this.#guard('close', close) }),
-      ...(ping && { ping: this.#guard('ping', ping) }),
-      ...(pong && { pong: this.#guard('pong', pong) }),
-      ...(subscription && { subscription: this.#guard('subscription', subscription) }),
+      ...(open && { open: this.#guarded('open', open) }),
+      ...(message && { message: this.#guarded('message', message) }),
+      ...(dropped && { dropped: this.#guarded('dropped', dropped) }),
+      ...(drain && { drain: this.#guarded('drain', drain) }),
+      ...(close && { close: this.#guarded('close', close) }),
+      ...(ping && { ping: this.#guarded('ping', ping) }),
+      ...(pong && { pong: this.#guarded('pong', pong) }),
+      ...(subscription && { subscription: this.#guarded('subscription', subscription) }),
     });
     return this;
   }
 
-  publish(topic: string, message: string | Uint8Array, isBinary: boolean, compress = false): boolean {
-    return this.#native.publish(topic, message, isBinary, compress);
+  publish(topic: string, text: string | Uint8Array, compress = false): boolean {
+    return this.#native.publish(topic, text, false, compress);
   }
 
   numSubscribers(topic: string): number {
     return this.#native.numSubscribers(topic);
   }
 
-  #serve(stage: FaultStage, res: HttpResponse, req: HttpRequest, handler: Handler): void {
+  #serving(handler: Handler): (res: HttpResponse, req: HttpRequest) => void {
+    return (res, req) => this.#serve(this.#take('request', res, req), handler);
+  }
+
+  /** Reads the head of a request, and remembers it for the last words of the process. */
+  #take(stage: FaultStage, res: HttpResponse, req: HttpRequest): Exchange {
     const head = new RequestHead(req);
-    this.#boundary.remember(head);
-    const response = new GuardedResponse(res, head, this.#boundary, this.#policy);
+    this.#guard.boundary.remember(head);
+    const request = new GuardedRequest(req, head, this.#basePath.length);
+    return { stage, request, response: new GuardedResponse(res, head, this.#guard) };
+  }
+
+  #serve({ stage, request, response }: Exchange, handler: Handler): void {
     try {
-      const defect = head.defect(this.#maxHeaderBytes);
+      const defect = request.head.defect(this.#maxHeaderBytes);
       if (defect === undefined) {
-        const result = handler(response, new GuardedRequest(req, head, this.#basePath.length));
+        const result = handler(response, request);
         if (result instanceof Promise) result.catch((error: unknown) => response.fail(stage, error));
       } else {
-        // Where its body ends nobody may know, so nothing is to follow on this connection. Not now: uWebSockets.js would
+        // Nobody may know where its body ends, so nothing may follow on this connection. Not at once: uWebSockets.js would
         // go on with what came in the same packet. While a request is open it closes the connection for that instead.
         setImmediate(() => response.refuse(defect, [], true));
       }
@@ -138,13 +153,13 @@ export class GuardedApp implements RoutedApp {
   }
 
   /** A callback of a WebSocket: an error closes that one. */
-  #guard<UserData, Rest extends unknown[]>(
+  #guarded<UserData, Rest extends unknown[]>(
     stage: FaultStage,
     callback: (ws: WebSocket<UserData>, ...rest: Rest) => unknown,
   ): (ws: WebSocket<UserData>, ...rest: Rest) => void {
     const fail = (ws: WebSocket<UserData>, error: unknown): void => {
       const socket = ws as WebSocket<unknown>;
-      this.#boundary.fault(stage, describeSocket(socket), error, () => cut(socket));
+      this.#guard.boundary.fault({ stage, subject: describeSocket(socket), error }, () => cut(socket));
     };
     return (ws, ...rest) => {
       try {

@@ -4,11 +4,11 @@ import type { RequestHead } from './request-head.js';
 /**
  * A request as handlers see it, valid until the handler returns.
  *
- * The query is a text in every case: uWebSockets.js gives `undefined` for a request line without a `?`, whatever its
- * typings say. The path is the one below the prefix that the app is served under.
+ * The query is always a text: uWebSockets.js gives `undefined` for a request line without a `?`, whatever its typings say.
+ * The path is the one below the prefix that the app is served under.
  */
-export class GuardedRequest implements HttpRequest {
-  /** What was read of it already; stays valid. */
+export class GuardedRequest {
+  /** What was read already; stays valid. */
   readonly head: RequestHead;
   readonly #native: HttpRequest;
   readonly #prefix: number;
@@ -24,10 +24,6 @@ export class GuardedRequest implements HttpRequest {
     return this.#native.getHeader(lowerCaseKey);
   }
 
-  getParameter(index: number | string): string | undefined {
-    return this.#native.getParameter(index);
-  }
-
   /** The path, without the query. */
   getUrl(): string {
     return this.#prefix === 0 ? this.head.path : this.head.path.slice(this.#prefix);
@@ -37,14 +33,8 @@ export class GuardedRequest implements HttpRequest {
     return this.head.method;
   }
 
-  getCaseSensitiveMethod(): string {
-    return this.#native.getCaseSensitiveMethod();
-  }
-
-  getQuery(): string;
-  getQuery(key: string): string | undefined;
-  getQuery(key?: string): string | undefined {
-    return key === undefined ? this.head.query : this.#native.getQuery(key);
+  getQuery(): string {
+    return this.head.query;
   }
 
   forEach(callback: (key: string, value: string) => void): void {

@@ -1,4 +1,4 @@
-import type { HttpResponse, us_socket_context_t } from 'uWebSockets.js';
+import type { HttpResponse } from 'uWebSockets.js';
 import { HTTP_ERRORS, type HttpErrorCode, REFUSALS, type RefusalCode } from '../errors.js';
 import { type ErrorBoundary, type FaultStage, describeRequest } from './error-boundary.js';
 import type { RequestHead } from './request-head.js';
@@ -7,6 +7,9 @@ import { statusText } from './status-text.js';
 
 /** A text or bytes, as uWebSockets.js takes them. */
 type Text = Parameters<HttpResponse['writeHeader']>[0];
+
+/** What an upgrade takes, in the order of uWebSockets.js, which engine.io calls it in. */
+type UpgradeArguments = Parameters<HttpResponse['upgrade']>;
 
 /** Names and values of response headers. */
 export type Headers = readonly (readonly [name: string, value: string])[];
@@ -54,7 +57,7 @@ export interface AnswerPolicy {
    * @param isOpen - whether pages of any origin may read the answer
    */
   headers(origin: string, host: string, isOpen: boolean): Headers;
-  /** Told of every answer from 400 on, and of what else is counted as a refusal. MUST NOT throw. */
+  /** Called with every answer from status 400 on, and with what else counts as a refusal. MUST NOT throw. */
   onRefused(refusal: Refusal): void;
 }
 
@@ -67,8 +70,8 @@ const NO_BYTES = new ArrayBuffer(0);
 const KEEP_ALIVE = ['Keep-Alive', 'timeout=7'] as const;
 
 /**
- * Said where the client asks for it: uWebSockets.js closes the connection then without a word, and a client that was told
- * nothing, such as Node.js with a pool, sends its next request into it.
+ * Sent if the client asks for it: uWebSockets.js then closes the connection without a header that says so, and a client with a
+ * pool of connections, such as Node.js, would send its next request into it.
  */
 const CLOSE = ['Connection', 'close'] as const;
 
@@ -78,6 +81,13 @@ const CODES = new Map<number, HttpErrorCode>(
     .map(([code, { status }]): [number, HttpErrorCode] => [status, code as HttpErrorCode])
     .toReversed(),
 );
+
+/** What a response is guarded with. */
+export interface ResponseGuard {
+  readonly boundary: ErrorBoundary;
+  /** What is added to every answer. */
+  readonly policy?: AnswerPolicy | undefined;
+}
 
 /** An answer of ours to what is refused. */
 interface RefusalAnswer {
@@ -98,39 +108,36 @@ function answerFor(code: RefusalCode | HttpErrorCode): RefusalAnswer {
  * - every answer has the headers of the port's policy; every error has a body that says its code, and is counted;
  * - the answer to a HEAD request has no body, and the answer to a client that does not read does not fill the memory.
  */
-export class GuardedResponse implements HttpResponse {
-  [key: string]: unknown;
+export class GuardedResponse {
   /** The code of an error, for the policy, where its status says too little. */
   code: string | undefined = undefined;
-  /** What an upgrade is to see of `Sec-WebSocket-Extensions`, whoever carries it out. */
+  /** Chooses from `Sec-WebSocket-Extensions` what an upgrade sees, whoever carries it out. */
   chooseExtensions: ((offers: string) => string) | undefined = undefined;
   readonly #native: HttpResponse;
-  readonly #boundary: ErrorBoundary;
-  readonly #policy: AnswerPolicy | undefined;
   readonly #request: RequestHead;
+  readonly #guard: ResponseGuard;
   #onAborted: (() => void)[] | undefined = undefined;
   #isHeld = false;
   #status = 0;
   #isOpen = false;
   #isOver = false;
 
-  constructor(native: HttpResponse, request: RequestHead, boundary: ErrorBoundary, policy: AnswerPolicy | undefined) {
+  constructor(native: HttpResponse, request: RequestHead, guard: ResponseGuard) {
     this.#native = native;
     this.#request = request;
-    this.#boundary = boundary;
-    this.#policy = policy;
+    this.#guard = guard;
   }
 
   /**
-   * Lets the answer come later than the handler returns: uWebSockets.js ends the process where nobody would learn that the
-   * client has gone meanwhile. MUST be called before the handler returns, if the answer has not ended by then; most have, and
-   * a listener costs as much as the rest of a connect. May be called twice.
+   * Lets the answer come after the handler has returned: without a listener that learns when the client goes, uWebSockets.js
+   * ends the process. MUST be called before the handler returns, if the answer has not ended by then; most have, and a listener
+   * costs as much as the rest of a connect. May be called twice.
    */
   hold(): void {
     if (this.#isHeld) return;
     this.#isHeld = true;
     this.#native.onAborted(() => {
-      // What has ended, and is only not read yet, is nobody's concern any more.
+      // The answer has ended and was only not read yet: nobody needs to know.
       if (this.#isOver) return;
       this.#isOver = true;
       for (const handler of this.#onAborted ?? []) this.#run('aborted', handler);
@@ -142,7 +149,7 @@ export class GuardedResponse implements HttpResponse {
     return this.#isOver;
   }
 
-  /** Lets pages of any origin read the answer; to be called before it begins. */
+  /** Lets pages of any origin read the answer. Call it before the answer begins. */
   openToAll(): this {
     this.#isOpen = true;
     return this;
@@ -160,7 +167,7 @@ export class GuardedResponse implements HttpResponse {
       this.writeStatus(statusText(status));
       for (const [name, value] of headers) this.writeHeader(name, value);
       if (retryAfter !== undefined) {
-        // A page reads no other than the usual headers unless it may (Fetch standard, CORS-safelisted).
+        // A page may read only the usual headers unless others are exposed (Fetch standard, CORS-safelisted).
         this.writeHeader('Retry-After', String(retryAfter)).writeHeader('Access-Control-Expose-Headers', 'Retry-After');
       }
       const { contentType, text } = this.#errorBody({ code, message, status });
@@ -175,17 +182,17 @@ export class GuardedResponse implements HttpResponse {
   countRefusal(code: string, status: number): void {
     const { origin, host, forwardedFor } = this.#request;
     const address = Buffer.from(this.#native.getRemoteAddressAsText()).toString();
-    this.#policy?.onRefused({ code, status, request: this.#line(), origin, host, address, forwardedFor });
+    this.#guard.policy?.onRefused({ code, status, request: this.#line(), origin, host, address, forwardedFor });
   }
 
   /** Reports an error whose answer the caller makes. */
   report(stage: FaultStage, error: unknown): void {
-    this.#boundary.fault(stage, this.#line(), error);
+    this.#guard.boundary.fault({ stage, subject: this.#line(), error });
   }
 
   /** Reports an error, and answers with 500 if nothing was answered yet; else the connection is closed. */
   fail(stage: FaultStage, error: unknown): void {
-    this.#boundary.fault(stage, this.#line(), error, () => {
+    this.#guard.boundary.fault({ stage, subject: this.#line(), error }, () => {
       if (this.#status === 0) this.refuse('internal');
       // Not now: it may be in a callback for a part of a body, after which uWebSockets.js goes on reading.
       else setImmediate(() => this.close());
@@ -198,8 +205,9 @@ export class GuardedResponse implements HttpResponse {
     const text = status as string;
     this.#status = Number.parseInt(text, 10);
     this.#native.writeStatus(text);
-    if (this.#status === 101 || this.#policy === undefined) return this;
-    const headers = this.#policy.headers(this.#request.origin, this.#request.host, this.#isOpen);
+    const { policy } = this.#guard;
+    if (this.#status === 101 || policy === undefined) return this;
+    const headers = policy.headers(this.#request.origin, this.#request.host, this.#isOpen);
     for (const [name, value] of headers) this.#native.writeHeader(name, value);
     return this;
   }
@@ -211,10 +219,6 @@ export class GuardedResponse implements HttpResponse {
     return this;
   }
 
-  write(chunk: Text): boolean {
-    return this.#isOver || this.#native.write(chunk);
-  }
-
   /** @param closeConnection - whether the connection ends with the answer */
   end(body?: Text, closeConnection = false): this {
     if (this.#isOver) return this;
@@ -224,14 +228,14 @@ export class GuardedResponse implements HttpResponse {
     this.#isOver = true;
     const isHead = this.#request.method === 'head';
     if (closeConnection) {
-      // Where the client has not asked for it, uWebSockets.js says it.
+      // If the client has not asked for it, uWebSockets.js sends the header.
       if (this.#request.isLast) this.#writeKeeping();
       this.#native.end(isHead ? '' : bytes, true);
       return this;
     }
     this.#writeKeeping();
     if (isHead) {
-      // Told the length as an argument, uWebSockets.js would wait for a body that does not come.
+      // Given the length as an argument, uWebSockets.js would wait for a body that does not come.
       this.#native.writeHeader('Content-Length', String(Buffer.byteLength(bytes)));
       this.#native.endWithoutBody();
     } else if (!sendBody(this.#native, bytes)) this.hold();
@@ -247,35 +251,11 @@ export class GuardedResponse implements HttpResponse {
     return this;
   }
 
-  tryEnd(fullBodyOrChunk: Text, totalSize: number): [boolean, boolean] {
-    if (this.#isOver) return [true, true];
-    const result = this.#native.tryEnd(fullBodyOrChunk, totalSize);
-    if (result[1]) this.#isOver = true;
-    return result;
-  }
-
   close(): this {
     if (this.#isOver) return this;
-    // So that it is known to be over.
+    // So that this response knows that it is over.
     this.hold();
     this.#native.close();
-    return this;
-  }
-
-  getWriteOffset(): number {
-    return this.#isOver ? 0 : this.#native.getWriteOffset();
-  }
-
-  onWritable(handler: (offset: number) => boolean): this {
-    if (!this.#isOver) {
-      this.#native.onWritable((offset) => {
-        let isWritten = true;
-        this.#run('writable', () => {
-          isWritten = handler(offset);
-        });
-        return isWritten;
-      });
-    }
     return this;
   }
 
@@ -287,7 +267,7 @@ export class GuardedResponse implements HttpResponse {
 
   onData(handler: (chunk: ArrayBuffer, isLast: boolean) => void): this {
     if (this.#isOver) return this;
-    // Of a body of no bytes uWebSockets.js never says that it has ended, where the head came in two packets.
+    // uWebSockets.js never reports the end of an empty body whose head came in two packets.
     if (this.#request.isEmpty) queueMicrotask(() => this.#isOver || this.#run('body', () => handler(NO_BYTES, true)));
     else this.#native.onData((chunk, isLast) => this.#run('body', () => handler(chunk, isLast)));
     return this;
@@ -309,14 +289,6 @@ export class GuardedResponse implements HttpResponse {
     return this.#isOver ? NO_BYTES : this.#native.getRemoteAddressAsText();
   }
 
-  getProxiedRemoteAddress(): ArrayBuffer {
-    return this.#isOver ? NO_BYTES : this.#native.getProxiedRemoteAddress();
-  }
-
-  getProxiedRemoteAddressAsText(): ArrayBuffer {
-    return this.#isOver ? NO_BYTES : this.#native.getProxiedRemoteAddressAsText();
-  }
-
   cork(work: () => void): this {
     if (this.#isOver) return this;
     // An error must not pass through native code.
@@ -324,14 +296,14 @@ export class GuardedResponse implements HttpResponse {
     return this;
   }
 
-  upgrade(userData: unknown, key: Text, protocol: Text, extensions: Text, context: us_socket_context_t): void {
+  upgrade(...[userData, key, protocol, extensions, context]: UpgradeArguments): void {
     if (this.#isOver) return;
     this.#isOver = true;
     const chosen = this.chooseExtensions === undefined ? extensions : this.chooseExtensions(extensions as string);
     this.#native.upgrade(userData, key, protocol, chosen, context);
   }
 
-  /** @returns the body of an error: one that says the code where there was none */
+  /** @returns the body of an error: one with the code where there was none */
   #finishRefusal(body: string | Uint8Array): string | Uint8Array {
     const status = this.#status;
     const known = CODES.get(status) ?? (status < 500 ? 'bad_request' : 'internal');
@@ -343,14 +315,15 @@ export class GuardedResponse implements HttpResponse {
     return text;
   }
 
-  /** Says what becomes of the connection. */
+  /** Says whether the connection stays open. */
   #writeKeeping(): void {
     const [name, value] = this.#request.isLast ? CLOSE : KEEP_ALIVE;
     this.#native.writeHeader(name, value);
   }
 
   #errorBody(error: AnsweredError): ErrorBody {
-    if (this.#policy?.errorBody !== undefined) return this.#policy.errorBody(error);
+    const written = this.#guard.policy?.errorBody?.(error);
+    if (written !== undefined) return written;
     const { code, message } = error;
     return { contentType: 'application/json', text: JSON.stringify({ code, message }) };
   }

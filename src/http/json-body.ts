@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { Problem } from '../errors.js';
-import type { AdminRequest } from './router.js';
+import type { RouteRequest } from './router.js';
 
 /**
  * Reads a body of JSON.
@@ -8,7 +8,7 @@ import type { AdminRequest } from './router.js';
  * @returns its text as sent, and what it says
  * @throws {@link Problem} when it is of another type, not UTF-8 or not JSON
  */
-export function readJson(request: AdminRequest): { text: string; value: unknown } {
+export function readJson(request: RouteRequest): { text: string; value: unknown } {
   const mediaType = (request.header('content-type').split(';')[0] ?? '').trim().toLowerCase();
   if (mediaType !== 'application/json') {
     const got = mediaType === '' ? 'no content-type' : `"${mediaType}"`;

@@ -18,7 +18,7 @@ function allowedHeaders(asked: string): string {
 }
 
 /**
- * A method that nothing takes may be sent too: its page is to see the 405.
+ * A method that no route takes is allowed too, so that the page sees the 405.
  *
  * @param asked - header `Access-Control-Request-Method`
  */
@@ -30,14 +30,14 @@ function allowedMethods(asked: string): string {
 export interface PreflightOptions {
   /** Whether pages of an origin may use the gateway. */
   readonly allows: (origin: string, host: string) => boolean;
-  /** Paths that no page of another origin may use begin with this. */
+  /** Paths that begin with this are closed to pages of other origins. */
   readonly ownPages: string;
 }
 
 /**
- * Answers preflight requests (Fetch standard, "CORS-preflight request"): a page that may come may send whatever headers it
- * asks for, since tracing tools add their own (`traceparent`, `baggage`, `sentry-trace`). A `*` would not do: it does not
- * stand for `Authorization`, and for nothing at all where credentials are sent.
+ * Answers preflight requests (Fetch standard, "CORS-preflight request"): an allowed page may send whatever headers it asks
+ * for, since tracing tools add their own (`traceparent`, `baggage`, `sentry-trace`). A `*` is not enough: it does not cover
+ * `Authorization`, and covers nothing where credentials are sent.
  */
 export function preflight({ allows, ownPages }: PreflightOptions): Handler {
   return (res, req) => {

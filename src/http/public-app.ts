@@ -10,10 +10,10 @@ interface TlsFiles {
   readonly keyFile: string;
 }
 
-/** What uWebSockets.js has for apps that share a listen socket, and its typings do not know. */
+/** What uWebSockets.js has for apps that share a listen socket; its typings lack it. */
 interface SharingApp extends TemplatedApp {
   getDescriptor(): unknown;
-  /** From now on gives the connections that it accepts to such apps, in turn. */
+  /** From now on hands accepted connections to the child apps, in turn. */
   addChildAppDescriptor(descriptor: unknown): void;
   removeChildAppDescriptor(descriptor: unknown): void;
 }
@@ -25,9 +25,9 @@ interface Served {
 }
 
 /**
- * The app behind the public port. With TLS it can be renewed: an app of uWebSockets.js keeps the certificate that it was
- * made with, so one app listens and gives every connection to the newest of the others, which has the routes. Clients of
- * an older one stay where they are and get everything that is published.
+ * The app behind the public port. With TLS its certificate can be renewed: an app of uWebSockets.js keeps the certificate
+ * it was made with, so one app listens and hands every connection to the newest of the others, which has the routes.
+ * Clients of older apps stay connected and get everything that is published.
  */
 export class PublicApp implements RoutedApp {
   readonly #uws: Uws;
@@ -37,13 +37,13 @@ export class PublicApp implements RoutedApp {
   /** Listens. */
   readonly #door: SharingApp;
   /**
-   * The newest is the last. Old ones stay for good: a client on long-polling may come with its WebSocket over a kept
-   * connection at any time, and one that nobody uses costs an empty publish.
+   * The newest is the last. Old ones stay: a long-polling client may open its WebSocket over a kept connection at any
+   * time, and an app that nobody uses costs one empty publish.
    */
   readonly #apps: Served[];
   #listener: Listener | undefined;
 
-  /** @throws {@link StartError} when the files are no certificate and its key */
+  /** @throws {@link StartError} when the files are not a certificate and its key */
   constructor(uws: Uws, tls: TlsFiles | undefined, guard: GuardOptions) {
     this.#uws = uws;
     this.#tls = tls;
@@ -70,29 +70,29 @@ export class PublicApp implements RoutedApp {
     return this.#add((app) => app.ws(pattern, behavior));
   }
 
-  /** Sends a message to all that are subscribed, whichever app they came through. */
-  publish(topic: string, message: string | Uint8Array, isBinary: boolean, compress = false): void {
-    for (const { native } of this.#apps) native.publish(topic, message, isBinary, compress);
+  /** Sends a text message to all subscribers, whichever app they came through. */
+  publish(topic: string, text: string | Uint8Array, compress = false): void {
+    for (const { native } of this.#apps) native.publish(topic, text, false, compress);
   }
 
-  /** Clients that are subscribed, whichever app they came through. */
+  /** Counts the subscribers, whichever app they came through. */
   numSubscribers(topic: string): number {
     return this.#apps.reduce((sum, { native }) => sum + native.numSubscribers(topic), 0);
   }
 
   /**
    * @returns the port in use
-   * @throws {@link StartError} when it can not be had
+   * @throws {@link StartError} when it cannot be used
    */
   async listen(host: string, port: number): Promise<number> {
-    this.#listener = await listen(this.#uws, this.#door, host, port, 'PORT');
+    this.#listener = await listen(this.#uws, this.#door, { host, port, role: 'PORT' });
     return this.#listener.port;
   }
 
   /**
-   * Serves new clients with what the files have now. Those that are connected notice nothing. Only with TLS.
+   * Serves new clients with the certificate that the files have now. Connected clients notice nothing. Only with TLS.
    *
-   * @throws {@link StartError} when the files are no certificate and its key; then all goes on as before
+   * @throws {@link StartError} when the files are not a certificate and its key; the old certificate stays active then
    */
   renew(): void {
     const former = this.#newest();
@@ -123,7 +123,7 @@ export class PublicApp implements RoutedApp {
     } catch {
       // The module does not say what is wrong.
       throw new StartError(
-        `TLS_CERT (${certFile}) and TLS_KEY (${keyFile}) are no PEM certificate and its key.`,
+        `TLS_CERT (${certFile}) and TLS_KEY (${keyFile}) are not a PEM certificate and its key.`,
         EXIT.failed,
       );
     }

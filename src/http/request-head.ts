@@ -1,21 +1,21 @@
 import type { HttpRequest } from 'uWebSockets.js';
 
-/** What stands between a name and its value and after it: `: ` and the end of the line. */
-const AROUND_HEADER = 4;
-/** What a request line has beside method, path and query: two spaces, ` HTTP/1.1` without its space, the end of the line. */
-const AROUND_REQUEST_LINE = 12;
+/** Bytes of a header beside its name and value: `: ` and the end of the line. */
+const AROUND_HEADER_BYTES = 4;
+/** Bytes of a request line beside method, path and query: two spaces, `HTTP/1.1` and the end of the line. */
+const AROUND_REQUEST_LINE_BYTES = 12;
 
 /** What is wrong with the head of a request; a code of `errors.ts`. */
 export type HeadDefect = 'headers_too_large' | 'bad_request';
 
-/** That of the word `close`. */
+/** Length of the word `close`. */
 const CLOSE_LENGTH = 5;
 
-/** The length of a body that has no bytes. */
+/** The length of an empty body. */
 const ZERO = /^0+$/;
 
 /**
- * The head of a request, read once before any handler sees it, since uWebSockets.js takes it back and every look costs.
+ * The head of a request, read once before any handler sees it: uWebSockets.js takes it back, and every look costs.
  *
  * Its size is that of the request line and every header as they come over the wire. What uWebSockets.js takes off the ends
  * of values (white space, bytes beyond ASCII) is not counted, and a character counts as one byte; it bounds both by
@@ -25,7 +25,7 @@ export class RequestHead {
   /** In lower case. */
   readonly method: string;
   readonly path: string;
-  /** What follows the `?`; a text in every case, where uWebSockets.js gives `undefined` for a request line without one. */
+  /** What follows the `?`, always a text: uWebSockets.js gives `undefined` for a request line without one. */
   readonly query: string;
   /** Unix time in ms. */
   readonly atMs = Date.now();
@@ -40,14 +40,15 @@ export class RequestHead {
   authorization = '';
   cookie = '';
   userAgent = '';
-  /** Of a request for a WebSocket. */
+  /** Headers of a request for a WebSocket. */
   readonly webSocket = { key: '', protocol: '', extensions: '', version: '' };
-  /** Whether a body of no bytes is announced. */
+  /** Header `Content-Length`, as a number; 0 without one. */
+  contentLengthBytes = 0;
+  /** Whether an empty body is announced. */
   isEmpty = false;
-  /** Whether the connection ends with the answer, as the client asks. */
+  /** Whether the client asks that the connection ends with the answer. */
   isLast = false;
-  /** In bytes. */
-  size: number;
+  sizeBytes: number;
   #lengths = 0;
   #connections = 0;
   #codings = 0;
@@ -61,29 +62,30 @@ export class RequestHead {
     this.path = req.getUrl();
     const query: string | undefined = req.getQuery();
     this.query = query ?? '';
-    this.size = AROUND_REQUEST_LINE + this.method.length + this.path.length;
-    if (this.query !== '') this.size += this.query.length + 1;
+    this.sizeBytes = AROUND_REQUEST_LINE_BYTES + this.method.length + this.path.length;
+    if (this.query !== '') this.sizeBytes += this.query.length + 1;
     req.forEach((name, value) => this.#take(name, value));
   }
 
   /**
-   * What is wrong with it. A length that is said twice, or beside a transfer coding, and a coding that is not decoded here:
-   * whoever believes another of them sees another request (RFC 9112, 6.3 and 11.2). The same for a host, an origin and a
-   * token: this gateway and whatever stands before it may each believe another one.
+   * What is wrong with the head: a length that stands twice or beside a transfer coding, or a coding that is not decoded
+   * here. Whoever believes another of them sees another request (RFC 9112, 6.3 and 11.2). The same holds for a host, an
+   * origin and a token: this gateway and a proxy before it may each believe another one.
    *
    * @param maxBytes - longest head
    */
   defect(maxBytes: number): HeadDefect | undefined {
-    if (this.size > maxBytes) return 'headers_too_large';
+    if (this.sizeBytes > maxBytes) return 'headers_too_large';
     const isDoubled = this.#lengths + this.#codings > 1 || this.#hosts > 1 || this.#origins > 1 || this.#tokens > 1;
     return isDoubled || this.#isUndecoded ? 'bad_request' : undefined;
   }
 
   #take(name: string, value: string): void {
-    this.size += name.length + value.length + AROUND_HEADER;
+    this.sizeBytes += name.length + value.length + AROUND_HEADER_BYTES;
     switch (name) {
       case 'content-length':
         this.#lengths++;
+        this.contentLengthBytes = Number(value);
         this.isEmpty = ZERO.test(value);
         return;
       case 'transfer-encoding':
@@ -91,7 +93,7 @@ export class RequestHead {
         this.#isUndecoded ||= value.toLowerCase() !== 'chunked';
         return;
       case 'connection':
-        // As uWebSockets.js decides it, which closes the connection and does not say so: by the length of the first such header.
+        // uWebSockets.js closes the connection by the length of the first such header, and does not say so.
         if (this.#connections++ === 0) this.isLast = value.length === CLOSE_LENGTH;
         return;
       case 'host':
@@ -132,15 +134,15 @@ export class RequestHead {
   }
 }
 
-/** How many times `MAX_HEADER_BYTES` uWebSockets.js is let read, so that what is beyond our limit gets an answer of ours. */
+/** uWebSockets.js may read this many times `MAX_HEADER_BYTES`, so that what is beyond our limit gets an answer of ours. */
 const HEADROOM = 2;
 
-/** The variable that uWebSockets.js reads when its binary is loaded, and never again: the longest head, in bytes. */
+/** The longest head in bytes: a variable that uWebSockets.js reads once, when its binary is loaded. */
 const BINARY_LIMIT = 'UWS_HTTP_MAX_HEADERS_SIZE';
 
 /**
- * Has uWebSockets.js take heads of twice `MAX_HEADER_BYTES`; what is longer it answers itself, with a bare 431. To be
- * called before its binary is loaded. What an operator has set stays when it is more.
+ * Lets uWebSockets.js read heads of twice `MAX_HEADER_BYTES`; it answers longer ones itself, with a bare 431. Call it before
+ * the binary is loaded. A larger value that the operator has set stays.
  *
  * @param env - `process.env`
  */

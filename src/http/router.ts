@@ -6,20 +6,20 @@ import type { GuardedResponse } from './guarded-response.js';
 import { statusText } from './status-text.js';
 import { BodyPace } from './body-pace.js';
 
-/** A request as handlers see it: everything is copied, since uWebSockets.js takes its own objects back. */
-export interface AdminRequest {
+/** A request as handlers see it: a copy, since uWebSockets.js takes its own objects back. */
+export interface RouteRequest {
   readonly method: string;
   readonly path: string;
   /** What follows the `?`, decoded. */
   readonly query: URLSearchParams;
   header(name: string): string;
-  /** The caller's address as bytes, 4 or 16 of them. */
+  /** The caller's address, as 4 or 16 bytes. */
   readonly remoteAddress: Uint8Array;
   readonly body: Buffer;
 }
 
 /** What a handler answers; it throws a {@link Problem} for everything that is not a success. */
-export interface AdminResponse {
+export interface RouteResponse {
   readonly status: number;
   readonly body: string | Uint8Array;
   /** @default application/json */
@@ -32,25 +32,17 @@ export interface Route {
   readonly method: 'GET' | 'POST' | 'DELETE';
   /** A path, or all paths one segment below it: `/v1/things/*`. */
   readonly path: string;
-  /** Looks at the request before its body is read; throws a {@link Problem} to refuse it. */
-  readonly guard?: (request: AdminRequest) => void;
-  /** Longest body taken, in bytes. @default 0 */
-  readonly maxBody?: number;
-  readonly handle: (request: AdminRequest) => AdminResponse | Promise<AdminResponse>;
+  /** Checks the request before its body is read; throws a {@link Problem} to refuse it. */
+  readonly guard?: (request: RouteRequest) => void;
+  /** Longest body taken. @default 0 */
+  readonly maxBodyBytes?: number;
+  readonly handle: (request: RouteRequest) => RouteResponse | Promise<RouteResponse>;
 }
 
 /** Headers that handlers may read; uWebSockets.js takes the request back when its handler returns. */
-const HEADERS = [
-  'authorization',
-  'content-type',
-  'content-length',
-  'host',
-  'origin',
-  'idempotency-key',
-  'content-encoding',
-] as const;
+const HEADERS = ['authorization', 'content-type', 'host', 'origin', 'idempotency-key', 'content-encoding'] as const;
 
-/** A problem document (RFC 9457), as text. @param members - what it says beside the usual */
+/** A problem document (RFC 9457), as text. @param members - members beside the usual ones */
 export function problemText(
   { code, status, title, detail }: { code: string; status: number; title: string; detail: string },
   members: Readonly<Record<string, unknown>> = {},
@@ -58,7 +50,7 @@ export function problemText(
   return JSON.stringify({ type: `urn:signal-gateway:problem:${code}`, title, status, code, detail, ...members });
 }
 
-function problemResponse({ code, message: detail, headers, members }: Problem): AdminResponse {
+function problemResponse({ code, message: detail, headers, members }: Problem): RouteResponse {
   const { status, title } = PROBLEMS[code];
   return {
     status,
@@ -71,8 +63,11 @@ function problemResponse({ code, message: detail, headers, members }: Problem): 
 /** Longest part of a path that is sent back, in characters. */
 const MAX_SHOWN_PATH = 200;
 
-/** How many times the limit of a body without a length is read, and thrown away, before its sender is cut. */
+/** A body without a length is read up to this many times its limit, and thrown away, before its sender is cut. */
 const DISCARD_FACTOR = 4;
+
+/** The body of a request before it is read, and of a GET. */
+const NO_BODY = Buffer.alloc(0);
 
 /** One request under way. */
 class Exchange {
@@ -88,11 +83,11 @@ class Exchange {
   }
 
   /**
-   * Resolves with the body, or `undefined` when it is longer than `max` or the client went away.
+   * Resolves with the body, or `undefined` when it is longer than the limit or the client went away.
    *
    * @throws {@link Problem} `request_timeout` when it comes too slowly
    */
-  read(max: number): Promise<Buffer | undefined> {
+  read(maxBytes: number): Promise<Buffer | undefined> {
     let pace: BodyPace | undefined;
     return new Promise<Buffer | undefined>((resolve, reject) => {
       pace = new BodyPace(this.#res, reject);
@@ -106,26 +101,26 @@ class Exchange {
         size += chunk.byteLength;
         pace?.note(chunk.byteLength);
         if (isLast) pace?.stop();
-        if (size > max) {
+        if (size > maxBytes) {
           chunks = [];
-          // Read to its end, within reason: a client that is still writing would not get to see the answer.
-          if (isLast || size > max * DISCARD_FACTOR) resolve(undefined);
+          // Read to its end, within reason: a client that is still writing would not see the answer.
+          if (isLast || size > maxBytes * DISCARD_FACTOR) resolve(undefined);
           return;
         }
-        // The chunk is only lent for the time of this call.
+        // uWebSockets.js takes the chunk back when this call returns.
         chunks.push(Buffer.from(chunk.slice(0)));
         if (isLast) resolve(Buffer.concat(chunks, size));
       });
     }).finally(() => pace?.stop());
   }
 
-  /** Notes an error that no handler should have thrown. */
+  /** Reports an error that no handler should have thrown. */
   report(error: unknown): void {
     this.#res.report('request', error);
   }
 
   /** @param code - of the problem, where it is one */
-  send(response: AdminResponse, close: boolean, code?: ProblemCode): void {
+  send(response: RouteResponse, close: boolean, code?: ProblemCode): void {
     const res = this.#res;
     res.code = code;
     res.cork(() => {
@@ -141,7 +136,7 @@ class Exchange {
 /**
  * Serves routes on an app of uWebSockets.js; every error becomes `application/problem+json`.
  *
- * @param rest - whether paths without a route are answered too, with a problem; otherwise they are somebody else's
+ * @param rest - whether paths without a route are answered too, with a problem. @default false: they are left to others
  */
 export function serveRoutes(
   app: { any(pattern: string, handler: Handler): unknown },
@@ -151,7 +146,7 @@ export function serveRoutes(
   const byPath = new Map<string, Route[]>();
   for (const route of routes) byPath.set(route.path, [...(byPath.get(route.path) ?? []), route]);
 
-  async function answer(exchange: Exchange, request: Omit<AdminRequest, 'body'>): Promise<void> {
+  async function answer(exchange: Exchange, request: RouteRequest, lengthBytes: number): Promise<void> {
     let close = false;
     try {
       const onPath = byPath.get(request.path) ?? byPath.get(request.path.replace(/[^/]*$/, '*'));
@@ -165,8 +160,8 @@ export function serveRoutes(
           headers: { Allow: allow },
         });
       }
-      route.guard?.({ ...request, body: Buffer.alloc(0) });
-      let body: Buffer | undefined = Buffer.alloc(0);
+      route.guard?.(request);
+      let body: Buffer | undefined = request.body;
       if (route.method !== 'GET') {
         const encoding = request.header('content-encoding');
         if (isEncoded(encoding)) {
@@ -175,14 +170,14 @@ export function serveRoutes(
             `Send the body as it is; "${encoding.trim().slice(0, 64)}" is not decoded.`,
           );
         }
-        const max = route.maxBody ?? 0;
+        const maxBytes = route.maxBodyBytes ?? 0;
         // A body that is announced too large is not read at all.
-        body = Number(request.header('content-length')) > max ? undefined : await exchange.read(max);
+        body = lengthBytes > maxBytes ? undefined : await exchange.read(maxBytes);
         if (exchange.aborted) return;
         if (body === undefined) {
-          // The rest of the body is still on its way; the connection can not be used for another request.
+          // The rest of the body is still on its way; the connection cannot be used for another request.
           close = true;
-          throw new Problem('body_too_large', `The body is longer than ${max} bytes. Send it in parts.`);
+          throw new Problem('body_too_large', `The body is longer than ${maxBytes} bytes. Send it in parts.`);
         }
       }
       exchange.send(await route.handle({ ...request, body }), close);
@@ -203,8 +198,9 @@ export function serveRoutes(
       query: new URLSearchParams(req.getQuery()),
       header: (name: string): string => headers.get(name) ?? '',
       remoteAddress: new Uint8Array(res.getRemoteAddress().slice(0)),
+      body: NO_BODY,
     };
-    return answer(new Exchange(res), request);
+    return answer(new Exchange(res), request, req.head.contentLengthBytes);
   };
   for (const path of rest ? ['/*'] : byPath.keys()) app.any(path, serve);
 }

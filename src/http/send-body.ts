@@ -1,12 +1,10 @@
 import type { HttpResponse } from 'uWebSockets.js';
 
 /**
- * Ends a response with a body, of which only as much is copied as the connection takes now; the rest follows when it is
- * read.
+ * Ends a response with a body. Only what the connection takes now is copied; the rest follows as the client reads.
  *
- * uWebSockets.js answers requests that come one behind the other on a connection whether or not the answers are read. What
- * `end` is given waits in memory then, as often as it is asked for. While a response has not ended, the next request
- * closes the connection instead.
+ * uWebSockets.js answers pipelined requests whether or not the answers are read: what is given to `end` waits in memory,
+ * once for each request. While a response has not ended, the next request closes the connection instead.
  *
  * @returns whether it has ended; if not, the response MUST have a handler for `onAborted` when its own handler returns
  */

@@ -67,8 +67,7 @@ export class ConnectMiddleware {
     // It is of no use any more, and a secret that is not kept cannot be told.
     delete socket.handshake.auth['token'];
     boundary.run(
-      'promise',
-      () => `client ${socket.id}`,
+      { stage: 'promise', subject: () => `client ${socket.id}` },
       async () => this.#onVerdict(socket, await tokens.verify(token), next),
       // It would wait for an answer until CONNECT_TIMEOUT.
       () => this.#sendAway(socket, next),

@@ -80,7 +80,7 @@ export class Rooms {
       if (subscribers === 0) continue;
       // Bytes once for all rooms; uWebSockets.js would convert a string in every call.
       frame ??= Buffer.from(MESSAGE + packet);
-      this.#app.publish(room, frame, false, this.#compress);
+      this.#app.publish(room, frame, this.#compress);
       clients += subscribers;
     }
     for (const member of this.#polling.values()) {

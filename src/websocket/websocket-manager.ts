@@ -132,7 +132,7 @@ export class WebSocketManager {
     this.#causes.set(socket.conn, TOKEN_EXPIRED);
     // Not `disconnect`, after which the stock client would not come again with a fresh token.
     const close = (): unknown => socket.conn.close();
-    this.#options.boundary.run('timer', () => `client ${socket.id}`, close);
+    this.#options.boundary.run({ stage: 'timer', subject: () => `client ${socket.id}` }, close);
   });
   /** Why connections were cut. */
   readonly #causes = new WeakMap<object, string>();
@@ -243,7 +243,7 @@ export class WebSocketManager {
     return new GatewayServer(options, {
       recover: (pid, offset) => this.#recovery.restore(pid, offset),
       onFault: (socket, error) => {
-        boundary.fault('event', `client ${socket.id}`, error, () => socket.conn.close());
+        boundary.fault({ stage: 'event', subject: `client ${socket.id}`, error }, () => socket.conn.close());
       },
     });
   }
@@ -261,7 +261,7 @@ export class WebSocketManager {
     const endOn =
       (stage: FaultStage) =>
       (connection: { readonly id: string; close(): unknown }, error: unknown): void =>
-        boundary.fault(stage, `connection ${connection.id}`, error, () => connection.close());
+        boundary.fault({ stage, subject: `connection ${connection.id}`, error }, () => connection.close());
     const clients = new FastClients(this.sio, endOn('event'));
     const fast: FastHandlers = {
       onConnection: (connection) => {
@@ -292,12 +292,7 @@ export class WebSocketManager {
   /** Does work for a client, which is closed when that throws. */
   #serve(socket: FeedSocket, work: () => void): void {
     const { conn } = socket;
-    this.#options.boundary.run(
-      'event',
-      () => `client ${socket.id}`,
-      work,
-      () => conn.close(),
-    );
+    this.#options.boundary.run({ stage: 'event', subject: () => `client ${socket.id}` }, work, () => conn.close());
   }
 
   #onRefused(reason: ConnectRefusal, fields: RefusalFields): void {

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { publishGuard } from '../../src/admin/access.js';
-import type { AdminRequest } from '../../src/http/router.js';
+import type { RouteRequest } from '../../src/http/router.js';
 
-type Asked = Pick<AdminRequest, 'header' | 'remoteAddress'>;
+type Asked = Pick<RouteRequest, 'header' | 'remoteAddress'>;
 
 /** Whether the guard lets a caller of an address through. */
 function mayPublish(keys: readonly string[], address: readonly number[], authorization = ''): boolean {
@@ -11,7 +11,7 @@ function mayPublish(keys: readonly string[], address: readonly number[], authori
     remoteAddress: Uint8Array.from(address),
   };
   try {
-    publishGuard(keys)(asked as AdminRequest);
+    publishGuard(keys)(asked as RouteRequest);
     return true;
   } catch {
     return false;

@@ -76,7 +76,7 @@ describe('what is out of order ends with 1, and is told with what to do:', () =>
     const away = await check({ ...FREE, REDIS_URL: `redis://${HOST}:${port}` });
     expect([away.code, failed(away.report)]).toEqual([
       1,
-      [expect.stringMatching(/^REDIS_URL: .*ECONNREFUSED.*Start Redis there, or set REDIS_URL right\.$/)],
+      [expect.stringMatching(/^REDIS_URL: .*ECONNREFUSED.*Start Redis there, or correct REDIS_URL\.$/)],
     ]);
     const redis = await RedisServer.start(cleanup);
     await redis.client(cleanup).config('SET', 'requirepass', 'right');
@@ -108,10 +108,10 @@ describe('what is out of order ends with 1, and is told with what to do:', () =>
     const port = String(await serverPort());
     expect((await check({ ...FREE, PORT: port, ADMIN_PORT: port })).code).toBe(1);
     const elsewhere = await check({ ...FREE, HOST: '192.0.2.1' });
-    expect(failed(elsewhere.report)).toEqual([expect.stringMatching(/^PORT: 192\.0\.2\.1:0 can not be had/)]);
+    expect(failed(elsewhere.report)).toEqual([expect.stringMatching(/^PORT: 192\.0\.2\.1:0 cannot be used/)]);
   });
 
-  test('a binary of uWebSockets.js that can not load', async () => {
+  test('a binary of uWebSockets.js that cannot load', async () => {
     const preload = fileURLToPath(new URL('../support/uws-can-not-load.cjs', import.meta.url));
     const { code, report } = await check(FREE, ['--require', preload]);
     expect([code, failed(report)]).toEqual([1, [expect.stringMatching(/^uWebSockets\.js: .*npm ci/)]]);
@@ -143,12 +143,12 @@ describe('what is out of order ends with 1, and is told with what to do:', () =>
   });
 });
 
-test('what was not looked at is said: the rights of the user of Redis, and the keys behind JWKS_URL', async () => {
+test('what was not checked is reported: the rights of the user of Redis, and the keys behind JWKS_URL', async () => {
   const redis = await RedisServer.start(cleanup);
   const jwt = { AUTH: 'jwt', JWKS_URL: 'https://issuer.invalid/keys', JWT_AUDIENCE: 'feed' };
   const { code, report } = await check({ ...FREE, ...jwt, REDIS_URL: redis.url });
   expect(code).toBe(0);
   const details = Object.fromEntries((report.checks ?? []).map(({ name, detail }) => [name, detail]));
-  expect(details['REDIS_URL']).toContain('what its user may do (ACL) was not looked at');
+  expect(details['REDIS_URL']).toContain('what its user may do (ACL) was not checked');
   expect(details['JWKS_URL']).toContain('not asked for keys');
 });

@@ -86,12 +86,12 @@ class AnswerEater {
   /** Bytes of the largest body that came. */
   largest = 0;
 
-  private constructor(port: number, isEaten: (answer: number) => boolean, maxBody: number) {
+  private constructor(port: number, isEaten: (answer: number) => boolean, maxBodyBytes: number) {
     this.#server = createServer((incoming, outgoing) => {
       const { method, url: path, headers } = incoming;
       const bytes = Number(headers['content-length']);
       this.largest = Math.max(this.largest, bytes);
-      if (bytes > maxBody) {
+      if (bytes > maxBodyBytes) {
         incoming.resume().on('end', () => outgoing.writeHead(413).end('<html>'));
         return;
       }
@@ -108,10 +108,10 @@ class AnswerEater {
   /**
    * @param port - that of the publish API
    * @param isEaten - whether nobody gets an answer; they count from 1
-   * @param maxBody - what is longer, in bytes, gets 413 in its own words
+   * @param maxBodyBytes - what is longer, in bytes, gets 413 in its own words
    */
-  static async open(port: number, isEaten: (answer: number) => boolean, maxBody = Infinity): Promise<AnswerEater> {
-    const eater = cleanup.add(new AnswerEater(port, isEaten, maxBody), (self) => {
+  static async open(port: number, isEaten: (answer: number) => boolean, maxBodyBytes = Infinity): Promise<AnswerEater> {
+    const eater = cleanup.add(new AnswerEater(port, isEaten, maxBodyBytes), (self) => {
       self.#server.close();
       self.#server.closeAllConnections();
     });
@@ -172,7 +172,7 @@ describe('one message by options', () => {
     const pod = await Pod.start(cleanup, { TLS_CERT: certFile, TLS_KEY: keyFile });
     const args = ['publish', '--status', 'active', '--service', 'A', '--retry-for', '0', '--url'];
     const cases = [
-      [pod.adminUrl.replace('http:', 'https:'), /does not speak TLS\. Take http:\/\/ /],
+      [pod.adminUrl.replace('http:', 'https:'), /does not speak TLS\. Use http:\/\/ /],
       [`https://${HOST}:${pod.port}`, /certificate is not trusted: self-signed certificate\. .*NODE_EXTRA_CA_CERTS/],
     ] as const;
     for (const [url, told] of cases) {
@@ -254,7 +254,7 @@ describe('lines', () => {
       5,
       'status_update',
     ]);
-    // As it came: a double can not hold it.
+    // As it came: a double cannot hold it.
     const text = await (await fetch(`${pod.adminUrl}/v1/signals?after=${begin}`)).text();
     expect(text).toContain('12345678901234567890.10');
   });
@@ -273,7 +273,7 @@ describe('lines', () => {
     }
     child.kill('SIGINT');
     expect(await once(child, 'close')).toEqual([130, null]);
-    expect(stderr).toBe('Interrupted. 2 published. Everything up to line 2 is done; go on from line 3.\n');
+    expect(stderr).toBe('Interrupted. 2 published. Everything up to line 2 is done; continue from line 3.\n');
   });
 
   test('are all published when nobody reads what is told of the bad ones', async () => {
@@ -305,7 +305,7 @@ describe('lines', () => {
     expect(missing.stderr).toContain('/no/such/file');
   });
 
-  test('of a file that is there and can not be opened are an error without a stack trace, also with --redis', async () => {
+  test('of a file that is there and cannot be opened are an error without a stack trace, also with --redis', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'signal-gateway-publish-'));
     cleanup.add(folder, (self) => rmSync(self, { recursive: true }));
     // It has a name like a file; nobody can open it, not even root.
@@ -315,12 +315,12 @@ describe('lines', () => {
     for (const where of [[], ['--redis', `redis://${HOST}:${await serverPort()}`]]) {
       const child = cli(cleanup, ['publish', ...where, file]);
       expect([await child.exit, child.stdout]).toEqual([1, '']);
-      expect(child.stderr).toMatch(/^Can not read .*socket: ENXIO[^\n]*\n$/);
+      expect(child.stderr).toMatch(/^Cannot read .*socket: ENXIO[^\n]*\n$/);
     }
     for (const folders of [`signal-gateway publish ${folder}`, `signal-gateway publish < ${folder}`]) {
       const child = shell(cleanup, folders);
       expect([await child.exit, child.stdout]).toEqual([1, '']);
-      expect(child.stderr).toMatch(/^Can not read .+: it is a folder\. Give a file [^\n]*\n$/);
+      expect(child.stderr).toMatch(/^Cannot read .+: it is a folder\. Give a file [^\n]*\n$/);
     }
   });
 });
@@ -382,7 +382,7 @@ describe('a gateway that is away for a moment', () => {
     const url = `http://${HOST}:${await serverPort()}`;
     const child = cli(cleanup, ['publish', '--url', url, '--retry-for', '1', fileOf(linesOf(3))]);
     expect([await child.exit, child.stdout]).toEqual([1, '']);
-    expect(child.stderr).toContain('go on from line 1');
+    expect(child.stderr).toContain('continue from line 1');
   });
 });
 

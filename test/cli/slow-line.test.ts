@@ -44,7 +44,7 @@ test('over a slow line publish says that its request came too slowly, and with -
   const [whole, parts] = [cli(cleanup, args), cli(cleanup, [...args, '--batch', '30'])];
   expect([await whole.exit, whole.stdout]).toEqual([1, '']);
   expect(whole.stderr).toMatch(/answered 408: The body came too slowly: .* Send fewer lines at once with --batch\.\n/);
-  expect(whole.stderr).toContain('0 published. Everything up to line 0 is done; go on from line 1.\n');
+  expect(whole.stderr).toContain('0 published. Everything up to line 0 is done; continue from line 1.\n');
   expect(whole.stderr).not.toMatch(/signal-gateway start|https:|may have been published/);
   expect([await parts.exit, parts.stderr]).toEqual([0, '300 published.\n']);
   expect(await pod.metric('gateway_messages_accepted_total')).toBe(300);
@@ -63,7 +63,9 @@ test('publish says that its request may have come too slowly when it breaks off 
   );
   for (const child of children) {
     expect([await child.exit, child.stdout]).toEqual([1, '']);
-    expect(child.stderr).toMatch(/a request of \d+ KiB had no answer after \d+ s \(.+\)\. It may have come too slowly/);
+    expect(child.stderr).toMatch(
+      /a request of \d+ KiB had no answer after \d+ s \(.+\)\. It may have arrived too slowly/,
+    );
     expect(child.stderr).toContain('--batch');
     expect(child.stderr).toMatch(/lines 1 to \d+ may have been published/);
     expect(child.stderr).not.toMatch(/signal-gateway start|https:/);

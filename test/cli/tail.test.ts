@@ -145,8 +145,8 @@ describe('the end', () => {
     const pod = await Pod.start(cleanup, { TLS_CERT: certFile, TLS_KEY: keyFile });
     const cases = [
       [pod.adminUrl, /there is no Socket\.IO \(not_found\)\. Is this the public port of a gateway/],
-      [pod.adminUrl.replace('http:', 'https:'), /does not speak TLS\. Take http:\/\/ /],
-      [`http://${HOST}:${pod.port}`, /If it speaks TLS, take https:\/\/ /],
+      [pod.adminUrl.replace('http:', 'https:'), /does not speak TLS\. Use http:\/\/ /],
+      [`http://${HOST}:${pod.port}`, /If it speaks TLS, use https:\/\/ /],
       [`https://${HOST}:${pod.port}`, /certificate is not trusted: self-signed certificate\. .*NODE_EXTRA_CA_CERTS/],
     ] as const;
     for (const [url, told] of cases) {
@@ -205,7 +205,7 @@ describe('the connection', () => {
     await until('the drop to be told', () => child.stderr.includes('disconnected: '), { seen: () => child.stderr });
     await publish();
     await Pod.start(cleanup, env);
-    await until('the recovery to be told', () => child.stderr.includes('connected again: recovered'), {
+    await until('the recovery to be told', () => child.stderr.includes('reconnected: recovered'), {
       seen: () => child.stderr,
       limit: 30_000,
     });
@@ -228,6 +228,6 @@ describe('the connection', () => {
       seen: () => child.stderr,
       limit: 30_000,
     });
-    expect(child.stderr).toContain('connected again: not recovered');
+    expect(child.stderr).toContain('reconnected: not recovered');
   });
 });

@@ -209,7 +209,7 @@ describe.skipIf(!CAN_RENDER)('k8s/ (needs kubectl 1.25 or kustomize 4.5)', () =>
   });
 
   test('the gateway takes every setting that the manifests give it, and has no other', () => {
-    const source = readFileSync(join(ROOT, 'src/config/config.ts'), 'utf8');
+    const source = readFileSync(join(ROOT, 'src/config/variables.ts'), 'utf8');
     const known = [...source.matchAll(/^ {2}([A-Z_]+):/gm)].map(([, name]) => name);
     for (const { pod, settings } of gateways()) {
       const secrets = (pod.containers[0]?.env ?? []).map(({ name }) => name);

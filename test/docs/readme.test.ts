@@ -36,7 +36,7 @@ function between(text: string, start: string, end: string): string {
   return text.slice(from + start.length, to);
 }
 
-const CONFIG_SOURCE = read('src/config/config.ts');
+const CONFIG_SOURCE = read('src/config/variables.ts');
 const VARIABLES = [
   ...between(CONFIG_SOURCE, 'const VARIABLES = {', '} satisfies').matchAll(/^ {2}([A-Z_]+)[:,]/gm),
 ].map(([, name = '']) => name);

@@ -127,7 +127,7 @@ test('an answer that comes too late, or twice, does nothing', async () => {
   failing.app.any('/twice', (res) => {
     res.end('once');
     res.writeStatus('500 Twice').writeHeader('x', 'y').end('twice');
-    res.onData(() => {}).onWritable(() => true);
+    res.onData(() => {}).onAborted(() => {});
     res.cork(() => fail());
     expect(res.getRemoteAddressAsText().byteLength).toBe(0);
     res.refuse('not_found');
@@ -194,7 +194,7 @@ test('a message that is dropped may fail, in the middle of a publish', async () 
   await until('the subscription', () => failing.app.numSubscribers('all') === 1);
   socket.pause();
   await until('a message to be dropped', () => {
-    failing.app.publish('all', 'x'.repeat(100_000), false);
+    failing.app.publish('all', 'x'.repeat(100_000));
     return failing.faults.length > 0;
   });
   expect(failing.faults[0]).toMatchObject({ stage: 'dropped' });

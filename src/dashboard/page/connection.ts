@@ -4,19 +4,27 @@ import { type Offset, parseOffset } from '../../contract/offset.js';
 import type { Entry, EventLog } from './event-log.js';
 import type { Feed } from './feed.js';
 import { count, several } from './format.js';
-import type { DashboardInfo } from './pod.js';
+import type { PageInfo } from '../dashboard-info.js';
 
-/** What the connection is at, for the eye and the screen reader. */
+/** The state of the connection, for the eye and the screen reader. */
 export type LinkState = 'connecting' | 'connected' | 'lost' | 'refused';
 
-/** Where the connection shows what it is at. */
+/** Shows the state of the connection. */
 export interface ConnectionView {
   state(state: LinkState, text: string): void;
-  /** A token is needed, or a better one. */
+  /** A token is needed, or another one. */
   askForToken(): void;
-  /** Something came that is to be drawn. */
+  /** Something has to be drawn. */
   changed(): void;
   status(status: Parameters<ServerToClientEvents['status_update']>[0]): void;
+}
+
+/** What the connection works with. */
+export interface ConnectionParts {
+  readonly feed: Feed;
+  readonly log: EventLog;
+  readonly view: ConnectionView;
+  readonly askPod: () => Promise<PageInfo | undefined>;
 }
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -27,7 +35,7 @@ const REASONS: Readonly<Record<string, string>> = {
   'io client disconnect': 'this page left',
 };
 
-/** Whether a token allows some symbols only: then the gateway sends no others, and their numbers are left out. */
+/** Whether a token allows only some symbols: then the gateway sends no others, and their numbers are missing. */
 function isLimited(token: string): boolean {
   try {
     const [, payload = ''] = token.split('.');
@@ -44,21 +52,21 @@ export class Connection {
   readonly #feed: Feed;
   readonly #log: EventLog;
   readonly #view: ConnectionView;
-  readonly #askPod: () => Promise<DashboardInfo | undefined>;
+  readonly #askPod: () => Promise<PageInfo | undefined>;
   #token = '';
   #connects = 0;
-  /** Log entry of the attempts that fail in a row. */
+  /** The log entry of attempts that failed in a row. */
   #attempts: { readonly entry: Entry; count: number } | undefined;
-  /** A recovery under way: done when the feed has reached the place. */
+  /** A recovery under way: it is done when the feed has reached the target. */
   #catchingUp: { readonly entry: Entry; readonly target: Offset; readonly missed: number } | undefined;
 
-  constructor(feed: Feed, log: EventLog, view: ConnectionView, askPod: () => Promise<DashboardInfo | undefined>) {
+  constructor({ feed, log, view, askPod }: ConnectionParts) {
     this.#feed = feed;
     this.#log = log;
     this.#view = view;
     this.#askPod = askPod;
     this.#socket = io({
-      // Beside the page, which may be below a prefix (BASE_PATH).
+      // Next to the page, which may be below a prefix (BASE_PATH).
       path: new URL('socket.io/', document.baseURI).pathname,
       transports: ['websocket', 'polling'],
       tryAllTransports: true,
@@ -90,7 +98,7 @@ export class Connection {
       const place = parseOffset(offset);
       if (place === undefined) return;
       const missing = this.#feed.contiguity.moveTo(place);
-      if (missing > 0) this.#log.add('bad', `${several(missing, 'message')} can not be had any more.`);
+      if (missing > 0) this.#log.add('bad', `${several(missing, 'message')} cannot be recovered.`);
       this.#view.changed();
     });
     socket.on('gap', ({ reason, requested, resumed }) => {
@@ -126,28 +134,28 @@ export class Connection {
     const before = this.#feed.contiguity.last;
     const isFirst = this.#connects++ === 0;
     this.#attempts = undefined;
-    this.#view.state('connected', isFirst ? 'Connected' : this.#socket.recovered ? 'Recovered' : 'Connected again');
+    this.#view.state('connected', isFirst ? 'Connected' : this.#socket.recovered ? 'Recovered' : 'Reconnected');
     if (isFirst) {
       this.#log.add('good', `Connected over ${transport}.`);
       void this.#askPod();
     } else if (this.#socket.recovered) {
-      void this.#followRecovery(this.#log.add('good', 'Connected again: recovered, catching up…'), before);
+      void this.#followRecovery(this.#log.add('good', 'Reconnected: recovered, catching up…'), before);
     } else {
-      this.#log.add('bad', 'Connected again: not recovered; the feed goes on from here.');
+      this.#log.add('bad', 'Reconnected: not recovered; the feed continues from here.');
       void this.#askPod();
     }
   }
 
-  /** The gateway sends what was missed without saying how much it is; its journal's newest place tells. */
+  /** The gateway does not say how much was missed; the newest place in its journal tells. */
   async #followRecovery(entry: Entry, before: Offset | undefined): Promise<void> {
     const connects = this.#connects;
     const info = await this.#askPod();
-    // It may be another connection by now, or none.
+    // By now it may be another connection, or none.
     if (connects !== this.#connects || !this.#socket.connected) return;
     const head = parseOffset(info?.head);
     const { isPartial } = this.#feed.contiguity;
     if (isPartial || head === undefined || before === undefined || head.epoch !== before.epoch) {
-      entry('good', `Connected again: recovered${info === undefined ? '' : ` on ${info.pod}`}.`);
+      entry('good', `Reconnected: recovered${info === undefined ? '' : ` on ${info.pod}`}.`);
       return;
     }
     this.#catchingUp = { entry, target: head, missed: Math.max(0, head.seq - before.seq) };
@@ -161,14 +169,14 @@ export class Connection {
     if (last === undefined || (last.epoch === recovery.target.epoch && last.seq < recovery.target.seq)) return;
     this.#catchingUp = undefined;
     const caughtUp = recovery.missed === 0 ? 'nothing was missed' : `${count(recovery.missed)} missed, all caught up`;
-    recovery.entry('good', `Connected again: recovered; ${caughtUp}.`);
+    recovery.entry('good', `Reconnected: recovered; ${caughtUp}.`);
   }
 
   #onDisconnect(reason: string): void {
     this.#catchingUp = undefined;
     const why = REASONS[reason] ?? reason;
     this.#log.add('bad', `Connection lost: ${why}.`);
-    // After these the client does not come again by itself.
+    // After some reasons the client does not reconnect by itself.
     if (this.#socket.active) this.#view.state('lost', 'Connection lost, trying again…');
     else this.#view.state('refused', `Not connected: ${why}`);
   }
@@ -178,12 +186,12 @@ export class Connection {
     if (this.#socket.active) {
       this.#attempts ??= { entry: this.#log.add('bad', ''), count: 0 };
       this.#attempts.count++;
-      this.#attempts.entry('bad', `Can not connect (${several(this.#attempts.count, 'attempt')}); trying again.`);
+      this.#attempts.entry('bad', `Cannot connect (${several(this.#attempts.count, 'attempt')}); trying again.`);
       this.#view.state('lost', 'Connection lost, trying again…');
       return;
     }
     this.#log.add('bad', `Refused: ${error.message}${code === undefined ? '' : ` (${code})`}.`);
-    // The gateway's own words are for programs.
+    // The text of the code is for programs.
     this.#view.state('refused', `Refused: ${code === 'token_missing' ? 'a token is needed' : error.message}`);
     if (code?.startsWith('token_') === true) this.#view.askForToken();
   }

@@ -4,24 +4,24 @@ import { Contiguity } from './contiguity.js';
 import { History } from './history.js';
 import { Timeline } from './timeline.js';
 
-/** A signal as the page keeps it: only what it shows, and no long text. */
+/** A signal as the page keeps it: only what it shows, and no long texts. */
 export interface Received {
   readonly side: string;
   readonly symbol: string;
   readonly timeframe: string;
   readonly type: string;
   readonly price: number;
-  /** When it says that it was made, in Unix milliseconds; NaN if that can not be read. */
-  readonly time: number;
-  /** Milliseconds from then until it was here, as far as the clocks agree. */
-  readonly latency: number;
+  /** Its timestamp as Unix time in ms; NaN if it cannot be read. */
+  readonly timeMs: number;
+  /** Time from then until it arrived, if the clocks agree. */
+  readonly latencyMs: number;
   readonly place: Offset | undefined;
 }
 
 /** Signals that are kept for the filter. */
 export const KEPT = 2000;
 
-/** A signal that is older than this was not sent just now; it is listed, and left out of the plot. */
+/** A signal older than this was not sent just now: it is listed, but not plotted. */
 const MAX_PLOTTED_MS = 60_000;
 
 /** Symbols that the filter proposes. */
@@ -29,7 +29,7 @@ const MAX_SYMBOLS = 200;
 
 const MAX_TYPE_LENGTH = 64;
 
-/** All that the page knows of the signals; bounded, however long it stays open. */
+/** All that the page knows of the signals; bounded, however long the page stays open. */
 export class Feed {
   readonly contiguity = new Contiguity();
   readonly timeline: Timeline;
@@ -38,9 +38,9 @@ export class Feed {
   #received = 0;
   #fresh: Received[] = [];
 
-  /** @param now - Unix milliseconds */
-  constructor(now: number) {
-    this.timeline = new Timeline(now / 1000);
+  /** @param nowMs - Unix time in ms */
+  constructor(nowMs: number) {
+    this.timeline = new Timeline(nowMs / 1000);
   }
 
   /** Signals since the page was opened. */
@@ -51,13 +51,13 @@ export class Feed {
   /**
    * Takes a signal in.
    *
-   * @param now - Unix milliseconds
+   * @param nowMs - Unix time in ms
    * @returns how many messages are missing before it
    */
-  take(signal: Signal, offset: unknown, now: number): number {
+  take(signal: Signal, offset: unknown, nowMs: number): number {
     const place = parseOffset(offset);
-    const time = Date.parse(signal.timestamp);
-    const latency = now - time;
+    const timeMs = Date.parse(signal.timestamp);
+    const latencyMs = nowMs - timeMs;
     this.#received++;
     const received: Received = {
       side: signal.signal,
@@ -65,17 +65,17 @@ export class Feed {
       timeframe: signal.timeframe,
       type: signal.type.slice(0, MAX_TYPE_LENGTH),
       price: signal.price,
-      time,
-      latency,
+      timeMs,
+      latencyMs,
       place,
     };
     this.kept.push(received);
-    // What nobody has drawn yet is bounded too: a page in the background draws nothing.
+    // Signals that are not drawn yet are bounded too: a page in the background draws nothing.
     if (this.#fresh.length >= KEPT) this.#fresh = this.#fresh.slice(-KEPT / 2);
     this.#fresh.push(received);
-    // Here too, so that a timer that is late moves nothing into a second where it does not belong.
-    this.timeline.advance(now / 1000);
-    this.timeline.add(Math.abs(latency) <= MAX_PLOTTED_MS ? latency : undefined);
+    // Here too, so that a late timer does not move a signal into the wrong second.
+    this.timeline.advance(nowMs / 1000);
+    this.timeline.add(Math.abs(latencyMs) <= MAX_PLOTTED_MS ? latencyMs : undefined);
     if (this.symbols.size < MAX_SYMBOLS) this.symbols.add(signal.symbol);
     return place === undefined ? 0 : this.contiguity.take(place);
   }

@@ -10,9 +10,9 @@ import { PublishToken } from './publish-token.js';
 import { MAX_ROWS, SignalList } from './signal-list.js';
 import { Statuses } from './statuses.js';
 
-/** Above this many signals a second nobody follows single rows: they do not light up any more, and come in groups. */
+/** Above this many signals a second nobody follows single rows: they no longer light up, and appear in groups. */
 const CALM_RATE = 20;
-/** How often the groups are drawn, in milliseconds: moving all rows down in every frame would leave no time for others. */
+/** How often the groups are drawn: moving all rows down in every frame would leave no time for anything else. */
 const PACE_MS = 100;
 
 const feed = new Feed(Date.now());
@@ -26,11 +26,11 @@ const pause = element('pause', HTMLButtonElement);
 const reconnect = element('reconnect', HTMLButtonElement);
 const token = element('token-form', HTMLFormElement);
 let wanted = '';
-/** Signals that had come when the list was told to stand still; `undefined` while it moves. */
+/** The number of signals when the list was paused; `undefined` while it moves. */
 let pausedAt: number | undefined;
 let framePending = false;
-let pace = 0;
-let drawnAt = 0;
+let paceMs = 0;
+let drawnAtMs = 0;
 
 function matches(signal: Received): boolean {
   return wanted === '' || signal.symbol.toLowerCase().includes(wanted);
@@ -43,7 +43,7 @@ function* matching(): Generator<Received, void> {
 /** Draws what has come since the last frame, all at once. */
 function draw(): void {
   framePending = false;
-  drawnAt = performance.now();
+  drawnAtMs = performance.now();
   const fresh = feed.takeFresh();
   if (pausedAt === undefined) list.add(wanted === '' ? fresh : fresh.filter(matches));
   drawCounts();
@@ -86,7 +86,7 @@ function drawCounts(): void {
 function schedule(): void {
   if (framePending) return;
   framePending = true;
-  const wait = drawnAt + pace - performance.now();
+  const wait = drawnAtMs + paceMs - performance.now();
   if (wait > 0) setTimeout(() => requestAnimationFrame(draw), wait);
   else requestAnimationFrame(draw);
 }
@@ -105,7 +105,7 @@ function tick(): void {
   const high = latency === undefined ? 'no signal just now' : `95 % within ${duration(latency.high)}`;
   setText(element('latency-note', HTMLElement), high);
   const isCalm = rate < CALM_RATE;
-  pace = isCalm ? 0 : PACE_MS;
+  paceMs = isCalm ? 0 : PACE_MS;
   element('signals', HTMLElement).classList.toggle('calm', isCalm);
   if (!document.hidden) plots.draw(timeline.points);
   proposeSymbols();
@@ -136,16 +136,16 @@ const watch = new PodWatch(
 );
 const publishCard = new PublishCard(publishToken, () => void watch.ask());
 
-const connection = new Connection(
+const connection = new Connection({
   feed,
   log,
-  {
+  view: {
     state: (state, text) => {
       element('state', HTMLElement).dataset['state'] = state;
       setText(element('state-text', HTMLElement), text);
       reconnect.hidden = state !== 'refused';
       if (state === 'connected') token.hidden = true;
-      // Until the next pod tells; what was true of the last one is not any more.
+      // Until the next pod tells: the number of the last pod no longer holds.
       else setText(element('clients', HTMLElement), '—');
     },
     askForToken: () => {
@@ -159,8 +159,8 @@ const connection = new Connection(
       schedule();
     },
   },
-  () => watch.ask(),
-);
+  askPod: () => watch.ask(),
+});
 
 filter.addEventListener('input', () => {
   wanted = filter.value.trim().toLowerCase();

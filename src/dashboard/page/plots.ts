@@ -4,8 +4,8 @@ import { SECONDS, type Points } from './timeline.js';
 
 const HEIGHT = 132;
 const FONT = '11px system-ui, sans-serif';
-/** The gateway is mostly faster than a millisecond, which is all that the time stamps tell. */
-const MIN_LATENCY = 1;
+/** The gateway is mostly faster than a millisecond, the resolution of the time stamps. */
+const MIN_LATENCY_MS = 1;
 const FILL_ALPHA = '33';
 
 /** A colour of the style sheet, as it is now: it follows light and dark. */
@@ -70,7 +70,7 @@ function line(name: string, fill: boolean, dash?: number[]): uPlot.Series {
   };
 }
 
-/** The next number that it and its half are good marks of an axis. */
+/** The next number that, with its half, makes good marks of an axis. */
 function roundUp(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value));
   return power * ([1, 2, 4, 6, 8].find((factor) => factor * power >= value) ?? 10);
@@ -80,7 +80,7 @@ function ratePlot(holder: HTMLElement, points: Points): uPlot {
   const options: uPlot.Options = {
     ...base(holder),
     scales: { x: { time: false }, y: { range: (_plot, _min, max) => [0, roundUp(Math.max(4, max * 1.05))] } },
-    axes: [xAxis(), axis({ size: 44, splits: (_plot, _axis, _min, max) => [0, max / 2, max] })],
+    axes: [xAxis(), axis({ size: 44, splits: (...[, , , max]) => [0, max / 2, max] })],
     series: [{}, line('--accent', true)],
   };
   return new uPlot(options, [points.seconds, points.rate], holder);
@@ -91,7 +91,7 @@ function latencyPlot(holder: HTMLElement, points: Points): uPlot {
     ...base(holder),
     scales: {
       x: { time: false },
-      y: { distr: 3, range: (_plot, _min, max) => [MIN_LATENCY, 10 ** Math.ceil(Math.log10(Math.max(100, max)))] },
+      y: { distr: 3, range: (_plot, _min, max) => [MIN_LATENCY_MS, 10 ** Math.ceil(Math.log10(Math.max(100, max)))] },
     },
     axes: [
       xAxis(),
@@ -107,9 +107,9 @@ function latencyPlot(holder: HTMLElement, points: Points): uPlot {
   return new uPlot(options, [points.seconds, ...latencies(points)], holder);
 }
 
-/** A logarithmic scale has no zero, and nothing below it, where latencies are when the clocks disagree. */
+/** A logarithmic scale has no zero and nothing below, where latencies are when the clocks disagree. */
 function clamp(value: number | null): number | null {
-  return value === null ? null : Math.max(MIN_LATENCY, value);
+  return value === null ? null : Math.max(MIN_LATENCY_MS, value);
 }
 
 function latencies({ median, high }: Points): [(number | null)[], (number | null)[]] {

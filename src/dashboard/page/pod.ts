@@ -1,35 +1,24 @@
-/** What the gateway says of the pod that serves this page. */
-export interface DashboardInfo {
-  readonly pod: string;
-  readonly version: string;
-  readonly connections: number;
-  /** Newest offset of its journal. */
-  readonly head: string;
-  /** What a page has to present to publish: the token of a link, or a key. */
-  readonly publishWith: 'link' | 'api_key';
-  /** Whether what this page presents is that. */
-  readonly mayPublish: boolean;
-}
+import type { PageInfo } from '../dashboard-info.js';
 
-/** How often the number of clients is asked for. */
+/** How often the page asks the pod. */
 const EVERY_MS = 3000;
 
-/** Asks the pod about itself, again and again while that makes sense. */
+/** Asks the pod about itself at intervals, while that makes sense. */
 export class PodWatch {
   readonly #isUseful: () => boolean;
   readonly #headers: () => Readonly<Record<string, string>>;
-  readonly #onInfo: (info: DashboardInfo) => void;
+  readonly #onInfo: (info: PageInfo) => void;
   #asked = 0;
 
   /**
    * @param isUseful - whether the pod can be reached; a request that fails would be noise in the console
-   * @param headers - what a question presents
-   * @param onInfo - told of every answer to the newest question
+   * @param headers - headers of a request
+   * @param onInfo - called with every answer to the newest request
    */
   constructor(
     isUseful: () => boolean,
     headers: () => Readonly<Record<string, string>>,
-    onInfo: (info: DashboardInfo) => void,
+    onInfo: (info: PageInfo) => void,
   ) {
     this.#isUseful = isUseful;
     this.#headers = headers;
@@ -40,13 +29,13 @@ export class PodWatch {
   }
 
   /** @returns `undefined` when there is no answer */
-  async ask(): Promise<DashboardInfo | undefined> {
+  async ask(): Promise<PageInfo | undefined> {
     const asked = ++this.#asked;
     try {
       const answer = await fetch('dashboard/info', { headers: this.#headers() });
       if (!answer.ok) return undefined;
-      const info = (await answer.json()) as DashboardInfo;
-      // One that was asked before presented something else, perhaps.
+      const info = (await answer.json()) as PageInfo;
+      // An earlier request may have presented something else.
       if (asked === this.#asked) this.#onInfo(info);
       return info;
     } catch {

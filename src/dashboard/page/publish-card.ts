@@ -1,9 +1,9 @@
 import { element, setText } from './dom.js';
-import type { DashboardInfo } from './pod.js';
+import type { PageInfo } from '../dashboard-info.js';
 import { wirePublishForm } from './publish-form.js';
 import type { PublishToken } from './publish-token.js';
 
-/** What to do to be let in: with nothing to present, and with something that the gateway does not take. */
+/** How to get access: with nothing to present, and with something that the gateway refuses. */
 const HOW = {
   link: {
     label: 'The link, or the token in it',
@@ -17,20 +17,21 @@ const HOW = {
   },
 } as const;
 
-/** The card that publishes a signal, for whoever presents what the gateway asks for; the others are told what that is. */
+/** The card that publishes a signal, for whoever presents what the gateway asks for; others are told what to present. */
 export class PublishCard {
   readonly #token: PublishToken;
   readonly #card = element('publish', HTMLElement);
   readonly #form = element('publish-form', HTMLFormElement);
   readonly #keyForm = element('publish-key-form', HTMLFormElement);
   readonly #key = element('publish-key', HTMLInputElement);
-  /** Whether the form is to have the focus as soon as it is there: the field that had it goes away. */
+  /** Whether the form gets the focus when it appears: the field that had it disappears. */
   #entered = false;
 
-  /** @param ask - asks the pod anew whether the page may publish */
+  /** @param ask - asks the pod again whether the page may publish */
   constructor(token: PublishToken, ask: () => void) {
     this.#token = token;
-    wirePublishForm(this.#form, element('publish-result', HTMLElement), token, ask);
+    const result = element('publish-result', HTMLElement);
+    wirePublishForm(this.#form, { result, token, onRefused: ask });
     this.#keyForm.addEventListener('submit', (event) => {
       event.preventDefault();
       token.take(this.#key.value);
@@ -38,7 +39,7 @@ export class PublishCard {
       this.#entered = true;
       ask();
     });
-    // The link may be opened in a tab that shows the page already: then nothing is loaded anew.
+    // The link may be opened in a tab that already shows the page: then nothing is loaded again.
     addEventListener('hashchange', () => {
       if (token.takeFromAddress()) ask();
     });
@@ -46,7 +47,7 @@ export class PublishCard {
   }
 
   /** Shows what the pod says of the page's right to publish. */
-  show({ mayPublish, publishWith }: DashboardInfo): void {
+  show({ mayPublish, publishWith }: PageInfo): void {
     const how = HOW[publishWith];
     setText(element('publish-key-label', HTMLElement), how.label);
     setText(element('publish-how', HTMLElement), this.#token.value === '' ? how.none : how.wrong);

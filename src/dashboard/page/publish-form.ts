@@ -40,22 +40,21 @@ async function publish(signal: object, token: PublishToken, onRefused: () => voi
     const why = answer.detail ?? answer.title ?? response.statusText;
     return `Not published: ${why.replace(/ Nothing was published\.$/, '')}`;
   } catch {
-    return 'Not published: the gateway can not be reached.';
+    return 'Not published: the gateway cannot be reached.';
   }
 }
 
-/**
- * Sends what is typed in as a signal.
- *
- * @param result - where it is told what became of it
- * @param onRefused - told when the gateway does not take the token any more
- */
-export function wirePublishForm(
-  form: HTMLFormElement,
-  result: HTMLElement,
-  token: PublishToken,
-  onRefused: () => void,
-): void {
+/** What the form works with. */
+export interface PublishFormParts {
+  /** Shows what happened. */
+  readonly result: HTMLElement;
+  readonly token: PublishToken;
+  /** Called when the gateway refuses the token. */
+  readonly onRefused: () => void;
+}
+
+/** Publishes what is entered as a signal. */
+export function wirePublishForm(form: HTMLFormElement, { result, token, onRefused }: PublishFormParts): void {
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     void publish(signalOf(form), token, onRefused).then((text) => {

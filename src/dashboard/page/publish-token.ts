@@ -1,4 +1,4 @@
-/** Where the token is kept: for this tab alone, over reloads, and for this origin. */
+/** The key under which this tab keeps the token over reloads. */
 const KEPT_AS = 'signal-gateway.publish';
 const IN_LINK = '#publish=';
 
@@ -6,7 +6,7 @@ function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    // A key may have a "%" in it; whoever writes the link by hand may leave it as it is.
+    // A key may contain a "%", and whoever writes the link by hand may not escape it.
     return text;
   }
 }
@@ -23,14 +23,14 @@ export class PublishToken {
     }
   }
 
-  /** Empty while there is none. */
+  /** Empty if there is none. */
   get value(): string {
     return this.#value;
   }
 
   /** Headers of a request that presents it. */
   get headers(): Readonly<Record<string, string>> {
-    // What is pasted may have anything in it, and of some of it no header can be made.
+    // A pasted text may contain characters that no header can have.
     return /^[\x21-\x7e]+$/.test(this.#value) ? { authorization: `Bearer ${this.#value}` } : {};
   }
 
@@ -46,7 +46,7 @@ export class PublishToken {
   }
 
   /**
-   * Takes it out of the page's address, so that it is not left there for whoever looks on or copies it.
+   * Takes the token out of the address of the page, so that nobody sees or copies it there.
    *
    * @returns whether there was one
    */

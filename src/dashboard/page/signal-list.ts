@@ -30,7 +30,7 @@ class Row {
 
   fill(signal: Received): this {
     const cells = this.#cells;
-    const time = Number.isNaN(signal.time) ? '—' : clock(signal.time);
+    const time = Number.isNaN(signal.timeMs) ? '—' : clock(signal.timeMs);
     setText(this.#seconds, time.slice(0, 8));
     setText(this.#rest, time.slice(8));
     setText(cells.side, signal.side);
@@ -39,7 +39,7 @@ class Row {
     setText(cells.timeframe, signal.timeframe);
     setText(cells.price, price(signal.price));
     setText(cells.type, signal.type);
-    setText(cells.latency, Number.isNaN(signal.latency) ? '—' : duration(signal.latency));
+    setText(cells.latency, Number.isNaN(signal.latencyMs) ? '—' : duration(signal.latencyMs));
     setText(cells.place, signal.place === undefined ? '—' : String(signal.place.seq));
     return this;
   }

@@ -18,7 +18,7 @@ interface OversizedBody {
 /** The length of a body that is too large for long-polling and can still be refused with a code; 0 for every other request. */
 export function oversizedBytes(req: GuardedRequest, maxPayload: number): number {
   if (req.getMethod() !== 'post') return 0;
-  const bytes = Number(req.getHeader('content-length'));
+  const bytes = req.head.contentLengthBytes;
   return bytes > maxPayload && bytes <= MAX_PASSED_BYTES ? bytes : 0;
 }
 

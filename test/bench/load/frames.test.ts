@@ -27,7 +27,8 @@ function serverFrame({ opcode, payload }: Frame): Buffer {
 function read(pieces: readonly Buffer[]): { opcode: number; payload: string }[] {
   const frames: { opcode: number; payload: string }[] = [];
   const reader = new FrameReader({
-    onFrame: (opcode, bytes, at, length) => frames.push({ opcode, payload: bytes.toString('latin1', at, at + length) }),
+    onFrame: ({ opcode, bytes, at, length }) =>
+      frames.push({ opcode, payload: bytes.toString('latin1', at, at + length) }),
   });
   const shared = Buffer.alloc(Math.max(1, ...pieces.map(({ length }) => length)) + 3);
   for (const piece of pieces) {

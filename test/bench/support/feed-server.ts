@@ -85,7 +85,7 @@ export class FeedServer {
       pong: (ws) => void ws.getUserData().pongs++,
       close: (ws) => void (ws.getUserData().open = false),
     });
-    const listener = await listen(uws, app, HOST, 0, 'PORT');
+    const listener = await listen(uws, app, { host: HOST, port: 0, role: 'PORT' });
     server = new FeedServer(listener, () => app.close());
     return server;
   }

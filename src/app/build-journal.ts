@@ -1,0 +1,53 @@
+import type { Fanout } from '../delivery/fanout.js';
+import { Rejections } from '../ingest/rejections.js';
+import type { DeletingJournal, IdempotentJournal, Journal, JournalListener } from '../journal/journal.js';
+import { MemoryJournal } from '../journal/memory-journal.js';
+import type { Base } from './base.js';
+import { acceptObserver, dropObserver, linkAnnouncer, rejectObserver } from './observers.js';
+import { RedisParts } from './redis-parts.js';
+
+/** The journal, and what comes with it. */
+export interface JournalParts {
+  readonly journal: Journal & IdempotentJournal & DeletingJournal;
+  /** Counts and logs messages that are refused. */
+  readonly rejections: Rejections;
+  /** `undefined` in embedded mode: one pod, and a journal in memory. */
+  readonly redis: RedisParts | undefined;
+}
+
+/**
+ * Builds the journal, in Redis or in memory; its entries go to the fan-out.
+ *
+ * @param onLinkBack - called when a lost link to Redis is back
+ */
+export function buildJournal(base: Base, fanout: Fanout, onLinkBack: () => void): JournalParts {
+  const { config, pod, log, metrics } = base;
+  const onReject = rejectObserver(metrics);
+  const listener: JournalListener = {
+    onEntry: (entry, since) => fanout.deliver(entry, since),
+    onGap: (reason, requested, resumed) => fanout.gap(reason, requested, resumed),
+    onDeleted: (entry) => fanout.forget(entry),
+  };
+  if (config.redis === undefined) {
+    return {
+      journal: new MemoryJournal(config.journalMaxEntries, listener),
+      rejections: new Rejections({ onReject, isReporter: () => true, log }),
+      redis: undefined,
+    };
+  }
+  const redis = new RedisParts({
+    target: config.redis,
+    config,
+    pod,
+    listener: {
+      ...listener,
+      onStatuses: (statuses) => fanout.remember(statuses),
+      onLink: linkAnnouncer(fanout, onLinkBack),
+      onBridged: acceptObserver(metrics, 'pubsub'),
+      onDropped: dropObserver(log, metrics),
+      onReject,
+    },
+    log,
+  });
+  return { journal: redis.journal, rejections: redis.rejections, redis };
+}

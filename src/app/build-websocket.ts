@@ -1,0 +1,57 @@
+import { encodeEntry } from '../delivery/packet.js';
+import type { Fanout } from '../delivery/fanout.js';
+import { MemoryTopicStore } from '../delivery/topic-store.js';
+import type { PublicApp } from '../http/public-app.js';
+import { compressor } from '../http/uws.js';
+import { type FeedSource, WebSocketManager } from '../websocket/websocket-manager.js';
+import type { Base } from './base.js';
+import type { JournalParts } from './build-journal.js';
+import { connectionEvents } from './observers.js';
+
+/** What the Socket.IO door is built from, beside the base. */
+export interface WebSocketParts extends Pick<JournalParts, 'journal' | 'redis'> {
+  readonly publicApp: PublicApp;
+  readonly fanout: Fanout;
+  /** What this pod says of itself; JSON. */
+  readonly describe: () => object;
+}
+
+/** Builds the Socket.IO door on the public app. */
+export function buildWebSocket(base: Base, parts: WebSocketParts): WebSocketManager {
+  const { config, uws, log, metrics, boundary, refusals, origins, memory } = base;
+  const { publicApp, fanout, journal, redis, describe } = parts;
+  return new WebSocketManager(publicApp, {
+    transports: config.transports,
+    pingIntervalMs: config.pingIntervalMs,
+    pingTimeoutMs: config.pingTimeoutMs,
+    maxPayload: config.maxPayloadBytes,
+    compression: compressor(uws, config.compression),
+    maxBackpressure: config.maxBackpressureBytes,
+    welcomeMessage: config.welcomeMessage,
+    origins,
+    boundary,
+    refusals,
+    limits: config.limits,
+    trustProxy: config.trustProxy,
+    jwt: config.jwt,
+    memory,
+    describe,
+    connectTimeout: config.connectTimeoutMs,
+    ...(redis && { adapter: redis.adapter, otherPods: { reachable: () => redis.linked } }),
+    topicStore: redis?.topicStore ?? new MemoryTopicStore(),
+    feed: feedOf(journal, fanout),
+    events: connectionEvents(metrics),
+    log,
+  });
+}
+
+/** What the Socket.IO door reads of the feed. */
+function feedOf(journal: JournalParts['journal'], fanout: Fanout): FeedSource {
+  return {
+    head: () => journal.head(),
+    resolve: (offset) => journal.resolve(offset),
+    read: (after, limit) => journal.read(after, limit),
+    encode: (entry) => encodeEntry(journal.current(entry)),
+    statuses: () => fanout.statuses.packets(),
+  };
+}
