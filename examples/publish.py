@@ -1,4 +1,4 @@
-"""Publishes a signal: publish.py http [address], or publish.py redis [host [port]]. Needs nothing but Python 3."""
+"""Publishes a signal: publish.py http [address], or publish.py redis [host [port]]. Needs only Python 3."""
 
 import datetime
 import json
@@ -19,9 +19,9 @@ signal = {
 
 
 def publish_http(address="http://localhost:3001"):
-    """Into the journal: an answer means that the signal is there."""
+    """Publishes over HTTP: once the gateway has answered, the signal is in the journal."""
     headers = {"content-type": "application/json"}
-    # Of a list of keys, as the gateway takes it, the first.
+    # API_KEY may be a comma-separated list, as for the gateway: use the first key.
     key = os.environ.get("API_KEY", "").split(",")[0].strip()
     if key:
         headers["authorization"] = "Bearer " + key
@@ -30,20 +30,20 @@ def publish_http(address="http://localhost:3001"):
         with urllib.request.urlopen(request) as response:
             print(json.load(response)["offsets"])
     except urllib.error.HTTPError as error:
-        sys.exit(f"The gateway says {error.code}: {json.load(error)['detail']}")
+        sys.exit(f"The gateway answered {error.code}: {json.load(error)['detail']}")
 
 
 def publish_redis(host="localhost", port="6379"):
-    """The same as redis.Redis(host, port).publish("new_signal", json.dumps(signal)) of the package redis."""
+    """Does what redis.Redis(host, port).publish("new_signal", json.dumps(signal)) of the package redis does."""
     parts = [b"PUBLISH", b"new_signal", json.dumps(signal).encode()]
     command = b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(command)
         answer = connection.makefile().readline().strip()
     if not answer.startswith(":"):
-        sys.exit("Redis says " + answer)
+        sys.exit("Redis answered " + answer)
     # 0: no gateway was listening, and the signal is lost.
-    print("heard by", answer[1:])
+    print("subscribers:", answer[1:])
 
 
 if len(sys.argv) < 2 or sys.argv[1] not in ("http", "redis"):

@@ -2,7 +2,7 @@
 # Usage: publish.sh [BUY|SELL] [price]
 set -eu
 
-# Of a list of keys, as the gateway takes it, the first.
+# API_KEY may be a comma-separated list, as for the gateway: use the first key.
 key="${API_KEY:-}"
 key="${key%%,*}"
 

@@ -8,8 +8,8 @@ import socketio
 
 url = sys.argv[1] if len(sys.argv) > 1 else "http://localhost:3000"
 sio = socketio.AsyncClient()
-# python-socketio does not ask for what it has missed. The gateway gives it to everyone who comes back with a name of
-# its own making (pid) and with the offset of the last event.
+# python-socketio does not ask for missed events. The gateway sends them to a client that reconnects with the same
+# random name (pid) and the offset of the last event that it received.
 place = {"pid": uuid.uuid4().hex}
 
 

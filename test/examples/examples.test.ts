@@ -146,7 +146,7 @@ test.skipIf(PYTHON === undefined)('examples/publish.py publishes with a key too,
   const good = await run(PYTHON ?? '', 'publish.py', ['http', pod.adminUrl], keys);
   expect(good).toEqual({ code: 0, out: expect.stringMatching(/^\['[^']+:1'\]\n$/) as string, error: '' });
   const refused = await run(PYTHON ?? '', 'publish.py', ['http', pod.adminUrl], { API_KEY: '' });
-  expect(refused).toEqual({ code: 1, out: '', error: expect.stringMatching(/^The gateway says 401: .+\n$/) as string });
+  expect(refused).toEqual({ code: 1, out: '', error: expect.stringMatching(/^The gateway answered 401: .+\n$/) as string });
 });
 
 test.skipIf(PYTHON === undefined)('examples/publish.py publishes over HTTP and over Redis', async () => {
@@ -157,7 +157,7 @@ test.skipIf(PYTHON === undefined)('examples/publish.py publishes over HTTP and o
   expect([overHttp.code, overHttp.error]).toEqual([0, '']);
   await until('the bridge', async () => (await pod.metric('gateway_bridge_lease')) === 1);
   const overRedis = await run(PYTHON ?? '', 'publish.py', ['redis', '127.0.0.1', String(redis.port)]);
-  expect([overRedis.code, overRedis.error, overRedis.out]).toEqual([0, '', 'heard by 1\n']);
+  expect([overRedis.code, overRedis.error, overRedis.out]).toEqual([0, '', 'subscribers: 1\n']);
   await until('both signals', () => client.signals.length === 2, { seen: () => client });
   expect(client.signals[1]?.[0]).toMatchObject({ signal: 'BUY', price: 162.5, symbol: 'BTC/USDT' });
   expect((await run(PYTHON ?? '', 'publish.py', ['carrier pigeon'])).code).toBe(1);
