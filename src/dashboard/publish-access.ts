@@ -17,13 +17,13 @@ function refusal(presented: PresentedKey, pod: string): Problem {
   if (presented === 'none') {
     return new Problem(
       'publish_token_required',
-      `Open the dashboard with the link that ${pod} shows at its start, in its log, and publish from there.`,
+      `To publish, open the dashboard with the link that ${pod} logs when it starts.`,
       { headers },
     );
   }
   return new Problem(
     'publish_token_wrong',
-    `The gateway was restarted, or ${pod} is another pod than the link is from: open the link from its log again.`,
+    `Either the gateway was restarted, or the link is from another pod. Open the newest link from the log of ${pod}.`,
     { headers },
   );
 }

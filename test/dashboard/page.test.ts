@@ -160,7 +160,7 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
     const { page } = await openPage(cleanup, browser, pod.url);
     await untilText(page, 'events', 'token_missing');
     expect(await page.locator('#state-text').innerText()).toBe('Refused: a token is needed');
-    await page.getByLabel('This gateway wants a token').fill('no token');
+    await page.getByLabel('This gateway requires a token').fill('no token');
     await page.getByRole('button', { name: 'Connect', exact: true }).click();
     await untilText(page, 'events', 'token_malformed');
     expect(await page.locator('#state-text').innerText()).toContain('Refused');
@@ -173,7 +173,7 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
     const { page } = await openPage(cleanup, browser, pod.url);
     await untilText(page, 'events', 'token_missing');
     const token = await secretToken(claims({ topics: ['BTC/USDT'] }));
-    await page.getByLabel('This gateway wants a token').fill(token);
+    await page.getByLabel('This gateway requires a token').fill(token);
     await page.getByRole('button', { name: 'Connect', exact: true }).click();
     await untilText(page, 'state-text', 'Connected');
     for (const symbol of ['ETH/USDT', 'BTC/USDT', 'ETH/USDT', 'BTC/USDT'])

@@ -80,12 +80,12 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
   test('without the link there is no form but what to do, and the token can be pasted', async () => {
     const pod = await Pod.start(cleanup);
     const { page, errors } = await openPage(cleanup, browser, pod.url);
-    await untilHow(page, 'open the link that the gateway shows at its start');
+    await untilHow(page, 'open the link that the gateway logs when it starts');
     expect(await page.locator('#publish-form').isVisible()).toBe(false);
     expect(await axeFindings(page)).toEqual([]);
     for (const wrong of ['wrong', 'schlüssel ✓']) {
       await present(page, wrong);
-      await untilHow(page, 'open the link from its log again');
+      await untilHow(page, 'Open the newest link from the log of this pod');
     }
     expect(await axeFindings(page)).toEqual([]);
     await present(page, await pod.dashboardLink());
@@ -102,10 +102,10 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
     await untilVisible(page, 'publish-form');
     await first.child.kill('SIGKILL');
     const second = await Pod.start(cleanup, env);
-    await untilHow(page, 'The gateway was restarted');
+    await untilHow(page, 'the gateway was restarted');
     expect(await page.locator('#publish-form').isVisible()).toBe(false);
     await page.reload();
-    await untilHow(page, 'The gateway was restarted');
+    await untilHow(page, 'the gateway was restarted');
     // The page is there already, so that nothing is loaded anew.
     await page.goto(await second.dashboardLink());
     await untilVisible(page, 'publish-form');
@@ -118,7 +118,7 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
     const { page } = await openPage(cleanup, browser, pod.url);
     await untilHow(page, 'enter a key of the gateway');
     await present(page, 'wrong');
-    await untilHow(page, 'not one of API_KEY');
+    await untilHow(page, 'not in API_KEY');
     expect(await axeFindings(page)).toEqual([]);
     await present(page, ' first-key ');
     await untilVisible(page, 'publish-form');

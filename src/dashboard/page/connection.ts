@@ -29,10 +29,10 @@ export interface ConnectionParts {
 
 const REASONS: Readonly<Record<string, string>> = {
   'transport close': 'the connection was closed',
-  'transport error': 'the connection broke',
+  'transport error': 'the connection failed',
   'ping timeout': 'the gateway did not answer',
   'io server disconnect': 'the gateway ended the session',
-  'io client disconnect': 'this page left',
+  'io client disconnect': 'this page disconnected',
 };
 
 /** Whether a token allows only some symbols: then the gateway sends no others, and their numbers are missing. */
@@ -105,15 +105,15 @@ export class Connection {
       const place = parseOffset(resumed);
       if (reason === 'deleted') {
         if (place !== undefined) this.#noteHole(this.#feed.contiguity.pass(place));
-        this.#log.add('plain', `The message at ${resumed} was deleted by an operator.`);
+        this.#log.add('plain', `An operator deleted the message at ${resumed}.`);
         this.#checkCaughtUp();
         this.#view.changed();
         return;
       }
       const missing = place === undefined ? 0 : this.#feed.contiguity.moveTo(place);
-      const why = reason === 'expired' ? 'what was missed is no longer kept' : 'the journal was lost';
+      const why = reason === 'expired' ? 'the missed messages are no longer kept' : 'the journal was lost';
       const size = missing > 0 ? several(missing, 'message') : 'messages';
-      this.#log.add('bad', `Gap: ${why}; ${size} between ${requested} and ${resumed} will not come.`);
+      this.#log.add('bad', `Gap: ${why}; ${size} between ${requested} and ${resumed} are lost.`);
       this.#view.changed();
     });
     socket.on('new_signal', (signal, offset) => {
@@ -197,6 +197,6 @@ export class Connection {
   }
 
   #noteHole(missing: number): void {
-    if (missing > 0) this.#log.add('bad', `A hole: ${several(missing, 'message')} did not come.`);
+    if (missing > 0) this.#log.add('bad', `Gap: ${several(missing, 'message')} did not arrive.`);
   }
 }

@@ -51,12 +51,12 @@ function draw(): void {
 
 function wholeness(): string {
   const { isPartial, isWhole, holes, repeated, lostJournals } = feed.contiguity;
-  if (isPartial) return 'not checked: the token is for some symbols';
-  if (isWhole) return 'no hole, no repeat';
+  if (isPartial) return 'not checked: the token only allows some symbols';
+  if (isWhole) return 'no gaps, no duplicates';
   const parts = [
     ...(lostJournals > 0 ? [several(lostJournals, 'lost journal')] : []),
-    ...(holes > 0 ? [`in ${several(holes, 'hole')}`] : []),
-    ...(repeated > 0 ? [`${count(repeated)} came twice`] : []),
+    ...(holes > 0 ? [`in ${several(holes, 'gap')}`] : []),
+    ...(repeated > 0 ? [`${count(repeated)} arrived twice`] : []),
   ];
   return parts.join(', ');
 }
@@ -102,7 +102,7 @@ function tick(): void {
   const { rate, latency } = timeline;
   setText(element('rate', HTMLElement), rateText(rate));
   setText(element('latency', HTMLElement), latency === undefined ? '—' : duration(latency.median));
-  const high = latency === undefined ? 'no signal just now' : `95 % within ${duration(latency.high)}`;
+  const high = latency === undefined ? 'no recent signal' : `95 % within ${duration(latency.high)}`;
   setText(element('latency-note', HTMLElement), high);
   const isCalm = rate < CALM_RATE;
   paceMs = isCalm ? 0 : PACE_MS;

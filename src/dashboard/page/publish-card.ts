@@ -7,13 +7,14 @@ import type { PublishToken } from './publish-token.js';
 const HOW = {
   link: {
     label: 'The link, or the token in it',
-    none: 'To publish from here, open the link that the gateway shows at its start, in its log: it ends with #publish=… and a token.',
-    wrong: 'The gateway was restarted, or this is another pod than the link is from: open the link from its log again.',
+    none: 'To publish from this page, open the link that the gateway logs when it starts. It ends with #publish=… and a token.',
+    wrong:
+      'Either the gateway was restarted, or the link is from another pod. Open the newest link from the log of this pod.',
   },
   api_key: {
     label: 'A key of the gateway (API_KEY)',
-    none: 'To publish from here, enter a key of the gateway.',
-    wrong: 'The key is not one of API_KEY: enter another.',
+    none: 'To publish from this page, enter a key of the gateway.',
+    wrong: 'This key is not in API_KEY. Enter another one.',
   },
 } as const;
 
