@@ -243,7 +243,6 @@ export const INTERNALS = {
       parser: 'object',
       discarded: 'boolean',
       onClose: 'function',
-      onData: 'function',
       onError: 'function',
       onPacket: 'function',
     },
