@@ -208,9 +208,9 @@ export function journalContract(name: string, open: (cleanup: Cleanup, maxlen: n
       const opened = await open(cleanup, 1000);
       const start = opened.journal.head();
       let apart = 0;
-      let isOver = false;
+      const over = new AbortController();
       const watch = async (): Promise<void> => {
-        while (!isOver) {
+        while (!over.signal.aborted) {
           await new Promise(setImmediate);
           if (formatOffset(opened.journal.head()) !== formatOffset(opened.entries.at(-1) ?? start)) apart++;
         }
@@ -220,7 +220,7 @@ export function journalContract(name: string, open: (cleanup: Cleanup, maxlen: n
         await appendAll(opened.journal, messages(600), 20);
         await delivered(opened, 600);
       } finally {
-        isOver = true;
+        over.abort();
       }
       await watching;
       expect(apart).toBe(0);
