@@ -189,6 +189,24 @@ test('requests and responses of uWebSockets.js are known to src/http/ alone: no 
   for (const file of apps) expect(read(file)).toContain('new GuardedApp(');
 });
 
+/** The beginning of a Socket.IO packet as text, alone or in an Engine.IO message: a type, maybe a namespace and a number, then JSON. */
+const PACKET_LITERAL =
+  /['"`]4?[0-6](?:\/[^,'"`]*,)?\d*(?:[[{]|\$\{(?:JSON|prefix))|['"`]4[0-6]['"`]|\/\^4?[0-6](?:\(|\\[[{])/;
+
+test('Socket.IO packets are written and read by contract/packet.ts alone', () => {
+  const found = FILES.filter((file) => PACKET_LITERAL.test(withoutComments(read(file))));
+  expect(found).toEqual(['contract/packet.ts']);
+  for (const text of [
+    '`2["welcome",${json}]`',
+    "'40'",
+    '`0{"sid":"${sid}"}`',
+    "'44{}'",
+    '`430[${answer}]`',
+    '/^42(?:x)/',
+  ])
+    expect(text).toMatch(PACKET_LITERAL);
+});
+
 test('no source file is named after nothing', () => {
   expect(FILES.filter((file) => /(?:^|\/|-)(?:utils?|helpers?|common|misc)(?:-|\.ts$|\/)/.test(file))).toEqual([]);
 });

@@ -1,8 +1,8 @@
-import type { Gap, StatusUpdate } from '../contract/events.js';
+import type { StatusUpdate } from '../contract/events.js';
 import { type Offset, formatOffset } from '../contract/offset.js';
+import { encodeCheckpoint, encodeEntry, encodeEvent, encodeGap } from '../contract/packet.js';
 import { EVERYBODY, roomOfCheckpoints, roomsOfEntry } from '../contract/rooms.js';
 import type { GapReason, JournalEntry, StatusEntry } from '../journal/journal.js';
-import { encodeEntry, encodeEvent } from './packet.js';
 import { StatusBoard } from './status-board.js';
 
 /** Where the fan-out puts what clients are to get. */
@@ -83,13 +83,13 @@ export class Fanout {
 
   /** Tells every client of this pod that entries are lost to it. */
   gap(reason: GapReason, requested: Offset, resumed: Offset): void {
-    const gap: Gap = { reason, requested: formatOffset(requested), resumed: formatOffset(resumed) };
-    this.#rooms.publish([EVERYBODY], encodeEvent('gap', JSON.stringify(gap)));
+    const packet = encodeGap({ reason, requested: formatOffset(requested), resumed: formatOffset(resumed) });
+    this.#rooms.publish([EVERYBODY], packet);
   }
 
   /** Tells a group of the clients that do not get every signal where the journal is. */
   checkpoint(head: Offset, group: number): void {
-    this.#rooms.publish([roomOfCheckpoints(group)], encodeEvent('checkpoint', JSON.stringify(formatOffset(head))));
+    this.#rooms.publish([roomOfCheckpoints(group)], encodeCheckpoint(head));
   }
 
   #note(service: string, json: string, place?: Offset): void {

@@ -1,6 +1,6 @@
 import type { Socket as Connection } from 'engine.io';
-import type { Gap } from '../contract/events.js';
 import { type Offset, formatOffset, isHole } from '../contract/offset.js';
+import { encodeGap } from '../contract/packet.js';
 import { roomsOfEntry } from '../contract/rooms.js';
 import type { JournalEntry } from '../journal/journal.js';
 import { bufferedBytes, sendAll } from './engine/engine.js';
@@ -19,11 +19,6 @@ export interface ReplayTargetOptions {
   readonly onReplayed: (entries: number) => void;
 }
 
-/** A `gap` as an encoded packet. */
-export function gapPacket(gap: Gap): string {
-  return `2["gap",${JSON.stringify(gap)}]`;
-}
-
 /** The place before an entry. */
 function before({ epoch, seq }: Offset): Offset {
   return { epoch, seq: seq - 1 };
@@ -32,7 +27,7 @@ function before({ epoch, seq }: Offset): Offset {
 /** The packet that tells of entries that are lost between two places; empty where none is. */
 function holePacket(previous: Offset, entry: JournalEntry): string {
   if (!isHole(previous, entry)) return '';
-  return gapPacket({ reason: 'epoch', requested: formatOffset(previous), resumed: formatOffset(before(entry)) });
+  return encodeGap({ reason: 'epoch', requested: formatOffset(previous), resumed: formatOffset(before(entry)) });
 }
 
 /** The receiving end of a replay: takes of the entries what the client wants, as far as it has room. */

@@ -1,6 +1,7 @@
 import type { Socket as Connection } from 'engine.io';
 import type { Adapter } from 'socket.io-adapter';
 import type { RoutedApp } from '../http/guarded-app.js';
+import { ENGINE_PACKET } from './engine/engine-packet.js';
 import { nativeSocket } from './engine/engine.js';
 import { waitingCharacters } from './engine/polling-transport.js';
 
@@ -16,9 +17,6 @@ interface PollingMember {
   /** Characters handed to Engine.IO that it has not written yet, about. */
   buffered: number;
 }
-
-/** Engine.IO's packet type for a message. */
-const MESSAGE = '4';
 
 /**
  * Delivers to Socket.IO rooms through uWebSockets.js's own publish and subscribe.
@@ -80,7 +78,7 @@ export class Rooms {
       const subscribers = this.#app.numSubscribers(room);
       if (subscribers === 0) continue;
       // Bytes once for all rooms; uWebSockets.js would convert a string in every call.
-      frame ??= Buffer.from(MESSAGE + packet);
+      frame ??= Buffer.from(ENGINE_PACKET.message + packet);
       this.#app.publish(room, frame, false, this.#compress);
       clients += subscribers;
     }

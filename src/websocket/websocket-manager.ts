@@ -6,6 +6,7 @@ import type { ErrorBoundary, FaultStage } from '../http/error-boundary.js';
 import type { RoutedApp } from '../http/guarded-app.js';
 import { MAX_ECHO_LENGTH, type SubscribeErrorCode, type Welcome } from '../contract/events.js';
 import { type Offset, formatOffset } from '../contract/offset.js';
+import { encodeCheckpoint, encodeEvent, encodeGap } from '../contract/packet.js';
 import { isFeedRoom, isTopicRoom, roomsOfClient } from '../contract/rooms.js';
 import type { GapReason, JournalEntry, Resolution } from '../journal/journal.js';
 import type { AdapterFactory } from './adapter.js';
@@ -30,7 +31,7 @@ import { parser } from './engine/parser.js';
 import { type OtherPods, PodCalls, roomOfUser } from './pod-calls.js';
 import { Recovery } from '../delivery/recovery.js';
 import type { RefusalFields, RefusalLog } from '../access/refusal-log.js';
-import { gapPacket, replayTarget } from './replay-target.js';
+import { replayTarget } from './replay-target.js';
 import { replay } from '../delivery/replay.js';
 import { recoveringAdapter } from './recovering-adapter.js';
 import { Rooms } from './rooms.js';
@@ -154,7 +155,7 @@ export class WebSocketManager {
     );
     this.#subscriptions = new Subscriptions(
       options.topicStore,
-      () => `2["checkpoint",${JSON.stringify(formatOffset(options.feed.head()))}]`,
+      () => encodeCheckpoint(options.feed.head()),
       (result) => options.events.subscribed(result),
       options.log,
       () => options.memory.isHigh,
@@ -351,11 +352,11 @@ export class WebSocketManager {
 
   /** Written as a packet, since `socket.emit` would be shared with the other pods by the adapter. */
   #greet(socket: FeedSocket, offset: string): void {
-    socket.conn.write(`2["welcome",${this.#welcome},"${offset}"]`);
+    socket.conn.write(encodeEvent('welcome', this.#welcome, offset));
   }
 
   #tellGap(socket: FeedSocket, reason: GapReason, requested: string, resumed: string): void {
-    socket.conn.write(gapPacket({ reason, requested, resumed }));
+    socket.conn.write(encodeGap({ reason, requested, resumed }));
   }
 
   /** From here on the client gets what is published. */

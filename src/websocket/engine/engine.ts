@@ -4,9 +4,11 @@ import type { Handler, RoutedApp, SocketBehavior } from '../../http/guarded-app.
 import type { GuardedRequest } from '../../http/guarded-request.js';
 import type { GuardedResponse } from '../../http/guarded-response.js';
 import type { Admission } from '../../access/admission.js';
+import { isConnect } from '../../contract/packet.js';
 import { limitBacklog } from './backlog.js';
 import { chooseOffer } from './compression-offer.js';
 import { SOCKET_PATH, SOCKET_PATHS } from './handshake.js';
+import { ENGINE_PACKET } from './engine-packet.js';
 import { EngineServerBase, checkInternals, insideOf } from './internals.js';
 import { MAX_CONNECTS } from './fast-client.js';
 import { FastConnection } from './fast-connection.js';
@@ -56,7 +58,7 @@ export function sendAll(connection: Connection, packets: readonly string[], comp
     return;
   }
   native.cork(() => {
-    for (const packet of packets) native.send(`4${packet}`, false, compress);
+    for (const packet of packets) native.send(ENGINE_PACKET.message + packet, false, compress);
   });
 }
 
@@ -71,7 +73,7 @@ export function bufferedBytes(connection: Connection): number {
 function limitConnects(connection: Connection): void {
   let connects = 0;
   connection.on('data', (data: unknown) => {
-    if (typeof data === 'string' && data.startsWith('0') && ++connects > MAX_CONNECTS) connection.close(true);
+    if (typeof data === 'string' && isConnect(data) && ++connects > MAX_CONNECTS) connection.close(true);
   });
 }
 

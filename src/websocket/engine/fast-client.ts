@@ -1,5 +1,6 @@
 import type { Server } from 'socket.io';
 import type { FastConnection, Receiver } from './fast-connection.js';
+import { PACKET_TYPE, PLAIN_CONNECT, hasAttachments } from '../../contract/packet.js';
 import { parser } from './parser.js';
 
 /** Socket.IO CONNECT packets taken on one connection; a client sends one for each namespace, and there is one. */
@@ -43,13 +44,9 @@ interface WriteOptions {
   readonly wsPreEncoded?: string;
 }
 
-/** Packet types of the Socket.IO protocol v5. */
-const CONNECT = 0;
-/** What most clients begin with: CONNECT to the namespace of all, without `auth`. */
-const PLAIN_CONNECT: Packet = Object.freeze({ type: CONNECT, nsp: '/' });
-const CONNECT_ERROR = 4;
-const BINARY_EVENT = '5';
-const BINARY_ACK = '6';
+const { connect: CONNECT, connectError: CONNECT_ERROR } = PACKET_TYPE;
+/** {@link PLAIN_CONNECT}, decoded. */
+const DECODED_PLAIN_CONNECT: Packet = Object.freeze({ type: CONNECT, nsp: '/' });
 
 /** What all clients of one server share. */
 export class FastClients {
@@ -158,12 +155,11 @@ class FastClient implements Receiver {
         this.#collect(data);
         return;
       }
-      const type = data.charAt(0);
-      if (type === BINARY_EVENT || type === BINARY_ACK) {
+      if (hasAttachments(data)) {
         this.#collect(data);
         return;
       }
-      const packet = data === '0' ? PLAIN_CONNECT : this.#shared.decode(data);
+      const packet = data === PLAIN_CONNECT ? DECODED_PLAIN_CONNECT : this.#shared.decode(data);
       if (packet !== undefined) this.#onPacket(packet);
     } catch (error) {
       this.#onError(error);

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { WebSocket } from 'uWebSockets.js';
 import { type HandshakeRequest, withoutHeaders } from './handshake.js';
+import { ENGINE_PACKET } from './engine-packet.js';
 import { sessionId } from './session-id.js';
 import type { HeartbeatMember } from './heartbeat.js';
 import type { FrameKind, Sender } from '../../access/flood-guard.js';
@@ -131,7 +132,7 @@ export class FastConnection implements HeartbeatMember, Sender {
     if (native === undefined || this.isSlow) return this;
     const events = this.#events;
     events?.emit('packetCreate', { type: 'message', options, data });
-    if (typeof data === 'string') native.send(options?.wsPreEncoded ?? `4${data}`);
+    if (typeof data === 'string') native.send(options?.wsPreEncoded ?? ENGINE_PACKET.message + data);
     else native.send(data, true);
     callback?.(TRANSPORT);
     events?.emit('drain');
@@ -166,7 +167,7 @@ export class FastConnection implements HeartbeatMember, Sender {
 
   /** Sends a ping. */
   ping(): void {
-    this.#native?.send('2');
+    this.#native?.send(ENGINE_PACKET.ping);
   }
 
   /** Pings at once, unless an answer is waited for already. */
@@ -229,24 +230,24 @@ export class FastConnection implements HeartbeatMember, Sender {
   #takeText(text: string): void {
     const data = text.slice(1);
     switch (text.charAt(0)) {
-      case '4':
+      case ENGINE_PACKET.message:
         this.#deliver(data);
         return;
       case 'b':
         this.#deliver(Buffer.from(data, 'base64'));
         return;
-      case '3':
+      case ENGINE_PACKET.pong:
         this.pingedAt = 0;
         return;
-      case '1':
+      case ENGINE_PACKET.close:
         this.#end('transport close');
         return;
-      case '2':
+      case ENGINE_PACKET.ping:
         this.#end('transport error', new Error('invalid heartbeat direction'));
         return;
-      case '0':
-      case '5':
-      case '6':
+      case ENGINE_PACKET.open:
+      case ENGINE_PACKET.upgrade:
+      case ENGINE_PACKET.noop:
         // Of no meaning on a transport that is open and final.
         return;
       default:

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { type ExtendedError, type Namespace, Socket } from 'socket.io';
+import { encodeConnect } from '../../contract/packet.js';
 import { sessionId } from './session-id.js';
 import { FastConnection } from './fast-connection.js';
 
@@ -166,7 +167,7 @@ abstract class FastSocket extends SocketBase {
     this.connected = true;
     void this.join(sid);
     // Both are names of ours, in which nothing has to be escaped.
-    conn.write(`0{"sid":"${sid}","pid":"${pid}"}`);
+    conn.write(encodeConnect(sid, pid));
   }
 
   override _onpacket(packet: unknown): void {
