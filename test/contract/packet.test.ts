@@ -25,7 +25,7 @@ interface Packet {
 
 /** The text of a packet, by the stock encoder; of one with attachments, what comes before them. */
 function stockText(packet: Packet): string {
-  const [text] = new Encoder().encode(packet as never);
+  const [text] = new Encoder().encode(packet);
   if (typeof text !== 'string') throw new Error('the stock encoder did not begin with a text');
   return text;
 }

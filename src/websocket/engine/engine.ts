@@ -7,6 +7,7 @@ import type { Admission } from '../../access/admission.js';
 import { isConnect } from '../../contract/packet.js';
 import { limitBacklog } from './backlog.js';
 import { chooseOffer } from './compression-offer.js';
+import { answerConnectionError, answerRefusal } from './engine-refusals.js';
 import { SOCKET_PATH, SOCKET_PATHS } from './handshake.js';
 import { ENGINE_PACKET } from './engine-packet.js';
 import { EngineServerBase, checkInternals, insideOf } from './internals.js';
@@ -83,30 +84,6 @@ function limitConnects(connection: Connection): void {
  */
 function asksForPolling(req: GuardedRequest): boolean {
   return new URLSearchParams(req.getQuery()).getAll('transport').at(-1) === 'polling';
-}
-
-/** As engine.io answers what it does not understand. */
-function answerBadRequest(res: GuardedResponse): void {
-  res.code = 'bad_request';
-  res.cork(() => {
-    res.writeStatus('400 Bad Request').writeHeader('Content-Type', 'application/json');
-    res.end('{"code":3,"message":"Bad request"}');
-  });
-}
-
-/** The codes under which refusals of engine.io's are counted, by its own numbers, which are in the answer. */
-const ENGINE_REFUSALS = [
-  'transport_unknown',
-  'session_unknown',
-  'bad_handshake_method',
-  'bad_request',
-  'forbidden',
-  'protocol_unsupported',
-] as const;
-
-/** Tells the response under which code it is to be counted, before engine.io answers. */
-function nameRefusal({ req, code }: { req: { res?: GuardedResponse }; code: number }): void {
-  if (req.res !== undefined) req.res.code = ENGINE_REFUSALS[code];
 }
 
 const WEBSOCKET_VERSION = '13';
@@ -223,7 +200,7 @@ export class FeedEngine {
       connection.on('upgrading', (transport: object) => this.#byTransport.set(transport, connection));
       limitBacklog(connection, options.maxBackpressure, () => this.markSlow(connection));
     });
-    this.server.on('connection_error', nameRefusal);
+    this.server.on('connection_error', answerConnectionError);
     this.server.attach(this.#guarded(app, options, admission), { path: SOCKET_PATH, ...engineOptions });
   }
 
@@ -305,7 +282,7 @@ export class FeedEngine {
         res.chooseExtensions = (offers) => chooseOffer(offers, options.compression);
         const connection = fast?.accept(req);
         if (connection === undefined) {
-          return asksForPolling(req) ? answerBadRequest(res) : behavior.upgrade?.(res, req, context);
+          return asksForPolling(req) ? answerRefusal(res, 'bad_request') : behavior.upgrade?.(res, req, context);
         }
         const { key, protocol, extensions } = req.head.webSocket;
         res.upgrade({ connection }, key, protocol, extensions, context);

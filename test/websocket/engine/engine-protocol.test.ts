@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
+import { ENGINE_REFUSALS } from '../../../src/errors.js';
+
 import { httpRequest } from '../../support/http.js';
 import { FeedClient, Pod } from '../../support/pod.js';
 import { Cleanup } from '../../support/processes.js';
@@ -232,7 +234,7 @@ test('CONNECT, welcome and the newest statuses leave in one piece', async () => 
   expect(pieces).toHaveLength(1);
 });
 
-describe('a handshake that is not one is answered as engine.io answers it', () => {
+describe('an invalid handshake is answered with the number that Engine.IO has for it', () => {
   const KEY = {
     upgrade: 'websocket',
     connection: 'Upgrade',
@@ -241,8 +243,8 @@ describe('a handshake that is not one is answered as engine.io answers it', () =
   };
 
   test.each([
-    ['another version of the protocol', 'EIO=3&transport=websocket', 5, 'Unsupported protocol version'],
-    ['no version', 'transport=websocket', 5, 'Unsupported protocol version'],
+    ['another version of the protocol', 'EIO=3&transport=websocket', 5, ENGINE_REFUSALS.protocol_unsupported.message],
+    ['no version', 'transport=websocket', 5, ENGINE_REFUSALS.protocol_unsupported.message],
     ['another transport', 'EIO=4&transport=carrier-pigeon', 0, 'Transport unknown'],
     ['no transport', 'EIO=4', 0, 'Transport unknown'],
     ['a session that is not there', 'EIO=4&transport=websocket&sid=none', 1, 'Session ID unknown'],
