@@ -69,7 +69,7 @@ function targetFile({ file, target }: Import): string | undefined {
 }
 
 /** Files that everybody may import: they know nothing of what the gateway does. */
-const GROUND = ['deadline.ts', 'errors.ts', 'random-name.ts', 'version.ts'];
+const GROUND = ['connection-ends.ts', 'deadline.ts', 'errors.ts', 'random-name.ts', 'version.ts'];
 
 /**
  * Who may import whom: main, cli → app → {admin, dashboard, demo, websocket} → {delivery, access} → journal → contract. A
@@ -94,7 +94,7 @@ const MAY_IMPORT: Readonly<Record<string, { code: readonly string[]; types?: rea
   // A producer like any other: it publishes over HTTP and knows nothing of what is behind it.
   'demo/': { code: [], types: ['contract/'] },
   // Out: delivery takes entries of a journal, so it knows what an entry is, and nothing of how a journal works.
-  'delivery/': { code: ['access/', 'contract/'], types: ['journal/', 'websocket/'] },
+  'delivery/': { code: ['access/', 'contract/'], types: ['journal/'] },
   'access/': { code: ['contract/'], types: ['http/'] },
   // In: the journal is handed to it.
   'ingest/': { code: ['contract/'], types: ['journal/'] },

@@ -268,7 +268,7 @@ export class App {
   async #drain(duration: number): Promise<void> {
     this.#log.info({ clients: this.#websocket.connections, seconds: duration / 1000 }, 'letting the clients go');
     await this.#websocket.drain({
-      duration,
+      durationMs: duration,
       hurry: this.#hurry.signal,
       // Until then a request of a polling client may need a TCP connection; new clients get 503 on it.
       onNoPolling: () => this.#publicApp.stopListening(),
@@ -293,7 +293,7 @@ export class App {
       jwt: config.jwt,
       memory: this.#memory,
       describe: () => this.#describe(),
-      connectTimeout: config.connectTimeout,
+      connectTimeoutMs: config.connectTimeout,
       ...(this.#redis && {
         adapter: this.#redis.adapter,
         otherPods: { reachable: () => this.#redis?.linked === true },

@@ -8,7 +8,7 @@ import type { AnswerPolicy, Headers } from '../http/guarded-response.js';
 import { preflight } from '../http/preflight.js';
 import type { OriginPolicy } from '../access/origin-policy.js';
 import type { RefusalLog } from '../access/refusal-log.js';
-import type { ConnectionEvents } from '../websocket/websocket-manager.js';
+import type { ConnectionEvents } from '../websocket/client-session.js';
 
 /** How long equal faults are counted and not logged: a client that can cause one can cause thousands. */
 const FAULT_WINDOW_MS = 10_000;

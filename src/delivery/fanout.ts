@@ -33,12 +33,12 @@ const OWN_SERVICE = 'gateway';
 
 /** Takes entries out of the journal and sends each, encoded once, to the rooms that want it, on this pod only. */
 export class Fanout {
-  /** What clients that come late are told of the services. */
+  /** The newest status of each service, for clients that come late. */
   readonly statuses = new StatusBoard();
   readonly #rooms: RoomPublisher;
   readonly #onDelivered: (timing: FanoutTiming) => void;
 
-  /** @param onDelivered - told of every entry, for counters */
+  /** @param onDelivered - called for every entry, for counters */
   constructor(rooms: RoomPublisher, onDelivered: (timing: FanoutTiming) => void) {
     this.#rooms = rooms;
     this.#onDelivered = onDelivered;
@@ -51,7 +51,7 @@ export class Fanout {
    */
   deliver(entry: JournalEntry, since?: number): void {
     if (entry.deleted) {
-      // Deleted before this pod came to it: its clients are told what the missing number is.
+      // Deleted before this pod came to it: its clients get a gap for the missing number.
       this.#rooms.publish(roomsOfEntry(entry), encodeEntry(entry));
       return;
     }

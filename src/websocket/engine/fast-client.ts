@@ -1,5 +1,6 @@
 import type { Server } from 'socket.io';
 import type { FastConnection, Receiver } from './fast-connection.js';
+import type { EngineEndReason } from '../../connection-ends.js';
 import { PACKET_TYPE, PLAIN_CONNECT, hasAttachments } from '../../contract/packet.js';
 import { parser } from './parser.js';
 
@@ -22,7 +23,7 @@ interface ClientSocket {
   disconnect(): void;
   _onpacket(packet: Packet): void;
   _onerror(error: unknown): void;
-  _onclose(reason: string, description?: Error): void;
+  _onclose(reason: EngineEndReason, description?: Error): void;
 }
 
 interface ClientNamespace {
@@ -166,7 +167,7 @@ class FastClient implements Receiver {
     }
   }
 
-  onClose(reason: string, description?: Error): void {
+  onClose(reason: EngineEndReason, description?: Error): void {
     this.#shared.arrived(this);
     for (const socket of this.#sockets()) socket._onclose(reason, description);
     this.#first = undefined;

@@ -4,6 +4,7 @@ import { type HandshakeRequest, withoutHeaders } from './handshake.js';
 import { ENGINE_PACKET } from './engine-packet.js';
 import { sessionId } from './session-id.js';
 import type { HeartbeatMember } from './heartbeat.js';
+import type { EngineEndReason } from '../../connection-ends.js';
 import type { FrameKind, Sender } from '../../access/flood-guard.js';
 import { NOTHING_TAKEN } from '../../access/rate-limit.js';
 
@@ -21,7 +22,7 @@ export interface ConnectionOwner {
 export interface Receiver {
   onMessage(data: string | Buffer): void;
   /** Called once. */
-  onClose(reason: string, description?: Error): void;
+  onClose(reason: EngineEndReason, description?: Error): void;
 }
 
 /** Options of a message that Socket.IO sends. */
@@ -68,8 +69,8 @@ export class FastConnection implements HeartbeatMember, Sender {
   slot = 0;
   pingedAt = 0;
   heardAt = 0;
-  messagesPaidAt = NOTHING_TAKEN;
-  bytesPaidAt = NOTHING_TAKEN;
+  messagesPaidAtMs = NOTHING_TAKEN;
+  bytesPaidAtMs = NOTHING_TAKEN;
   readonly #owner: ConnectionOwner;
   #native: WebSocket<unknown> | undefined = undefined;
   #address: string | undefined = undefined;
@@ -266,7 +267,7 @@ export class FastConnection implements HeartbeatMember, Sender {
   }
 
   /** Closes from this side. */
-  #end(reason: string, description?: Error, code?: number, text?: string): void {
+  #end(reason: EngineEndReason, description?: Error, code?: number, text?: string): void {
     const native = this.#native;
     if (native === undefined) return;
     try {
@@ -278,7 +279,7 @@ export class FastConnection implements HeartbeatMember, Sender {
     }
   }
 
-  #finish(reason: string, description?: Error): void {
+  #finish(reason: EngineEndReason, description?: Error): void {
     if (this.#native === undefined) return;
     this.#native = undefined;
     this.#owner.closed(this);
