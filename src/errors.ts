@@ -93,6 +93,28 @@ export const HTTP_ERRORS = {
 export type HttpErrorCode = keyof typeof HTTP_ERRORS;
 
 /**
+ * Refusals of the Engine.IO protocol. The answer has Engine.IO's own number in `code`, which clients and search engines know;
+ * metric and log have the name.
+ */
+export const ENGINE_REFUSALS = {
+  transport_unknown: { number: 0, status: 400, message: 'Transport unknown' },
+  session_unknown: { number: 1, status: 400, message: 'Session ID unknown' },
+  bad_handshake_method: { number: 2, status: 400, message: 'Bad handshake method' },
+  bad_request: { number: 3, status: 400, message: 'Bad request' },
+  forbidden: { number: 4, status: 403, message: 'Forbidden' },
+  protocol_unsupported: {
+    number: 5,
+    status: 400,
+    message:
+      'Unsupported protocol version: this server speaks Engine.IO 4 (EIO=4). Use socket.io-client 3 or 4, python-socketio 5, ' +
+      'or another client of Socket.IO 3 or later.',
+  },
+} as const satisfies Record<string, { number: number; status: number; message: string }>;
+
+/** A stable name of {@link ENGINE_REFUSALS}. */
+export type EngineRefusalName = keyof typeof ENGINE_REFUSALS;
+
+/**
  * Why a token is refused. The client gets a `connect_error` with `data.code` and does not reconnect by itself, because the
  * same token would be refused again. After `keys_unavailable` its connection is closed instead, and it does reconnect.
  */

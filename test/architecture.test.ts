@@ -70,7 +70,7 @@ function targetFile({ file, target }: Import): string | undefined {
 }
 
 /** Files that everybody may import: they know nothing of what the gateway does. */
-const GROUND = ['deadline.ts', 'errors.ts', 'random-name.ts', 'version.ts'];
+const GROUND = ['connection-ends.ts', 'deadline.ts', 'errors.ts', 'random-name.ts', 'version.ts'];
 
 /**
  * Who may import whom: main, cli → app → {admin, dashboard, demo, websocket} → {delivery, access} → journal → contract. A
@@ -95,7 +95,7 @@ const MAY_IMPORT: Readonly<Record<string, { code: readonly string[]; types?: rea
   // A producer like any other: it publishes over HTTP and knows nothing of what is behind it.
   'demo/': { code: [], types: ['contract/'] },
   // Out: delivery takes entries of a journal, so it knows what an entry is, and nothing of how a journal works.
-  'delivery/': { code: ['access/', 'contract/'], types: ['journal/', 'redis/', 'websocket/'] },
+  'delivery/': { code: ['access/', 'contract/'], types: ['journal/', 'redis/'] },
   'access/': { code: ['contract/'], types: ['http/'] },
   // In: the journal, its lease and a loader of scripts are handed to it.
   'ingest/': { code: ['contract/'], types: ['redis/'] },
@@ -219,12 +219,7 @@ const INTERNALS_FILES = ['websocket/engine/internals.ts', 'websocket/check-inter
  * Files that may tell the compiler that a value is of a type that it does not have. It is an object of ours that a package
  * takes for one of its own, or an overload that its types leave out; private members of a package are in neither.
  */
-const CASTS = [
-  'websocket/engine/native-socket.ts',
-  'access/client-address.ts',
-  'http/listener.ts',
-  'delivery/subscriptions.ts',
-];
+const CASTS = ['websocket/engine/native-socket.ts', 'access/client-address.ts', 'http/listener.ts'];
 
 /** The code of all files but {@link INTERNALS_FILES}. */
 const CODE = FILES.filter((file) => !INTERNALS_FILES.includes(file)).map(
@@ -280,6 +275,24 @@ test('nothing is assigned onto instances or prototypes of dependencies: their cl
   );
   expect(set.filter(({ target }) => !OURS.has(target))).toEqual([]);
   expect(CODE.filter(([, code]) => /\.prototype(?:\.\w+|\[[^\]]+\])\s*=(?![=>])/.test(code))).toEqual([]);
+});
+
+/** The beginning of a Socket.IO packet as text, alone or in an Engine.IO message: a type, maybe a namespace and a number, then JSON. */
+const PACKET_LITERAL =
+  /['"`]4?[0-6](?:\/[^,'"`]*,)?\d*(?:[[{]|\$\{(?:JSON|prefix))|['"`]4[0-6]['"`]|\/\^4?[0-6](?:\(|\\[[{])/;
+
+test('Socket.IO packets are written and read by contract/packet.ts alone', () => {
+  const found = FILES.filter((file) => PACKET_LITERAL.test(withoutComments(read(file))));
+  expect(found).toEqual(['contract/packet.ts']);
+  for (const text of [
+    '`2["welcome",${json}]`',
+    "'40'",
+    '`0{"sid":"${sid}"}`',
+    "'44{}'",
+    '`430[${answer}]`',
+    '/^42(?:x)/',
+  ])
+    expect(text).toMatch(PACKET_LITERAL);
 });
 
 test('no source file is named after nothing', () => {

@@ -4,7 +4,7 @@ import type { GuardedResponse } from '../http/guarded-response.js';
 import type { ConnectionLimits } from './connection-limits.js';
 import type { OriginPolicy } from './origin-policy.js';
 
-/** What admission looks at. */
+/** What admission asks. */
 export interface AdmissionOptions {
   readonly origins: OriginPolicy;
   readonly limits: ConnectionLimits;
@@ -13,7 +13,7 @@ export interface AdmissionOptions {
 /** What clients do: they ask, and they send. */
 const METHODS = new Set(['get', 'post']);
 
-/** As Engine.IO decides it: the last `sid` counts, and an empty one is none. */
+/** As Engine.IO decides it: the last `sid` counts, and an empty one does not. */
 function namesSession(query: string): boolean {
   return query.includes('sid') && Boolean(new URLSearchParams(query).getAll('sid').at(-1));
 }
@@ -27,9 +27,9 @@ function isHandshake(req: GuardedRequest): boolean {
   return req.getMethod() !== 'head' && query.includes('EIO=') && !namesSession(query);
 }
 
-/** Decides about every request for the Socket.IO path before any work is done for it. */
+/** Decides about every request to the Socket.IO path before any work is done for it. */
 export class Admission {
-  /** Set when the pod takes no new clients any more. */
+  /** Set when the pod takes no new clients. */
   stopping = false;
   readonly #options: AdmissionOptions;
 
@@ -47,15 +47,15 @@ export class Admission {
       res.refuse('method_not_allowed', [['Allow', 'GET, POST, OPTIONS']]);
       return false;
     }
-    const { origin, host } = req.head;
-    const refusal = this.#refusal(origin, host, res, req);
+    const refusal = this.#refusal(res, req);
     if (refusal === undefined) return true;
     res.refuse(refusal);
     return false;
   }
 
-  #refusal(origin: string, host: string, res: GuardedResponse, req: GuardedRequest): RefusalCode | undefined {
+  #refusal(res: GuardedResponse, req: GuardedRequest): RefusalCode | undefined {
     const { origins, limits } = this.#options;
+    const { origin, host } = req.head;
     if (!origins.allows(origin, host)) return 'origin';
     if (namesSession(req.getQuery())) return undefined;
     if (this.stopping) return 'stopping';

@@ -44,10 +44,10 @@ function addressIn(member: string): string {
   return candidates.find((candidate) => candidate !== undefined && isAddress(candidate)) ?? UNKNOWN;
 }
 
-/** Members looked at, from the end of the header: more than `TRUST_PROXY` can name hops. The rest is a stranger's word. */
+/** Members that are read, from the end of the header: more than `TRUST_PROXY` can name hops. The rest is a stranger's word. */
 const MAX_MEMBERS = 100;
 
-/** The header with bare addresses alone, as `proxy-addr` takes it; empty members are none (RFC 9110, 5.6.1.2). */
+/** The header with bare addresses alone, as `proxy-addr` takes it; empty members do not count (RFC 9110, 5.6.1.2). */
 function cleaned(forwarded: string): string {
   const members = forwarded.split(',').filter((member) => member.trim() !== '');
   return members.slice(-MAX_MEMBERS).map(addressIn).join(',');
@@ -72,7 +72,7 @@ export class ClientAddress {
     if (this.#trusts === undefined || forwarded === '') return countedAs(remote);
     const request = { headers: { 'x-forwarded-for': cleaned(forwarded) }, socket: { remoteAddress: remote } };
     const address = proxyAddress(request as unknown as IncomingMessage, this.#trusts);
-    // What a proxy wrote that is no address would give its sender a name of its own for every request.
+    // Something else that a proxy wrote would let its sender be another client with every request.
     return countedAs(isAddress(address) ? address : remote);
   }
 }

@@ -1,4 +1,4 @@
-import { NOTHING_TAKEN, type Rate, take } from './rate-limit.js';
+import { NOTHING_TAKEN, Rate } from './rate-limit.js';
 
 /** Why a client was cut for what it sent. */
 export type FloodKind = 'messages' | 'pings' | 'bytes' | 'probes' | 'payload';
@@ -6,10 +6,10 @@ export type FloodKind = 'messages' | 'pings' | 'bytes' | 'probes' | 'payload';
 /** What a frame is counted as: a message, or a ping or pong of the WebSocket itself, which is no message to anybody. */
 export type FrameKind = 'messages' | 'pings';
 
-/** What is kept of one client: until when what it sent is paid for, as `rate-limit.ts` has it. */
+/** What is kept of one client: when what it sent is paid for, as in {@link Rate}. */
 export interface Sender {
-  messagesPaidAt: number;
-  bytesPaidAt: number;
+  messagesPaidAtMs: number;
+  bytesPaidAtMs: number;
 }
 
 /** How much one client may send; 0 is no limit. */
@@ -18,12 +18,12 @@ export interface FloodOptions {
   readonly maxBytesPerSecond: number;
   /** Bytes of one message. */
   readonly maxPayload: number;
-  /** Told just before a client is cut. */
+  /** Called just before a client is cut. */
   readonly onFlood: (connection: object, kind: FloodKind) => void;
 }
 
 function newSender(): Sender {
-  return { messagesPaidAt: NOTHING_TAKEN, bytesPaidAt: NOTHING_TAKEN };
+  return { messagesPaidAtMs: NOTHING_TAKEN, bytesPaidAtMs: NOTHING_TAKEN };
 }
 
 /** Seconds' worth that a client may send at once after a quiet time. */
@@ -55,12 +55,12 @@ export class FloodGuard {
 
   constructor({ maxMessagesPerSecond, maxBytesPerSecond, maxPayload, onFlood }: FloodOptions) {
     if (maxMessagesPerSecond > 0) {
-      this.#messages = { perSecond: maxMessagesPerSecond, burst: BURST_SECONDS * maxMessagesPerSecond };
+      this.#messages = new Rate(maxMessagesPerSecond, BURST_SECONDS * maxMessagesPerSecond);
     }
     if (maxBytesPerSecond > 0) {
       // At least one message of the size that is taken, or nobody could send that, and what comes right after it.
       const burst = Math.max(BURST_SECONDS * maxBytesPerSecond, maxPayload + maxBytesPerSecond);
-      this.#bytes = { perSecond: maxBytesPerSecond, burst };
+      this.#bytes = new Rate(maxBytesPerSecond, burst);
     }
     this.#onFlood = onFlood;
   }
@@ -114,16 +114,16 @@ export class FloodGuard {
   }
 
   #overspent(sender: Sender, bytes: number, frame: FrameKind): FloodKind | undefined {
-    const now = performance.now();
+    const nowMs = performance.now();
     if (this.#messages !== undefined) {
-      const paidAt = take(this.#messages, sender.messagesPaidAt, 1, now);
-      if (paidAt === undefined) return frame;
-      sender.messagesPaidAt = paidAt;
+      const paidAtMs = this.#messages.take(sender.messagesPaidAtMs, 1, nowMs);
+      if (paidAtMs === undefined) return frame;
+      sender.messagesPaidAtMs = paidAtMs;
     }
     if (this.#bytes !== undefined) {
-      const paidAt = take(this.#bytes, sender.bytesPaidAt, bytes, now);
-      if (paidAt === undefined) return 'bytes';
-      sender.bytesPaidAt = paidAt;
+      const paidAtMs = this.#bytes.take(sender.bytesPaidAtMs, bytes, nowMs);
+      if (paidAtMs === undefined) return 'bytes';
+      sender.bytesPaidAtMs = paidAtMs;
     }
     return undefined;
   }

@@ -1,22 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { PublishedKeys } from './published-keys.js';
-import { NOTHING_TAKEN, type Rate, take } from './rate-limit.js';
+import { NOTHING_TAKEN, Rate } from './rate-limit.js';
 
-/** Times in milliseconds. */
+/** How the keys of an issuer are kept fresh. */
 export interface KeySetOptions {
   /** How long a set is used without asking again. @default 600_000 */
-  readonly maxAge?: number;
+  readonly maxAgeMs?: number;
   /** How long a set is used while no newer one can be had: a key may have been withdrawn meanwhile. @default 86_400_000 */
-  readonly maxStale?: number;
+  readonly maxStaleMs?: number;
   /** Pause after an attempt that failed: while nothing is known, and while the keys that are known do. @default 1000, 30_000 */
-  readonly retry?: number;
-  readonly refreshRetry?: number;
+  readonly retryMs?: number;
+  readonly refreshRetryMs?: number;
   /** How long the issuer may take to answer. @default 5000 */
-  readonly timeout?: number;
+  readonly timeoutMs?: number;
   /** How often the issuer is asked because a token names a key that is not known. @default ten at once, then one in 5 s */
   readonly lookups?: Rate;
-  /** Told when the issuer's keys cannot be had any more, with why, and without when they can be had again. */
+  /** Called with the reason when the issuer's keys become unavailable, and without one when they are available again. */
   readonly onChange?: (fault: string | undefined) => void;
 }
 
@@ -24,18 +24,18 @@ export interface KeySetOptions {
 const MAX_BODY_BYTES = 1024 * 1024;
 
 const DEFAULTS = {
-  maxAge: 600_000,
-  maxStale: 86_400_000,
-  retry: 1000,
-  refreshRetry: 30_000,
-  timeout: 5000,
-  lookups: { perSecond: 0.2, burst: 10 },
+  maxAgeMs: 600_000,
+  maxStaleMs: 86_400_000,
+  retryMs: 1000,
+  refreshRetryMs: 30_000,
+  timeoutMs: 5000,
+  lookups: new Rate(0.2, 10),
   onChange: () => {},
 } as const satisfies Required<KeySetOptions>;
 
 /** A request for the keys that is under way. */
 interface Fetching {
-  readonly startedAt: number;
+  readonly startedAtMs: number;
   readonly done: Promise<PublishedKeys>;
 }
 
@@ -51,8 +51,8 @@ export class KeySet {
   readonly #options: Required<KeySetOptions>;
   #known: PublishedKeys | undefined;
   #fetching: Fetching | undefined;
-  #failure: { readonly at: number; readonly error: Error } | undefined;
-  #lookupsPaidAt = NOTHING_TAKEN;
+  #failure: { readonly atMs: number; readonly error: Error } | undefined;
+  #lookupsPaidAtMs = NOTHING_TAKEN;
 
   constructor(url: URL, options: KeySetOptions = {}) {
     this.#url = url;
@@ -65,14 +65,14 @@ export class KeySet {
    * @throws when they are not known, and cannot be had right now
    */
   async current(): Promise<PublishedKeys> {
-    const { maxAge, maxStale, retry, refreshRetry } = this.#options;
+    const { maxAgeMs, maxStaleMs, retryMs, refreshRetryMs } = this.#options;
     const known = this.#known;
-    const now = performance.now();
-    const age = known === undefined ? Infinity : now - known.askedAt;
-    if (known !== undefined && age < maxAge) return known;
-    const isUsable = known !== undefined && age < maxStale;
+    const nowMs = performance.now();
+    const ageMs = known === undefined ? Infinity : nowMs - known.askedAtMs;
+    if (known !== undefined && ageMs < maxAgeMs) return known;
+    const isUsable = known !== undefined && ageMs < maxStaleMs;
     const failure = this.#failure;
-    if (failure !== undefined && now - failure.at < (isUsable ? refreshRetry : retry)) {
+    if (failure !== undefined && nowMs - failure.atMs < (isUsable ? refreshRetryMs : retryMs)) {
       if (isUsable) return known;
       throw failure.error;
     }
@@ -87,53 +87,50 @@ export class KeySet {
   /**
    * The keys as they were at a time or later.
    *
-   * @param time - by `performance.now()`
+   * @param timeMs - by `performance.now()`
    * @throws when they cannot be had right now
    */
-  async since(time: number): Promise<PublishedKeys> {
+  async since(timeMs: number): Promise<PublishedKeys> {
     for (;;) {
-      if (this.#known !== undefined && this.#known.askedAt >= time) return this.#known;
+      if (this.#known !== undefined && this.#known.askedAtMs >= timeMs) return this.#known;
       const fetching = this.#fetching;
       if (fetching !== undefined) {
-        if (fetching.startedAt >= time) return fetching.done;
+        if (fetching.startedAtMs >= timeMs) return fetching.done;
         await fetching.done.catch(() => {});
         continue;
       }
-      const wait = this.#takeLookup();
-      if (wait === 0) return this.#fetch().done;
-      await sleep(wait, undefined, { ref: false });
+      const waitMs = this.#takeLookup();
+      if (waitMs === 0) return this.#fetch().done;
+      await sleep(waitMs, undefined, { ref: false });
     }
   }
 
   /** @returns 0 when the issuer may be asked now, or ms after which that is to be tried again */
   #takeLookup(): number {
     const { lookups } = this.#options;
-    const now = performance.now();
-    const paidAt = take(lookups, this.#lookupsPaidAt, 1, now);
-    if (paidAt === undefined) {
-      const next = Math.max(this.#lookupsPaidAt, now) + 1000 / lookups.perSecond;
-      return Math.max(1, Math.ceil(next - now - (lookups.burst * 1000) / lookups.perSecond));
-    }
-    this.#lookupsPaidAt = paidAt;
+    const nowMs = performance.now();
+    const paidAtMs = lookups.take(this.#lookupsPaidAtMs, 1, nowMs);
+    if (paidAtMs === undefined) return Math.max(1, Math.ceil(lookups.waitMs(this.#lookupsPaidAtMs, nowMs)));
+    this.#lookupsPaidAtMs = paidAtMs;
     return 0;
   }
 
   #fetch(): Fetching {
-    return (this.#fetching ??= { startedAt: performance.now(), done: this.#load() });
+    return (this.#fetching ??= { startedAtMs: performance.now(), done: this.#load() });
   }
 
   async #load(): Promise<PublishedKeys> {
-    const askedAt = performance.now();
+    const askedAtMs = performance.now();
     const { onChange } = this.#options;
     const former = this.#failure;
     try {
-      this.#known = new PublishedKeys(await this.#ask(), askedAt);
+      this.#known = new PublishedKeys(await this.#ask(), askedAtMs);
       this.#failure = undefined;
       if (former !== undefined) onChange(undefined);
       return this.#known;
     } catch (cause) {
-      const error = new Error(reasonOf(cause, this.#options.timeout), { cause });
-      this.#failure = { at: performance.now(), error };
+      const error = new Error(reasonOf(cause, this.#options.timeoutMs), { cause });
+      this.#failure = { atMs: performance.now(), error };
       if (former === undefined) onChange(error.message);
       throw error;
     } finally {
@@ -145,7 +142,7 @@ export class KeySet {
     const response = await fetch(this.#url, {
       // The address is the only thing that says whose keys these are.
       redirect: 'manual',
-      signal: AbortSignal.timeout(this.#options.timeout),
+      signal: AbortSignal.timeout(this.#options.timeoutMs),
       headers: { accept: 'application/json, application/jwk-set+json', 'user-agent': 'signal-gateway' },
     });
     if (response.status !== 200) {
@@ -170,15 +167,15 @@ export class KeySet {
 /** Logs when an issuer's keys cannot be had, and when they can be had again. */
 export function keyFaults(log: Logger): (fault: string | undefined) => void {
   return (fault) => {
-    if (fault === undefined) log.info('the keys of the token issuer are there again');
+    if (fault === undefined) log.info('the keys of the token issuer are available again');
     else log.warn({ reason: fault }, 'the issuer does not give its keys; those that are known stay in use');
   };
 }
 
 /** Without the address, which may be secret. */
-function reasonOf(error: unknown, timeout: number): string {
+function reasonOf(error: unknown, timeoutMs: number): string {
   if (!(error instanceof Error)) return 'the issuer cannot be asked';
-  if (error.name === 'TimeoutError') return `the issuer did not answer within ${timeout} ms`;
+  if (error.name === 'TimeoutError') return `the issuer did not answer within ${timeoutMs} ms`;
   // Of undici, which says more in the cause.
   const { code } = (error.cause ?? {}) as { code?: unknown };
   if (error instanceof TypeError) return `the issuer cannot be reached${typeof code === 'string' ? ` (${code})` : ''}`;

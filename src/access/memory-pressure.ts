@@ -1,9 +1,9 @@
 import { totalmem } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
 
-const LOOK_EVERY_MS = 1000;
+const CHECK_EVERY_MS = 1000;
 
-/** How old a look may be that decides about a client. */
+/** How old a check may be that decides about a client. */
 const FRESH_MS = 10;
 
 /** The memory that this process may use, in bytes: the container's limit, or the machine's memory. */
@@ -15,23 +15,23 @@ function availableMemory(): number {
 
 /** Watches how much of its memory the process uses. */
 export class MemoryPressure {
-  readonly #limit: number;
+  readonly #limitBytes: number;
   readonly #maxShare: number;
   readonly #timer: NodeJS.Timeout;
   readonly #listeners: (() => void)[] = [];
   #share = 0;
-  #rss = 0;
-  #lookedAt = 0;
+  #rssBytes = 0;
+  #checkedAtMs = 0;
 
   /**
    * @param maxPercent - above which {@link isHigh}; 0 is never
-   * @param limit - bytes; `undefined` is what the process may use
+   * @param limitBytes - `undefined` stands for what the process may use
    */
-  constructor(maxPercent: number, limit: number | undefined) {
+  constructor(maxPercent: number, limitBytes: number | undefined) {
     this.#maxShare = maxPercent / 100;
-    this.#limit = limit ?? availableMemory();
-    this.#look();
-    this.#timer = setInterval(() => this.#tell(), LOOK_EVERY_MS).unref();
+    this.#limitBytes = limitBytes ?? availableMemory();
+    this.#check();
+    this.#timer = setInterval(() => this.#tick(), CHECK_EVERY_MS).unref();
   }
 
   /** Share of the memory in use, of the process or of its JavaScript heap, whichever is closer to its end. */
@@ -43,7 +43,7 @@ export class MemoryPressure {
   get isHigh(): boolean {
     if (this.#maxShare === 0) return false;
     // The timer may be late: what many clients ask for in one turn of the loop can fill the memory.
-    if (performance.now() - this.#lookedAt > FRESH_MS) this.#look();
+    if (performance.now() - this.#checkedAtMs > FRESH_MS) this.#check();
     return this.#share > this.#maxShare;
   }
 
@@ -57,24 +57,24 @@ export class MemoryPressure {
     clearInterval(this.#timer);
   }
 
-  #tell(): void {
-    this.#look();
+  #tick(): void {
+    this.#check();
     if (this.isHigh) for (const listener of this.#listeners) listener();
   }
 
-  #look(): void {
-    this.#lookedAt = performance.now();
+  #check(): void {
+    this.#checkedAtMs = performance.now();
     const { used_heap_size: used, heap_size_limit: most } = getHeapStatistics();
-    this.#share = Math.max(this.#resident() / this.#limit, used / most);
+    this.#share = Math.max(this.#resident() / this.#limitBytes, used / most);
   }
 
-  /** Bytes in RAM; those of the last look while the process has no file left to ask the system with. */
+  /** Bytes in RAM; those of the last check while the process has no file left to ask the system with. */
   #resident(): number {
     try {
-      this.#rss = process.memoryUsage.rss();
+      this.#rssBytes = process.memoryUsage.rss();
     } catch {
       // It must not end for that: clients that leave give files back.
     }
-    return this.#rss;
+    return this.#rssBytes;
   }
 }

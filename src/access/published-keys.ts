@@ -63,7 +63,7 @@ async function importKey({ kty, n, e, crv, x, y }: JWK, alg: string): Promise<Cr
 /** The keys that an issuer published at a time: a JSON Web Key Set (RFC 7517). */
 export class PublishedKeys {
   /** When they were asked for, by `performance.now()`. */
-  readonly askedAt: number;
+  readonly askedAtMs: number;
   readonly #keys: readonly JWK[];
   readonly #imported = new Map<JWK, Map<string, Promise<CryptoKey | undefined>>>();
 
@@ -71,11 +71,11 @@ export class PublishedKeys {
    * @param set - the issuer's word; members that are no keys are passed over
    * @throws when it is not a key set
    */
-  constructor(set: unknown, askedAt: number) {
+  constructor(set: unknown, askedAtMs: number) {
     const { keys } = (set ?? {}) as { keys?: unknown };
     if (!Array.isArray(keys)) throw new Error('the issuer answered JSON that is not a JSON Web Key Set');
     this.#keys = keys.filter((key): key is JWK => typeof key === 'object' && key !== null);
-    this.askedAt = askedAt;
+    this.askedAtMs = askedAtMs;
   }
 
   /**

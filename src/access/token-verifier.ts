@@ -12,8 +12,8 @@ export interface Identity {
   readonly user: string | undefined;
   /** Claim `topics`: all that may be subscribed; `undefined` allows everything. */
   readonly allowed: ReadonlySet<string> | undefined;
-  /** When the client has to come again with another token, in ms since 1970. */
-  readonly expires: number;
+  /** When the client has to reconnect with another token, as Unix time in ms. */
+  readonly expiresAtMs: number;
 }
 
 /** What came of a token. */
@@ -29,14 +29,14 @@ export interface TokenOptions {
   readonly audience: string | undefined;
 }
 
-/** Longest token looked at, in characters. */
+/** Longest token that is checked, in characters. */
 export const MAX_TOKEN_LENGTH = 8192;
 
 /** Longest `sub`, in characters. */
 const MAX_USER_LENGTH = 256;
 
-/** How far the clocks of issuer and gateway may be apart, in seconds. */
-const CLOCK_TOLERANCE = 5;
+/** How far the clocks of issuer and gateway may be apart. */
+const CLOCK_TOLERANCE_SECONDS = 5;
 
 /** A secret signs with this alone. */
 const SECRET_ALGORITHMS = ['HS256'];
@@ -104,7 +104,7 @@ function identify({ sub, exp, topics }: JWTPayload): Verdict {
   return {
     ok: true,
     // The clock tolerance again: else a token would let in for an instant, again and again, when it is about to end.
-    identity: { user: sub, allowed: parsed?.topics, expires: ((exp ?? 0) + CLOCK_TOLERANCE) * 1000 },
+    identity: { user: sub, allowed: parsed?.topics, expiresAtMs: ((exp ?? 0) + CLOCK_TOLERANCE_SECONDS) * 1000 },
   };
 }
 
@@ -138,7 +138,7 @@ export class TokenVerifier {
     const checks = {
       ...(issuer === undefined ? {} : { issuer }),
       ...(audience === undefined ? {} : { audience }),
-      clockTolerance: CLOCK_TOLERANCE,
+      clockTolerance: CLOCK_TOLERANCE_SECONDS,
       requiredClaims: ['exp'],
     };
     try {
@@ -156,17 +156,17 @@ export class TokenVerifier {
 
 /** Checks a token with the keys that are known, and then, if none was right, with those that the issuer has by now. */
 async function verifyWith(keys: KeySet, token: string, checks: JWTVerifyOptions): Promise<JWTPayload> {
-  const arrived = performance.now();
+  const arrivedAtMs = performance.now();
   const known = await keys.current();
   try {
     return await tryEach(known, token, checks);
   } catch (error) {
-    const isTold = known.askedAt >= arrived;
+    const isFresh = known.askedAtMs >= arrivedAtMs;
     // An issuer that gives its keys no ids, or the same ones again, has changed them without the token showing it.
     const mayBeNew =
       error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWSSignatureVerificationFailed;
-    if (isTold || !mayBeNew) throw error;
-    return tryEach(await keys.since(arrived), token, checks);
+    if (isFresh || !mayBeNew) throw error;
+    return tryEach(await keys.since(arrivedAtMs), token, checks);
   }
 }
 

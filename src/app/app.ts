@@ -168,7 +168,7 @@ export class App {
     const clients = this.#websocket.connections;
     this.#base.log.info({ clients, seconds: durationMs / 1000 }, 'letting the clients go');
     await this.#websocket.drain({
-      duration: durationMs,
+      durationMs,
       hurry: this.#hurry.signal,
       // Until then a request of a polling client may need a TCP connection; new clients get 503 on it.
       onNoPolling: () => this.#publicApp.stopListening(),

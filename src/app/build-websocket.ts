@@ -1,4 +1,4 @@
-import { encodeEntry } from '../delivery/packet.js';
+import { encodeEntry } from '../contract/packet.js';
 import type { Fanout } from '../delivery/fanout.js';
 import { MemoryTopicStore } from '../delivery/topic-store.js';
 import type { PublicApp } from '../http/public-app.js';
@@ -36,7 +36,7 @@ export function buildWebSocket(base: Base, parts: WebSocketParts): WebSocketMana
     jwt: config.jwt,
     memory,
     describe,
-    connectTimeout: config.connectTimeoutMs,
+    connectTimeoutMs: config.connectTimeoutMs,
     ...(redis && { adapter: redis.adapter, otherPods: { reachable: () => redis.linked } }),
     topicStore: redis?.topicStore ?? new MemoryTopicStore(),
     feed: feedOf(journal, fanout),

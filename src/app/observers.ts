@@ -11,7 +11,7 @@ import { preflight } from '../http/preflight.js';
 import type { OriginPolicy } from '../access/origin-policy.js';
 import type { RefusalLog } from '../access/refusal-log.js';
 import type { OnReject, Rejections, Source } from '../ingest/rejections.js';
-import type { ConnectionEvents } from '../websocket/websocket-manager.js';
+import type { ConnectionEvents } from '../websocket/client-session.js';
 
 /** For this long equal faults are counted and not logged: a client that can cause one can cause thousands. */
 const FAULT_WINDOW_MS = 10_000;

@@ -2,19 +2,19 @@ import { CHECKPOINT_GROUPS } from '../contract/rooms.js';
 import { type Offset, formatOffset } from '../contract/offset.js';
 import type { Fanout } from './fanout.js';
 
-/** How often a client is told, if the journal has moved. */
+/** How often a client gets a checkpoint, if the journal has moved. */
 const INTERVAL_MS = 10_000;
 
 /**
  * Tells clients that do not get every signal where the journal is, so that quiet ones do not fall out of it.
  *
- * One group of clients after the other: to tell all of thousands at once would hold up whatever signal comes then.
+ * One group of clients after the other: thousands of checkpoints at once would hold up whatever signal comes then.
  */
 export class Checkpoints {
   readonly #fanout: Pick<Fanout, 'checkpoint'>;
   readonly #head: () => Offset;
-  /** By group, the place that it was told last. */
-  #told: string[] = [];
+  /** The last checkpoint of each group. */
+  #last: string[] = [];
   #next = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -25,7 +25,7 @@ export class Checkpoints {
   }
 
   start(): void {
-    this.#told = Array.from({ length: CHECKPOINT_GROUPS }, () => formatOffset(this.#head()));
+    this.#last = Array.from({ length: CHECKPOINT_GROUPS }, () => formatOffset(this.#head()));
     this.#timer ??= setInterval(() => this.#tellNext(), INTERVAL_MS / CHECKPOINT_GROUPS);
   }
 
@@ -39,8 +39,8 @@ export class Checkpoints {
     this.#next = (group + 1) % CHECKPOINT_GROUPS;
     const head = this.#head();
     const text = formatOffset(head);
-    if (this.#told[group] === text) return;
-    this.#told[group] = text;
+    if (this.#last[group] === text) return;
+    this.#last[group] = text;
     this.#fanout.checkpoint(head, group);
   }
 }

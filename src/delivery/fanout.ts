@@ -1,8 +1,8 @@
-import type { Gap, StatusUpdate } from '../contract/events.js';
+import type { StatusUpdate } from '../contract/events.js';
 import { type Offset, formatOffset } from '../contract/offset.js';
+import { encodeCheckpoint, encodeEntry, encodeEvent, encodeGap } from '../contract/packet.js';
 import { EVERYBODY, roomOfCheckpoints, roomsOfEntry } from '../contract/rooms.js';
 import type { GapReason, JournalEntry, StatusEntry } from '../journal/journal.js';
-import { encodeEntry, encodeEvent } from './packet.js';
 import { StatusBoard } from './status-board.js';
 
 /** Where the fan-out puts what clients are to get. */
@@ -33,12 +33,12 @@ const OWN_SERVICE = 'gateway';
 
 /** Takes entries out of the journal and sends each, encoded once, to the rooms that want it, on this pod only. */
 export class Fanout {
-  /** What clients that come late are told of the services. */
+  /** The newest status of each service, for clients that come late. */
   readonly statuses = new StatusBoard();
   readonly #rooms: RoomPublisher;
   readonly #onDelivered: (timing: FanoutTiming) => void;
 
-  /** @param onDelivered - told of every entry, for counters */
+  /** @param onDelivered - called for every entry, for counters */
   constructor(rooms: RoomPublisher, onDelivered: (timing: FanoutTiming) => void) {
     this.#rooms = rooms;
     this.#onDelivered = onDelivered;
@@ -51,7 +51,7 @@ export class Fanout {
    */
   deliver(entry: JournalEntry, since?: number): void {
     if (entry.deleted) {
-      // Deleted before this pod came to it: its clients are told what the missing number is.
+      // Deleted before this pod came to it: its clients get a gap for the missing number.
       this.#rooms.publish(roomsOfEntry(entry), encodeEntry(entry));
       return;
     }
@@ -83,13 +83,13 @@ export class Fanout {
 
   /** Tells every client of this pod that entries are lost to it. */
   gap(reason: GapReason, requested: Offset, resumed: Offset): void {
-    const gap: Gap = { reason, requested: formatOffset(requested), resumed: formatOffset(resumed) };
-    this.#rooms.publish([EVERYBODY], encodeEvent('gap', JSON.stringify(gap)));
+    const packet = encodeGap({ reason, requested: formatOffset(requested), resumed: formatOffset(resumed) });
+    this.#rooms.publish([EVERYBODY], packet);
   }
 
   /** Tells a group of the clients that do not get every signal where the journal is. */
   checkpoint(head: Offset, group: number): void {
-    this.#rooms.publish([roomOfCheckpoints(group)], encodeEvent('checkpoint', JSON.stringify(formatOffset(head))));
+    this.#rooms.publish([roomOfCheckpoints(group)], encodeCheckpoint(head));
   }
 
   #note(service: string, json: string, place?: Offset): void {

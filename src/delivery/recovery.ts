@@ -6,12 +6,21 @@ import type { TopicStore } from './topic-store.js';
 export interface RecoveredData {
   /** Where the client was; what it missed is sent from here. */
   resume?: Offset;
-  /** Nobody can tell right now whether the client can be served: let it come again. */
+  /** Nobody can tell right now whether the client can be served: it has to reconnect. */
   retry?: true;
   /** Topics that the client had chosen while it was connected. */
   topics?: ReadonlySet<string>;
   /** First generation of this connection, where such {@link topics} are kept by the client's `pid`. */
   generation?: number;
+}
+
+/** What recovery asks. */
+export interface RecoveryOptions {
+  /** As in `Journal.resolve`. */
+  readonly resolve: (offset: Offset) => Promise<Resolution>;
+  readonly claimTopics: TopicStore['claim'];
+  /** Called for every client that asks. */
+  readonly onResult: (result: 'recovered' | GapReason | 'retry') => void;
 }
 
 const PID_SHAPE = /^[\w-]{1,64}$/;
@@ -20,23 +29,11 @@ const REMEMBERED = 10_000;
 
 /** Tells whether a client that reconnects can be given what it missed, and from where. */
 export class Recovery {
-  readonly #resolve: (offset: Offset) => Promise<Resolution>;
-  readonly #claimTopics: TopicStore['claim'];
-  readonly #onResult: (result: 'recovered' | GapReason | 'retry') => void;
+  readonly #options: RecoveryOptions;
   readonly #refused = new Map<string, GapReason>();
 
-  /**
-   * @param resolve - as in `Journal.resolve`
-   * @param claimTopics - as in `TopicStore.claim`
-   */
-  constructor(
-    resolve: (offset: Offset) => Promise<Resolution>,
-    claimTopics: TopicStore['claim'],
-    onResult: (result: 'recovered' | GapReason | 'retry') => void,
-  ) {
-    this.#resolve = resolve;
-    this.#claimTopics = claimTopics;
-    this.#onResult = onResult;
+  constructor(options: RecoveryOptions) {
+    this.#options = options;
   }
 
   /**
@@ -57,17 +54,18 @@ export class Recovery {
   async restore(pid: string, text: string): Promise<RecoveredData | undefined> {
     const offset = parseOffset(text);
     if (offset === undefined || !PID_SHAPE.test(pid)) return undefined;
+    const { resolve, claimTopics, onResult } = this.#options;
     let resolution: Resolution;
     let kept: Awaited<ReturnType<TopicStore['claim']>>;
     try {
-      [resolution, kept] = await Promise.all([this.#resolve(offset), this.#claimTopics(pid)]);
+      [resolution, kept] = await Promise.all([resolve(offset), claimTopics(pid)]);
     } catch {
-      this.#onResult('retry');
+      onResult('retry');
       return { retry: true };
     }
     // Whose topics are forgotten may have missed what they cover: no other answer is true.
     if (kept === 'forgotten') resolution = { ok: false, reason: 'expired' };
-    this.#onResult(resolution.ok ? 'recovered' : resolution.reason);
+    onResult(resolution.ok ? 'recovered' : resolution.reason);
     if (resolution.ok) {
       const chosen = typeof kept === 'object' && { topics: new Set(kept.topics), generation: kept.generation };
       return { resume: offset, ...chosen };

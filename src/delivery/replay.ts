@@ -21,13 +21,15 @@ export interface ReplayTarget<E extends Replayable> {
    * @returns how many were sent; 0 while it has to read first
    */
   send(entries: readonly E[], after: Offset): number;
+  /** Gives the client what is published from now on. MUST do so at once, in the same turn of the loop. */
+  goLive(): void;
 }
 
 /** How a replay ended: caught up, or at a place after which entries are lost, or the client went away. */
 export type ReplayEnd = 'live' | 'gone' | { readonly lostAfter: Offset };
 
 const BATCH = 200;
-/** Between two looks at whether a client has room; twice as long each time that it has none, since it may never read. */
+/** Between two checks whether a client has room; twice as long each time that it has none, since it may never read. */
 const POLL_MS = 10;
 const MAX_POLL_MS = 320;
 const READER_POLL_MS = 100;
@@ -37,19 +39,18 @@ const BATCHES_A_TURN = 4;
 /**
  * Sends a client what it has missed.
  *
- * When it resolves with `live`, or calls `goLive`, the client has every entry up to the newest one of this pod, and no
- * entry has been delivered since: `goLive` runs in the same turn of the loop as the last read.
+ * When it calls `goLive` the client has every entry up to the newest one of this pod, and no entry has been delivered
+ * since: `goLive` runs in the same turn of the loop as the last read.
  */
 export async function replay<E extends Replayable>(
   source: ReplaySource<E>,
   target: ReplayTarget<E>,
   from: Offset,
-  goLive: () => void,
 ): Promise<ReplayEnd> {
   let cursor = from;
   let rest: readonly E[] = [];
   let batches = 0;
-  let poll = POLL_MS;
+  let pollMs = POLL_MS;
   for (;;) {
     if (!target.isOpen()) return 'gone';
     if (rest.length === 0) {
@@ -63,7 +64,7 @@ export async function replay<E extends Replayable>(
       if (entries === undefined) return { lostAfter: cursor };
       if (entries.length === 0) {
         if (isInMemory) {
-          goLive();
+          target.goLive();
           return 'live';
         }
         // The client is ahead of this pod, which has to read first.
@@ -78,11 +79,11 @@ export async function replay<E extends Replayable>(
     if (sent !== undefined) cursor = { epoch: sent.epoch, seq: sent.seq };
     rest = rest.slice(count);
     if (count === 0) {
-      await sleep(poll);
-      poll = Math.min(2 * poll, MAX_POLL_MS);
+      await sleep(pollMs);
+      pollMs = Math.min(2 * pollMs, MAX_POLL_MS);
       continue;
     }
-    poll = POLL_MS;
+    pollMs = POLL_MS;
     if (rest.length > 0 || ++batches % BATCHES_A_TURN === 0) await nextTurn();
   }
 }

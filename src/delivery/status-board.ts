@@ -2,7 +2,7 @@
  * The newest `status_update` of every service, for clients that come late.
  *
  * It holds a limited number of services; beyond that the one that has been silent longest is forgotten, so that a
- * producer that makes up names can not fill the memory.
+ * producer that makes up names cannot fill the memory.
  */
 export class StatusBoard {
   readonly #limit: number;

@@ -9,14 +9,14 @@ export interface KeptTopics {
  * Keeps the topics that clients have chosen while connected, by the secret that Socket.IO's recovery knows them by
  * (`pid`), so that they survive a reconnect.
  *
- * A connection whose link is dead may be noticed long after the client has come again, maybe on another pod, and chosen
+ * A connection whose link is dead may be noticed long after the client has reconnected, maybe to another pod, and chosen
  * anew. So what is kept has a generation, and an older one never takes the place of a newer one.
  */
 export interface TopicStore {
   /**
    * Keeps the topics of a client for {@link TOPICS_TTL_MS}, in place of those of the same generation or an older one.
    *
-   * @throws when they can not be kept, or newer ones are
+   * @throws when they cannot be kept, or newer ones are
    */
   save(pid: string, kept: KeptTopics): Promise<void>;
 
@@ -50,7 +50,7 @@ const BYTES_PER_CLIENT = 300;
 /** Topics kept in this process. */
 export class MemoryTopicStore implements TopicStore {
   // A Map keeps the order of insertion: the oldest come first.
-  readonly #kept = new Map<string, KeptTopics & { readonly size: number; readonly end: number }>();
+  readonly #kept = new Map<string, KeptTopics & { readonly size: number; readonly endMs: number }>();
   #size = 0;
   /** Whether topics had to go before their time. */
   #hasForgotten = false;
@@ -72,16 +72,16 @@ export class MemoryTopicStore implements TopicStore {
 
   #find(pid: string): KeptTopics | undefined {
     const found = this.#kept.get(pid);
-    return found !== undefined && found.end > Date.now() ? found : undefined;
+    return found !== undefined && found.endMs > Date.now() ? found : undefined;
   }
 
   #put(pid: string, { generation, topics }: KeptTopics): void {
     this.#remove(pid);
     const size = topics.reduce((sum, topic) => sum + topic.length + BYTES_PER_TOPIC, pid.length + BYTES_PER_CLIENT);
-    this.#kept.set(pid, { generation, topics, size, end: Date.now() + TOPICS_TTL_MS });
+    this.#kept.set(pid, { generation, topics, size, endMs: Date.now() + TOPICS_TTL_MS });
     this.#size += size;
-    for (const [oldest, { end }] of this.#kept) {
-      const isDue = end <= Date.now();
+    for (const [oldest, { endMs }] of this.#kept) {
+      const isDue = endMs <= Date.now();
       if (this.#size <= MAX_BYTES && !isDue) break;
       if (!isDue) this.#hasForgotten = true;
       this.#remove(oldest);

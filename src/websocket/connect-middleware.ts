@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { ExtendedError } from 'socket.io';
 import type { ConnectError, ConnectErrorCode } from '../contract/connect.js';
 import { intersection } from '../contract/topics.js';
+import type { EarlyEndReason } from '../connection-ends.js';
 import type { TokenErrorCode } from '../errors.js';
 import type { ErrorBoundary } from '../http/error-boundary.js';
 import type { TokenVerifier, Verdict } from '../access/token-verifier.js';
@@ -10,8 +11,8 @@ import type { FeedSocket } from './feed-socket.js';
 import type { RefusalFields } from '../access/refusal-log.js';
 import { chooseTopics } from '../access/topic-choice.js';
 
-/** Why a client that speaks Socket.IO already is not let in; after `memory` it is sent away to come again. */
-export type ConnectRefusal = TokenErrorCode | ConnectErrorCode | 'memory';
+/** Why a client that speaks Socket.IO already is not let in. After those of `EARLY_ENDS` its connection is closed. */
+export type ConnectRefusal = ConnectErrorCode | Extract<EarlyEndReason, TokenErrorCode | 'memory'>;
 
 /** How the middleware is set up. */
 export interface ConnectMiddlewareOptions {
@@ -40,7 +41,7 @@ export class ConnectMiddleware {
     this.#options = options;
   }
 
-  /** Lets a socket in, refuses it with a code, or closes its connection so that it comes again. */
+  /** Lets a socket in, refuses it with a code, or closes its connection so that it reconnects. */
   admit(socket: FeedSocket, next: (error?: ExtendedError) => void): void {
     if (socket.data.retry === true) {
       this.#sendAway(socket, next);
@@ -56,7 +57,7 @@ export class ConnectMiddleware {
       this.#refuse('already_connected', 'this connection has a socket already', next);
       return;
     }
-    // Before the token is looked at, which takes a while: the next socket must not slip in meanwhile.
+    // Before the token is checked, which takes a while: the next socket must not slip in meanwhile.
     this.#occupied.add(socket.conn);
     const { tokens, boundary } = this.#options;
     if (tokens === undefined) {
@@ -64,7 +65,7 @@ export class ConnectMiddleware {
       return;
     }
     const token = tokenOf(socket.handshake);
-    // It is of no use any more, and a secret that is not kept cannot be told.
+    // It is of no further use, and a secret that is not kept cannot leak.
     delete socket.handshake.auth['token'];
     boundary.run(
       { stage: 'promise', subject: () => `client ${socket.id}` },
@@ -81,8 +82,8 @@ export class ConnectMiddleware {
 
   #onVerdict(socket: FeedSocket, verdict: Verdict, next: (error?: ExtendedError) => void): void {
     if (verdict.ok) {
-      const { user, allowed, expires } = verdict.identity;
-      Object.assign(socket.data, { expires, ...(user !== undefined && { user }), ...(allowed && { allowed }) });
+      const { user, allowed, expiresAtMs } = verdict.identity;
+      Object.assign(socket.data, { expiresAtMs, ...(user !== undefined && { user }), ...(allowed && { allowed }) });
       this.#giveTopics(socket, next);
       return;
     }
@@ -116,7 +117,7 @@ export class ConnectMiddleware {
     next();
   }
 
-  /** The stock client comes back after a closed transport, and not after a connect_error. */
+  /** The stock client reconnects after a closed transport, and not after a connect_error. */
   #sendAway(socket: FeedSocket, next: (error?: ExtendedError) => void): void {
     socket.conn.close(true);
     next();

@@ -1,17 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Socket as Connection } from 'engine.io';
 
-/** How a drain runs and whom it tells. */
+/** How a drain runs. */
 export interface DrainOptions {
-  /** ms over which the clients are spread. */
-  readonly duration: number;
+  /** Time over which the clients are spread. */
+  readonly durationMs: number;
   /** Aborted: those that are left go at once. */
   readonly hurry: AbortSignal;
-  /** Told once, when no client needs a new TCP connection to this pod any more. */
+  /** Called once, when no client needs a new TCP connection to this pod. */
   readonly onNoPolling: () => void;
 }
 
-/** How often it is looked who is due. */
+/** Time between two checks which clients are due. */
 const TICK_MS = 10;
 /** How long a client on long-polling has, after the last was let go, to fetch the packet that says so. */
 const LINGER_MS = 2000;
@@ -38,11 +38,11 @@ function shuffled<T>(items: Iterable<T>): T[] {
  * the pod has to listen until they are gone.
  */
 export class Drain {
-  readonly #letGo = new WeakSet<Connection>();
+  readonly #onLetGo: (connection: Connection) => void;
 
-  /** Whether a connection ended because it was let go. */
-  has(connection: Connection): boolean {
-    return this.#letGo.has(connection);
+  /** @param onLetGo - called just before a connection is closed */
+  constructor(onLetGo: (connection: Connection) => void) {
+    this.#onLetGo = onLetGo;
   }
 
   /**
@@ -52,39 +52,39 @@ export class Drain {
    * @param left - how many are still there
    */
   async run(connections: readonly Connection[], left: () => number, options: DrainOptions): Promise<void> {
-    const { duration, hurry, onNoPolling } = options;
+    const { durationMs, hurry, onNoPolling } = options;
     const all = shuffled(connections);
     const polling = all.filter(isPolling);
     const queue = [...polling, ...all.filter((connection) => !isPolling(connection))];
-    const begin = performance.now();
+    const beginMs = performance.now();
     const due = (): number =>
-      hurry.aborted || duration === 0
+      hurry.aborted || durationMs === 0
         ? queue.length
-        : 1 + Math.floor((queue.length * (performance.now() - begin)) / duration);
+        : 1 + Math.floor((queue.length * (performance.now() - beginMs)) / durationMs);
     let next = 0;
     let pollingGone = 0;
-    let isTold = false;
-    let lingerEnd = Infinity;
+    let isAnnounced = false;
+    let lingerEndMs = Infinity;
     for (;;) {
       for (; next < queue.length; next++) {
         const connection = queue[next];
         // One that has left by itself needs no time of its own.
         if (connection?.readyState !== 'open') continue;
         if (next >= due()) break;
-        this.#letGo.add(connection);
+        this.#onLetGo(connection);
         connection.close();
       }
       for (; pollingGone < polling.length; pollingGone++) {
         const connection = polling[pollingGone];
         if (connection !== undefined && connection.readyState !== 'closed' && isPolling(connection)) break;
       }
-      if (!isTold && pollingGone === polling.length) {
-        isTold = true;
+      if (!isAnnounced && pollingGone === polling.length) {
+        isAnnounced = true;
         onNoPolling();
       }
       if (next === queue.length) {
-        if (lingerEnd === Infinity) lingerEnd = performance.now() + LINGER_MS;
-        if (hurry.aborted || performance.now() >= lingerEnd || left() === 0) return;
+        if (lingerEndMs === Infinity) lingerEndMs = performance.now() + LINGER_MS;
+        if (hurry.aborted || performance.now() >= lingerEndMs || left() === 0) return;
       }
       await sleep(TICK_MS, undefined, { signal: hurry }).catch(() => {});
     }

@@ -7,10 +7,10 @@ export interface ClientData extends RecoveredData {
   topics?: ReadonlySet<string>;
   /** All that its token lets it subscribe to; unset: everything. */
   allowed?: ReadonlySet<string>;
-  /** Whom its token names. */
+  /** The user that its token names. */
   user?: string;
-  /** When its token ends, ms since 1970. */
-  expires?: number;
+  /** When its token ends, as Unix time in ms. */
+  expiresAtMs?: number;
 }
 
 /** The Socket.IO server, with the feed's events typed. */

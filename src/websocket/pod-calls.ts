@@ -5,11 +5,11 @@ import type { FeedServer, FeedSocket } from './feed-socket.js';
 const INFO = 'gateway:info';
 const DISCONNECT = 'gateway:disconnect';
 
-/** Whom to disconnect: all clients of a user, or one client. */
+/** The clients to disconnect: all of a user, or one. */
 export interface Target {
   readonly user?: string | undefined;
   readonly sid?: string | undefined;
-  /** Closes the transport, after which the stock client comes again by itself, instead of ending its socket. */
+  /** Closes the transport, after which the stock client reconnects by itself, instead of ending its socket. */
   readonly reconnect: boolean;
 }
 
@@ -22,7 +22,7 @@ export interface OtherPods {
 /** Longer than the adapter waits for a pod that does not answer, which then says so itself. */
 const ANSWER_LIMIT_MS = 6000;
 
-/** The Socket.IO room of everybody that is the same user. */
+/** The Socket.IO room of all clients of a user. */
 export function roomOfUser(user: string): string {
   return `user:${user}`;
 }

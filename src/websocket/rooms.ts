@@ -1,11 +1,27 @@
 import type { Socket as Connection } from 'engine.io';
 import type { Adapter } from 'socket.io-adapter';
 import type { RoutedApp } from '../http/guarded-app.js';
+import { ENGINE_PACKET } from './engine/engine-packet.js';
 import { nativeSocket, waitingCharacters } from './engine/native-socket.js';
 
-/** The part of a Socket.IO namespace that is looked at. */
+/** What is used of the sockets of a Socket.IO namespace. */
 interface Sockets {
   get(id: string): { readonly conn: unknown } | undefined;
+}
+
+/** Where packets are delivered, and how. */
+export interface RoomsOptions {
+  readonly app: RoutedApp;
+  readonly adapter: Adapter;
+  readonly sockets: Sockets;
+  /** Which rooms to follow; a client's own room, for one, is never published to here. */
+  readonly isFeedRoom: (room: string) => boolean;
+  /** Whether packets are compressed for the clients that can take it. */
+  readonly compress: boolean;
+  /** Characters that may wait for a client on long-polling before it is cut. */
+  readonly maxBuffered: number;
+  /** Called just before such a client is cut. */
+  readonly onSlow: (connection: Connection) => void;
 }
 
 /** A client that is on long-polling now. */
@@ -16,9 +32,6 @@ interface PollingMember {
   buffered: number;
 }
 
-/** Engine.IO's packet type for a message. */
-const MESSAGE = '4';
-
 /**
  * Delivers to Socket.IO rooms through uWebSockets.js's own publish and subscribe.
  *
@@ -26,37 +39,12 @@ const MESSAGE = '4';
  * publish costs JavaScript nothing per client. Clients on long-polling are kept in a list of their own.
  */
 export class Rooms {
-  readonly #app: RoutedApp;
-  readonly #sockets: Sockets;
-  readonly #isFeedRoom: (room: string) => boolean;
-  readonly #compress: boolean;
-  readonly #maxBuffered: number;
-  readonly #onSlow: (connection: Connection) => void;
+  readonly #options: RoomsOptions;
   readonly #polling = new Map<string, PollingMember>();
 
-  /**
-   * @param isFeedRoom - which rooms to follow; a client's own room, for one, is never published to here
-   * @param compress - whether packets are compressed for the clients that can take it
-   * @param maxBuffered - characters that may wait for a polling client before it is cut
-   * @param onSlow - told just before such a client is cut
-   */
-  constructor(
-    app: RoutedApp,
-    adapter: Adapter,
-    sockets: Sockets,
-    options: {
-      isFeedRoom: (room: string) => boolean;
-      compress: boolean;
-      maxBuffered: number;
-      onSlow: (connection: Connection) => void;
-    },
-  ) {
-    this.#app = app;
-    this.#sockets = sockets;
-    this.#isFeedRoom = options.isFeedRoom;
-    this.#compress = options.compress;
-    this.#maxBuffered = options.maxBuffered;
-    this.#onSlow = options.onSlow;
+  constructor(options: RoomsOptions) {
+    const { adapter } = options;
+    this.#options = options;
     adapter.on('join-room', (room: string, id: string) => this.#join(room, id));
     adapter.on('leave-room', (room: string, id: string) => this.#leave(room, id));
   }
@@ -72,15 +60,16 @@ export class Rooms {
    * @returns clients it was handed to
    */
   publish(rooms: readonly string[], packet: string): number {
+    const { app, compress } = this.#options;
     let frame: Buffer | undefined;
     let clients = 0;
     for (const room of rooms) {
       // uWebSockets.js knows the number; counting costs nothing per client.
-      const subscribers = this.#app.numSubscribers(room);
+      const subscribers = app.numSubscribers(room);
       if (subscribers === 0) continue;
       // Bytes once for all rooms; uWebSockets.js would convert a string in every call.
-      frame ??= Buffer.from(MESSAGE + packet);
-      this.#app.publish(room, frame, this.#compress);
+      frame ??= Buffer.from(ENGINE_PACKET.message + packet);
+      app.publish(room, frame, compress);
       clients += subscribers;
     }
     for (const member of this.#polling.values()) {
@@ -90,8 +79,8 @@ export class Rooms {
   }
 
   #join(room: string, id: string): void {
-    if (!this.#isFeedRoom(room)) return;
-    const connection = this.#sockets.get(id)?.conn as Connection | undefined;
+    if (!this.#options.isFeedRoom(room)) return;
+    const connection = this.#options.sockets.get(id)?.conn as Connection | undefined;
     if (connection === undefined) return;
     const native = nativeSocket(connection);
     if (native !== undefined) {
@@ -116,14 +105,14 @@ export class Rooms {
   }
 
   #leave(room: string, id: string): void {
-    if (!this.#isFeedRoom(room)) return;
+    if (!this.#options.isFeedRoom(room)) return;
     const member = this.#polling.get(id);
     if (member !== undefined) {
       member.rooms.delete(room);
       if (member.rooms.size === 0) this.#polling.delete(id);
       return;
     }
-    const connection = this.#sockets.get(id)?.conn as Connection | undefined;
+    const connection = this.#options.sockets.get(id)?.conn as Connection | undefined;
     if (connection !== undefined) nativeSocket(connection)?.unsubscribe(room);
   }
 
@@ -131,11 +120,11 @@ export class Rooms {
   #push(member: PollingMember, packet: string): boolean {
     // Counted before the write: a client that is waiting for data gets it, and drains, inside the call.
     member.buffered += packet.length;
-    if (member.buffered <= this.#maxBuffered) {
+    if (member.buffered <= this.#options.maxBuffered) {
       member.connection.write(packet);
       return true;
     }
-    this.#onSlow(member.connection);
+    this.#options.onSlow(member.connection);
     member.connection.close(true);
     return false;
   }

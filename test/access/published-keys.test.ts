@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { TokenVerifier } from '../../src/access/token-verifier.js';
 import type { KeySetOptions } from '../../src/access/key-set.js';
+import { Rate } from '../../src/access/rate-limit.js';
 import { AUDIENCE, ISSUER, Issuer, claims, rawToken } from '../support/issuer.js';
 import { FeedClient, Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
@@ -13,7 +14,7 @@ afterEach(() => cleanup.run());
 function verifierOf(issuer: Issuer, keys: KeySetOptions = {}): (token: string) => Promise<string> {
   const verifier = new TokenVerifier(
     { key: { jwksUrl: new URL(issuer.url) }, issuer: ISSUER, audience: AUDIENCE },
-    { retry: 0, refreshRetry: 0, ...keys },
+    { retryMs: 0, refreshRetryMs: 0, ...keys },
   );
   return async (token) => {
     const verdict = await verifier.verify(token);
@@ -63,7 +64,7 @@ test('a key that cannot be used is not held against the token: the issuer may me
   const issuer = await Issuer.open(cleanup);
   const good = await issuer.addKey('key');
   issuer.published.set('key', { ...good, x: 'AA' });
-  const verify = verifierOf(issuer, { maxAge: 0 });
+  const verify = verifierOf(issuer, { maxAgeMs: 0 });
   const token = await issuer.token('key');
   expect(await verify(token)).toBe('keys_unavailable');
   // A set with a private key in it would let everybody sign.
@@ -94,7 +95,7 @@ test('a token of a key that was published a moment ago is taken, however short a
 test('strangers with made-up keys do not have the issuer asked more often than it is agreed, and honest tokens do not wait', async () => {
   const issuer = await Issuer.open(cleanup);
   await issuer.addKey('good');
-  const verify = verifierOf(issuer, { lookups: { perSecond: 2, burst: 3 } });
+  const verify = verifierOf(issuer, { lookups: new Rate(2, 3) });
   const token = await issuer.token('good');
   expect(await verify(token)).toBe('taken');
   const verdicts = new Set<string>();
@@ -119,7 +120,7 @@ test('while an issuer answers nonsense the keys that are known stay in use, and 
   const issuer = await Issuer.open(cleanup);
   await issuer.addKey('known');
   const faults: unknown[] = [];
-  const verify = verifierOf(issuer, { maxAge: 0, timeout: 200, onChange: (fault) => faults.push(fault) });
+  const verify = verifierOf(issuer, { maxAgeMs: 0, timeoutMs: 200, onChange: (fault) => faults.push(fault) });
   const token = await issuer.token('known');
   expect(await verify(token)).toBe('taken');
   const key = await issuer.addKey('new');
@@ -151,8 +152,8 @@ test('a withdrawn key is not taken any more when the set is old, nor for ever wh
   const issuer = await Issuer.open(cleanup);
   await issuer.addKey('withdrawn');
   await issuer.addKey('other');
-  const verify = verifierOf(issuer, { maxAge: 50 });
-  const brief = verifierOf(issuer, { maxAge: 0, maxStale: 300 });
+  const verify = verifierOf(issuer, { maxAgeMs: 50 });
+  const brief = verifierOf(issuer, { maxAgeMs: 0, maxStaleMs: 300 });
   const token = await issuer.token('withdrawn');
   expect([await verify(token), await brief(token)]).toEqual(['taken', 'taken']);
   issuer.published.delete('withdrawn');

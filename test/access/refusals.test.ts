@@ -71,6 +71,7 @@ async function expectRefused(pod: Pod, list: string, row: RefusalCase, origin: s
   const isOrigin = isForeign && (answer.status === 403 || ![405, 431].includes(row.status));
   const expected = isOrigin ? { status: 403, code: 'origin' } : row;
   expect([answer.status, code]).toEqual([expected.status, expected.code]);
+  expect(text).toMatch((isOrigin ? undefined : row.says) ?? /./);
   for (const method of isOrigin ? [] : (row.allow ?? [])) expect(onlyHeader(answer, 'allow')).toContain(method);
   const reason = isOrigin ? 'origin' : row.reason;
   expect(await refusalsOf(pod, reason)).toBe((isOrigin ? before.origin : before.own) + 1);

@@ -27,9 +27,9 @@ test('a client that has no room is asked less and less often, and gets the rest 
         got.push(...taken.map(({ seq }) => seq));
         return taken.length;
       },
+      goLive: () => {},
     },
     FROM,
-    () => {},
   );
   await sleep(1500);
   // Thousands of them would cost a core if each were looked at a hundred times a second.
@@ -53,9 +53,9 @@ test('a client that reads slowly is served as soon as it has room', async () => 
         room = 0;
         return taken;
       },
+      goLive: () => {},
     },
     FROM,
-    () => {},
   );
   clearInterval(reading);
   expect(end).toBe('live');

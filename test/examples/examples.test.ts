@@ -146,7 +146,11 @@ test.skipIf(PYTHON === undefined)('examples/publish.py publishes with a key too,
   const good = await run(PYTHON ?? '', 'publish.py', ['http', pod.adminUrl], keys);
   expect(good).toEqual({ code: 0, out: expect.stringMatching(/^\['[^']+:1'\]\n$/) as string, error: '' });
   const refused = await run(PYTHON ?? '', 'publish.py', ['http', pod.adminUrl], { API_KEY: '' });
-  expect(refused).toEqual({ code: 1, out: '', error: expect.stringMatching(/^The gateway answered 401: .+\n$/) as string });
+  expect(refused).toEqual({
+    code: 1,
+    out: '',
+    error: expect.stringMatching(/^The gateway answered 401: .+\n$/) as string,
+  });
 });
 
 test.skipIf(PYTHON === undefined)('examples/publish.py publishes over HTTP and over Redis', async () => {

@@ -69,6 +69,14 @@ export class FrontDoor {
     for (const { pod } of this.#pairs) pod.pause();
   }
 
+  /** Carries nothing in either direction any more, as when a network is gone: neither side is told. New connections work. */
+  freeze(): void {
+    for (const { client, pod } of this.#pairs) {
+      client.pause();
+      pod.pause();
+    }
+  }
+
   /** Reads again. */
   resume(): void {
     for (const { pod } of this.#pairs) pod.resume();

@@ -22,6 +22,8 @@ export interface RefusalCase {
   readonly code: string | number;
   /** Label of the metric, and field of the log: the code, or a name for Engine.IO's number. */
   readonly reason: string;
+  /** What the text for a person names. @default anything */
+  readonly says?: RegExp;
   /** @default none */
   readonly session?: Session;
   /** Methods that `Allow` names. */
@@ -76,9 +78,26 @@ const poll = (target: string): StrictRequest => ({ target });
 const post = (target: string): StrictRequest => ({ method: 'POST', target, body: '40' });
 const upgrade = (target: string): StrictRequest => ({ target, headers: WEBSOCKET });
 
-function olderProtocol(way: Way, send: (target: string) => StrictRequest, query: string): RefusalCase {
-  const expected = { status: 400, code: 5, reason: 'protocol_unsupported' } as const;
-  return { way, what: `version 3 of the protocol`, ...expected, request: () => send(engine(query)) };
+/** Versions of Engine.IO that are not spoken: what clients of Socket.IO 2 send, none, and one that does not exist. */
+const OTHER_VERSIONS = [
+  ['version 3 of Engine.IO', 'EIO=3&'],
+  ['no version of Engine.IO', ''],
+  ['version 5 of Engine.IO', 'EIO=5&'],
+] as const;
+
+function otherVersions(way: Way, send: (target: string) => StrictRequest, query: string): RefusalCase[] {
+  const expected = {
+    status: 400,
+    code: 5,
+    reason: 'protocol_unsupported',
+    says: /\bsocket\.io-client 3 or 4\b/,
+  } as const;
+  return OTHER_VERSIONS.map(([what, version]) => ({
+    way,
+    what,
+    ...expected,
+    request: () => send(engine(version + query)),
+  }));
 }
 
 function tooLongHead(way: Way, send: (target: string) => StrictRequest, query: string): RefusalCase {
@@ -97,7 +116,7 @@ function tooLongHead(way: Way, send: (target: string) => StrictRequest, query: s
 
 const POLLS: readonly RefusalCase[] = [
   ...ofEngine('a poll', poll),
-  olderProtocol('a poll', poll, 'EIO=3&transport=polling'),
+  ...otherVersions('a poll', poll, 'transport=polling'),
   tooLongHead('a poll', poll, POLLING),
   {
     way: 'a poll',
@@ -179,7 +198,7 @@ const POSTS: readonly RefusalCase[] = [
 
 const UPGRADES: readonly RefusalCase[] = [
   ...ofEngine('an upgrade to WebSocket', upgrade),
-  olderProtocol('an upgrade to WebSocket', upgrade, 'EIO=3&transport=websocket'),
+  ...otherVersions('an upgrade to WebSocket', upgrade, 'transport=websocket'),
   tooLongHead('an upgrade to WebSocket', upgrade, SOCKET),
   {
     way: 'an upgrade to WebSocket',

@@ -22,7 +22,7 @@ test('a client whose token cannot be checked is sent away at once and reconnects
     tokens: {
       verify: async () => {
         if (isBroken) throw new Error('no such key');
-        return { ok: true, identity: { user: undefined, allowed: undefined, expires: Infinity } };
+        return { ok: true, identity: { user: undefined, allowed: undefined, expiresAtMs: Infinity } };
       },
     },
     isShort: () => false,

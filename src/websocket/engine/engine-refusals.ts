@@ -1,7 +1,9 @@
+import { ENGINE_REFUSALS, type EngineRefusalName } from '../../errors.js';
 import type { GuardedRequest } from '../../http/guarded-request.js';
 import type { GuardedResponse } from '../../http/guarded-response.js';
+import { statusText } from '../../http/status-text.js';
 
-// What is refused as engine.io refuses it: with its own numbers in the answer.
+const NAMES = Object.keys(ENGINE_REFUSALS) as EngineRefusalName[];
 
 /**
  * Whether a request for a WebSocket says that it is long-polling. engine.io believes it, and then takes the WebSocket for
@@ -11,26 +13,21 @@ export function asksForPolling(req: GuardedRequest): boolean {
   return new URLSearchParams(req.getQuery()).getAll('transport').at(-1) === 'polling';
 }
 
-/** As engine.io answers what it does not understand. */
-export function answerBadRequest(res: GuardedResponse): void {
-  res.code = 'bad_request';
+/** Answers as Engine.IO does, with its own number in the body. Metric and log have the name. */
+export function answerRefusal(res: GuardedResponse, name: EngineRefusalName): void {
+  const { status, number, message } = ENGINE_REFUSALS[name];
+  res.code = name;
   res.cork(() => {
-    res.writeStatus('400 Bad Request').writeHeader('Content-Type', 'application/json');
-    res.end('{"code":3,"message":"Bad request"}');
+    res.writeStatus(statusText(status)).writeHeader('Content-Type', 'application/json');
+    res.end(JSON.stringify({ code: number, message }));
   });
 }
 
-/** The codes under which refusals of engine.io's are counted, by its own numbers, which are in the answer. */
-const ENGINE_REFUSALS = [
-  'transport_unknown',
-  'session_unknown',
-  'bad_handshake_method',
-  'bad_request',
-  'forbidden',
-  'protocol_unsupported',
-] as const;
-
-/** Names the code under which the response is to be counted, before engine.io answers. */
-export function nameRefusal({ req, code }: { req: { res?: GuardedResponse }; code: number }): void {
-  if (req.res !== undefined) req.res.code = ENGINE_REFUSALS[code];
+/**
+ * Listener of engine.io's `connection_error`: answers what engine.io is about to refuse. What it writes afterwards comes
+ * to nothing, since a {@link GuardedResponse} has one answer.
+ */
+export function answerConnectionError({ req, code }: { req: { res?: GuardedResponse }; code: number }): void {
+  const name = NAMES.find((one) => ENGINE_REFUSALS[one].number === code);
+  if (req.res !== undefined && name !== undefined) answerRefusal(req.res, name);
 }

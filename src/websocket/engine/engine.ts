@@ -4,8 +4,9 @@ import type { Admission } from '../../access/admission.js';
 import type { Handler, RoutedApp, SocketBehavior } from '../../http/guarded-app.js';
 import type { GuardedRequest } from '../../http/guarded-request.js';
 import type { GuardedResponse } from '../../http/guarded-response.js';
+import { isConnect } from '../../contract/packet.js';
 import { limitBacklog } from './backlog.js';
-import { nameRefusal } from './engine-refusals.js';
+import { answerConnectionError } from './engine-refusals.js';
 import { EngineServer } from './engine-server.js';
 import { MAX_CONNECTS } from './fast-client.js';
 import { type FastHandlers, FastServer, type OversizedHandlers } from './fast-server.js';
@@ -44,7 +45,7 @@ export interface EngineHandlers {
 function limitConnects(connection: Connection): void {
   let connects = 0;
   connection.on('data', (data: unknown) => {
-    if (typeof data === 'string' && data.startsWith('0') && ++connects > MAX_CONNECTS) connection.close(true);
+    if (typeof data === 'string' && isConnect(data) && ++connects > MAX_CONNECTS) connection.close(true);
   });
 }
 
@@ -91,7 +92,7 @@ export class FeedEngine {
     }
     // Registered before Socket.IO's own listener, so that a flood is cut before it is worked on.
     this.server.on('connection', (connection: Connection) => this.#watch(connection));
-    this.server.on('connection_error', nameRefusal);
+    this.server.on('connection_error', answerConnectionError);
     this.server.attach(this.#guarded(app), { path: SOCKET_PATH, ...engineOptions });
   }
 

@@ -1,5 +1,7 @@
 import type { Server } from 'socket.io';
 import type { FastConnection, Receiver } from './fast-connection.js';
+import type { EngineEndReason } from '../../connection-ends.js';
+import { PACKET_TYPE, PLAIN_CONNECT, hasAttachments } from '../../contract/packet.js';
 import {
   type Auth,
   type ClientInside,
@@ -16,13 +18,9 @@ export const MAX_CONNECTS = 4;
 
 type Decoder = InstanceType<typeof parser.Decoder>;
 
-/** Packet types of the Socket.IO protocol v5. */
-const CONNECT = 0;
-/** What most clients begin with: CONNECT to the root namespace, without `auth`. */
-const PLAIN_CONNECT: Packet = Object.freeze({ type: CONNECT, nsp: '/' });
-const CONNECT_ERROR = 4;
-const BINARY_EVENT = '5';
-const BINARY_ACK = '6';
+const { connect: CONNECT, connectError: CONNECT_ERROR } = PACKET_TYPE;
+/** {@link PLAIN_CONNECT}, decoded. */
+const DECODED_PLAIN_CONNECT: Packet = Object.freeze({ type: CONNECT, nsp: '/' });
 
 /** What all clients of one server share. */
 export class FastClients {
@@ -131,19 +129,18 @@ class FastClient implements Receiver, ClientInside {
         this.#collect(data);
         return;
       }
-      const type = data.charAt(0);
-      if (type === BINARY_EVENT || type === BINARY_ACK) {
+      if (hasAttachments(data)) {
         this.#collect(data);
         return;
       }
-      const packet = data === '0' ? PLAIN_CONNECT : this.#shared.decode(data);
+      const packet = data === PLAIN_CONNECT ? DECODED_PLAIN_CONNECT : this.#shared.decode(data);
       if (packet !== undefined) this.#onPacket(packet);
     } catch (error) {
       this.#onError(error);
     }
   }
 
-  onClose(reason: string, description?: Error): void {
+  onClose(reason: EngineEndReason, description?: Error): void {
     this.#shared.arrived(this);
     for (const socket of this.#sockets()) socket._onclose(reason, description);
     this.#first = undefined;

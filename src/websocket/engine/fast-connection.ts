@@ -2,8 +2,10 @@ import { EventEmitter } from 'node:events';
 import type { WebSocket } from 'uWebSockets.js';
 import { type HandshakeRequest, withoutHeaders } from './handshake.js';
 import type { WriteOptions } from './internals.js';
+import { ENGINE_PACKET } from './engine-packet.js';
 import { sessionId } from './session-id.js';
 import type { HeartbeatMember } from './heartbeat.js';
+import type { EngineEndReason } from '../../connection-ends.js';
 import type { FrameKind, Sender } from '../../access/flood-guard.js';
 import { NOTHING_TAKEN } from '../../access/rate-limit.js';
 
@@ -21,7 +23,7 @@ export interface ConnectionOwner {
 export interface Receiver {
   onMessage(data: string | Buffer): void;
   /** Called once. */
-  onClose(reason: string, description?: Error): void;
+  onClose(reason: EngineEndReason, description?: Error): void;
 }
 
 /** Details of a close from this side, beside its reason. */
@@ -70,8 +72,8 @@ export class FastConnection implements HeartbeatMember, Sender {
   slot = 0;
   pingedTick = 0;
   heardTick = 0;
-  messagesPaidAt = NOTHING_TAKEN;
-  bytesPaidAt = NOTHING_TAKEN;
+  messagesPaidAtMs = NOTHING_TAKEN;
+  bytesPaidAtMs = NOTHING_TAKEN;
   readonly #owner: ConnectionOwner;
   #native: WebSocket<unknown> | undefined = undefined;
   #address: string | undefined = undefined;
@@ -134,7 +136,7 @@ export class FastConnection implements HeartbeatMember, Sender {
     if (native === undefined || this.isSlow) return this;
     const events = this.#events;
     events?.emit('packetCreate', { type: 'message', options, data });
-    if (typeof data === 'string') native.send(options?.wsPreEncoded ?? `4${data}`);
+    if (typeof data === 'string') native.send(options?.wsPreEncoded ?? ENGINE_PACKET.message + data);
     else native.send(data, true);
     callback?.(TRANSPORT);
     events?.emit('drain');
@@ -169,7 +171,7 @@ export class FastConnection implements HeartbeatMember, Sender {
 
   /** Sends a ping. */
   ping(): void {
-    this.#native?.send('2');
+    this.#native?.send(ENGINE_PACKET.ping);
   }
 
   /** Pings at once, unless an answer is waited for already. */
@@ -232,24 +234,24 @@ export class FastConnection implements HeartbeatMember, Sender {
   #takeText(text: string): void {
     const data = text.slice(1);
     switch (text.charAt(0)) {
-      case '4':
+      case ENGINE_PACKET.message:
         this.#deliver(data);
         return;
       case 'b':
         this.#deliver(Buffer.from(data, 'base64'));
         return;
-      case '3':
+      case ENGINE_PACKET.pong:
         this.pingedTick = 0;
         return;
-      case '1':
+      case ENGINE_PACKET.close:
         this.#end('transport close');
         return;
-      case '2':
+      case ENGINE_PACKET.ping:
         this.#end('transport error', { description: new Error('invalid heartbeat direction') });
         return;
-      case '0':
-      case '5':
-      case '6':
+      case ENGINE_PACKET.open:
+      case ENGINE_PACKET.upgrade:
+      case ENGINE_PACKET.noop:
         // Of no meaning on a transport that is open and final.
         return;
       default:
@@ -268,7 +270,7 @@ export class FastConnection implements HeartbeatMember, Sender {
   }
 
   /** Closes from this side. */
-  #end(reason: string, { description, code, text }: EndDetails = {}): void {
+  #end(reason: EngineEndReason, { description, code, text }: EndDetails = {}): void {
     const native = this.#native;
     if (native === undefined) return;
     try {
@@ -280,7 +282,7 @@ export class FastConnection implements HeartbeatMember, Sender {
     }
   }
 
-  #finish(reason: string, description?: Error): void {
+  #finish(reason: EngineEndReason, description?: Error): void {
     if (this.#native === undefined) return;
     this.#native = undefined;
     this.#owner.closed(this);

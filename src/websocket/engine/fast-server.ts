@@ -3,6 +3,7 @@ import type { WebSocket } from 'uWebSockets.js';
 import type { GuardedRequest } from '../../http/guarded-request.js';
 import { readHandshake } from './handshake.js';
 import type { FrameKind } from '../../access/flood-guard.js';
+import { ENGINE_PACKET } from './engine-packet.js';
 import { Heartbeat } from './heartbeat.js';
 import { type ConnectionOwner, FastConnection } from './fast-connection.js';
 
@@ -67,7 +68,7 @@ export class FastServer implements ConnectionOwner {
 
   /** Begins the session. */
   open(connection: FastConnection, native: WebSocket<unknown>): void {
-    connection.open(native, `0{"sid":"${connection.id}"${this.#openPacketEnd}`);
+    connection.open(native, `${ENGINE_PACKET.open}{"sid":"${connection.id}"${this.#openPacketEnd}`);
     this.#heartbeat.add(connection);
     this.#onCount(1);
     this.#handlers.onConnection(connection);

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { encodeConnect } from '../../contract/packet.js';
 import { FastConnection } from './fast-connection.js';
 import {
   type Acks,
@@ -124,7 +125,7 @@ export class FastSocket extends SocketBase {
     this.connected = true;
     void this.join(sid);
     // Both are names of ours, in which nothing has to be escaped.
-    conn.write(`0{"sid":"${sid}","pid":"${pid}"}`);
+    conn.write(encodeConnect(sid, pid));
   }
 
   override _onpacket(packet: unknown): void {

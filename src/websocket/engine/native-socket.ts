@@ -1,3 +1,4 @@
+import { ENGINE_PACKET } from './engine-packet.js';
 import type { Socket as Connection } from 'engine.io';
 import type { WebSocket } from 'uWebSockets.js';
 import { FastConnection } from './fast-connection.js';
@@ -48,6 +49,6 @@ export function sendAll(connection: Connection, packets: readonly string[], comp
     return;
   }
   native.cork(() => {
-    for (const packet of packets) native.send(`4${packet}`, false, compress);
+    for (const packet of packets) native.send(ENGINE_PACKET.message + packet, false, compress);
   });
 }

@@ -1,6 +1,8 @@
 import type { Socket as Connection } from 'engine.io';
 import type { ConnectError } from '../../contract/connect.js';
 import type { SubscribeAnswer } from '../../contract/events.js';
+import { PACKET_TYPE, encodeAck, encodeConnectError, readHead } from '../../contract/packet.js';
+import { ENGINE_PACKET } from './engine-packet.js';
 
 /** Code of what is refused for its size, wherever that is. */
 export const TOO_LARGE = 'payload_too_large';
@@ -16,10 +18,6 @@ const MIN_TAKEN_BYTES = 1024 * 1024;
 
 /** Such messages that one connection may send before it is cut. */
 const MAX_REFUSALS = 4;
-
-/** Socket.IO packets of the protocol v5: type, namespace, id, and what follows. */
-const CONNECT = /^40(\/[^,{]*)?,?\{/;
-const SUBSCRIBE = /^42(?:(\/[^,[]*),)?(\d{1,15})?\["subscribe"/;
 
 /**
  * The longest message that uWebSockets.js takes. It closes the connection at once for a longer one, without a reason;
@@ -62,27 +60,23 @@ export class OversizedMessages {
     const refusals = (this.#refusals.get(connection) ?? 0) + 1;
     this.#refusals.set(connection, refusals);
     const message = `${bytes} bytes in one message; at most ${maxPayload} are taken`;
-    const connect = refusals > MAX_REFUSALS ? null : CONNECT.exec(head);
-    const subscribe = refusals > MAX_REFUSALS ? null : SUBSCRIBE.exec(head);
-    if (connect !== null) {
+    const isMessage = refusals <= MAX_REFUSALS && head.startsWith(ENGINE_PACKET.message);
+    const packet = isMessage ? readHead(head.slice(ENGINE_PACKET.message.length)) : undefined;
+    if (packet?.type === PACKET_TYPE.connect) {
       onRefused(bytes);
       const refusal: ConnectError = { message, data: { code: TOO_LARGE } };
-      connection.write(`4${prefix(connect[1])}${JSON.stringify(refusal)}`);
+      connection.write(encodeConnectError(refusal, packet.namespace));
       return true;
     }
-    if (subscribe !== null) {
+    if (packet?.event === 'subscribe') {
       onSubscribe(bytes);
-      const [, namespace, id] = subscribe;
+      const { id, namespace } = packet;
       const answer: SubscribeAnswer = { ok: false, error: { code: TOO_LARGE, message } };
       // One who asks for no answer gets none, as when its topics are wrong.
-      if (id !== undefined) connection.write(`3${prefix(namespace)}${id}${JSON.stringify([answer])}`);
+      if (id !== undefined) connection.write(encodeAck(id, answer, namespace));
       return true;
     }
     onCut(connection, bytes);
     return false;
   }
-}
-
-function prefix(namespace: string | undefined): string {
-  return namespace === undefined ? '' : `${namespace},`;
 }

@@ -3,6 +3,7 @@ import { HalfSent } from './half-sent.js';
 import type { OversizedHandlers } from './fast-server.js';
 import { OversizedMessages, TOO_LARGE } from './oversized.js';
 import type { MemoryPressure } from '../../access/memory-pressure.js';
+import type { EndReason } from '../../connection-ends.js';
 import type { RefusalLog } from '../../access/refusal-log.js';
 
 /** The limit of size, and where refusals are counted and logged. */
@@ -15,8 +16,8 @@ export interface SizeRefusalsOptions {
     flooded(kind: 'payload'): void;
   };
   readonly log: RefusalLog;
-  /** Called with the reason just before a connection ends. */
-  readonly onCut: (connection: object, cause: 'payload too large' | 'memory') => void;
+  /** Told why a connection ends, just before it does. */
+  readonly onCut: (connection: object, reason: EndReason) => void;
   readonly memory: Pick<MemoryPressure, 'onHigh'>;
   readonly sessions: () => Connection[];
 }

@@ -5,7 +5,7 @@ import type { SocketBehavior } from '../../http/guarded-app.js';
 import type { GuardedRequest } from '../../http/guarded-request.js';
 import type { GuardedResponse } from '../../http/guarded-response.js';
 import { chooseOffer } from './compression-offer.js';
-import { answerBadRequest, asksForPolling } from './engine-refusals.js';
+import { answerRefusal, asksForPolling } from './engine-refusals.js';
 import type { EngineOptions } from './engine.js';
 import type { FastHandlers, FastServer, OversizedHandlers } from './fast-server.js';
 import { asConnection, fastOf } from './native-socket.js';
@@ -102,7 +102,7 @@ export class WebSocketRoute {
     res.chooseExtensions = (offers) => chooseOffer(offers, engine.compression);
     const connection = fast?.accept(req);
     if (connection === undefined) {
-      if (asksForPolling(req)) return answerBadRequest(res);
+      if (asksForPolling(req)) return answerRefusal(res, 'bad_request');
       inner.upgrade?.(res, req, context);
       if (isSecond(req)) openSecond(res, req, context);
       return undefined;

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { HTTP_ERRORS } from '../../../src/errors.js';
+import { ENGINE_REFUSALS, HTTP_ERRORS } from '../../../src/errors.js';
 import { FrameClient } from '../../support/frame-client.js';
 import { WEBSOCKET_HEADERS, httpRequest } from '../../support/http.js';
 import { type Way, openSocket } from '../../support/packet-client.js';
@@ -133,9 +133,9 @@ describe('handshake', () => {
   });
 
   test.each([
-    ['another version of the protocol', 'EIO=3&transport=', 5, 'Unsupported protocol version'],
-    ['a version that is not a number', 'EIO=abc&transport=', 5, 'Unsupported protocol version'],
-    ['no version', 'transport=', 5, 'Unsupported protocol version'],
+    ['another version of the protocol', 'EIO=3&transport=', 5, ENGINE_REFUSALS.protocol_unsupported.message],
+    ['a version that is not a number', 'EIO=abc&transport=', 5, ENGINE_REFUSALS.protocol_unsupported.message],
+    ['no version', 'transport=', 5, ENGINE_REFUSALS.protocol_unsupported.message],
     ['another transport', 'EIO=4&transport=carrier-pigeon&was=', 0, 'Transport unknown'],
     ['no transport', 'EIO=4&was=', 0, 'Transport unknown'],
     ['a session that is not there', 'EIO=4&sid=none&transport=', 1, 'Session ID unknown'],

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
+
 import { httpRequest } from '../../support/http.js';
 import { FeedClient, Pod } from '../../support/pod.js';
 import { Cleanup } from '../../support/processes.js';
@@ -170,7 +171,7 @@ test('CONNECT, welcome and the newest statuses leave in one piece', async () => 
   expect(pieces).toHaveLength(1);
 });
 
-describe('a handshake that is not one is answered as engine.io answers it', () => {
+describe('an invalid handshake is answered with the number that Engine.IO has for it', () => {
   test('a WebSocket transport without a WebSocket', async () => {
     const pod = await Pod.start(cleanup);
     const answer = await httpRequest(`${pod.url}/socket.io/?EIO=4&transport=websocket`);

@@ -1,27 +1,28 @@
-import type { Socket as Connection } from 'engine.io';
-import type { Gap } from '../contract/events.js';
 import { type Offset, formatOffset, isHole } from '../contract/offset.js';
+import { encodeGap } from '../contract/packet.js';
 import { roomsOfEntry } from '../contract/rooms.js';
 import type { JournalEntry } from '../journal/journal.js';
-import { bufferedBytes, sendAll } from './engine/native-socket.js';
-import type { ReplayTarget } from '../delivery/replay.js';
+import type { ReplayTarget } from './replay.js';
 
-/** A client that is sent what it has missed. */
+/** A client that is sent what it has missed, as a door shows it. */
+export interface ReplayedClient {
+  /** Whether it is still there and has not been cut. */
+  isOpen(): boolean;
+  /** Bytes that wait for it to read them. */
+  bufferedBytes(): number;
+  /** Sends packets, in order. The caller sees to it that there is room for them. */
+  sendAll(packets: readonly string[]): void;
+}
+
+/** What a client is sent, and how much at once. */
 export interface ReplayTargetOptions {
-  readonly connection: Connection;
+  readonly client: ReplayedClient;
   /** What it wants. */
   readonly rooms: ReadonlySet<string>;
   readonly encode: (entry: JournalEntry) => string;
-  /** Bytes in flight at most: a slow client must not fill this process. */
-  readonly window: number;
-  readonly compress: boolean;
-  readonly isOpen: () => boolean;
+  /** Bytes in flight at most. */
+  readonly windowBytes: number;
   readonly onReplayed: (entries: number) => void;
-}
-
-/** A `gap` as an encoded packet. */
-export function gapPacket(gap: Gap): string {
-  return `2["gap",${JSON.stringify(gap)}]`;
 }
 
 /** The place before an entry. */
@@ -29,21 +30,21 @@ function before({ epoch, seq }: Offset): Offset {
   return { epoch, seq: seq - 1 };
 }
 
-/** The packet that tells of entries that are lost between two places; empty where none is. */
+/** The packet that tells of entries that are lost between two places; empty if there are none. */
 function holePacket(previous: Offset, entry: JournalEntry): string {
   if (!isHole(previous, entry)) return '';
-  return gapPacket({ reason: 'epoch', requested: formatOffset(previous), resumed: formatOffset(before(entry)) });
+  return encodeGap({ reason: 'epoch', requested: formatOffset(previous), resumed: formatOffset(before(entry)) });
 }
 
 /** The receiving end of a replay: takes of the entries what the client wants, as far as it has room. */
-export function replayTarget(options: ReplayTargetOptions): ReplayTarget<JournalEntry> {
-  const { connection, rooms, encode, window, compress, isOpen, onReplayed } = options;
+export function replayTarget(options: ReplayTargetOptions): Pick<ReplayTarget<JournalEntry>, 'isOpen' | 'send'> {
+  const { client, rooms, encode, windowBytes, onReplayed } = options;
   return {
-    isOpen,
+    isOpen: () => client.isOpen(),
     send(entries, after) {
       let previous = after;
-      const buffered = bufferedBytes(connection);
-      let room = window - buffered;
+      const bufferedBytes = client.bufferedBytes();
+      let roomBytes = windowBytes - bufferedBytes;
       const packets: string[] = [];
       let taken = 0;
       let wanted = 0;
@@ -53,9 +54,9 @@ export function replayTarget(options: ReplayTargetOptions): ReplayTarget<Journal
         previous = entry;
         if (isWanted || hole !== '') {
           const packet = isWanted ? encode(entry) : '';
-          room -= Buffer.byteLength(packet) + hole.length;
+          roomBytes -= Buffer.byteLength(packet) + hole.length;
           // A packet larger than the window goes alone.
-          if (room < 0 && (packets.length > 0 || buffered > 0)) break;
+          if (roomBytes < 0 && (packets.length > 0 || bufferedBytes > 0)) break;
           if (hole !== '') packets.push(hole);
           if (isWanted) {
             packets.push(packet);
@@ -64,7 +65,7 @@ export function replayTarget(options: ReplayTargetOptions): ReplayTarget<Journal
         }
         taken++;
       }
-      sendAll(connection, packets, compress);
+      client.sendAll(packets);
       onReplayed(wanted);
       return taken;
     },
