@@ -31,7 +31,10 @@ export class SlowClients {
     setImmediate(() => this.cut());
   }
 
-  /** Closes the clients for which a message was dropped: what they received before has no hole. */
+  /**
+   * Closes the clients for which a message was dropped, before they can get the next one: what they received until then has
+   * no hole (docs/ordering.md).
+   */
   cut(): void {
     if (this.#toCut.size === 0) return;
     const sockets = [...this.#toCut];
