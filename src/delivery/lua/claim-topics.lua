@@ -6,8 +6,8 @@
 --
 -- Answers {generation, topics}: the first generation of the new connection, and the JSON array; false (nil) if none are kept.
 --
--- Atomic: reading and raising the generation. From the moment the new connection has the topics, what its predecessor still
--- saves is refused.
+-- Atomic (docs/ordering.md): reading and raising the generation. From the moment the new connection has the topics, what its
+-- predecessor still saves is refused.
 
 local kept = redis.call('GET', KEYS[1])
 if not kept then return false end

@@ -7,7 +7,8 @@
 --
 -- Answers 1: kept; 0: a greater generation is kept already.
 --
--- Atomic: the look at the generation and the write. An old connection and the one that replaced it save on two pods at once.
+-- Atomic (docs/ordering.md): the look at the generation and the write. An old connection and the one that replaced it save on
+-- two pods at once.
 
 local kept = redis.call('GET', KEYS[1]) or ''
 if tonumber(string.match(kept, '^%d+') or 0) > tonumber(ARGV[1]) then return 0 end

@@ -24,7 +24,7 @@
 --         {'OTHER'}: the name of the request stands for another request.
 --         All but 'OK' have changed nothing.
 --
--- Atomic, all of it:
+-- Atomic, all of it (docs/ordering.md):
 --   * the checks and the append: a pod that lost the lease, or repeats what it has no answer for, appends nothing twice;
 --   * `seq` and the entries: numbers have no hole within an epoch, and no batch has another's entries inside;
 --   * the entries, the newest statuses and the memory of the request: nobody finds one without the others.

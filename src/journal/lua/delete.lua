@@ -17,8 +17,9 @@
 --
 -- Answers 'OK': deleted; 'AGAIN': deleted before; 'GONE': the journal does not have it. All but 'OK' have changed nothing.
 --
--- Atomic: the note, the hole and the newest status. A reader that finds the hole finds the note too, or it would take the
--- entry for lost. The note comes first: a Redis that is full refuses it, and the hole must not be there without it.
+-- Atomic (docs/ordering.md): the note, the hole and the newest status. A reader that finds the hole finds the note too, or it
+-- would take the entry for lost. The note comes first: a Redis that is full refuses it, and the hole must not be there
+-- without it.
 
 local LOOKED_AT = 100 -- oldest deletions checked each time for being out of use: more than are added, so they do not add up
 local SLACK = 1000 -- how far below the oldest entry a deletion is kept: the oldest entries may have been deleted themselves

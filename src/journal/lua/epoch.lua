@@ -16,7 +16,8 @@
 -- which the journal began: a reader that finds nothing it knows can tell whether the oldest entry is the first one. `start` is
 -- the `seq` after which the epoch began: a reader that had seen more than the caller can tell.
 --
--- Atomic with the script behind it: between the look at the epoch and an entry under that epoch nobody else may begin one.
+-- Atomic with the script behind it (docs/ordering.md): between the look at the epoch and an entry under that epoch nobody
+-- else may begin one.
 
 local NO_REPLID = string.rep('0', 40)
 

@@ -10,8 +10,8 @@
 --
 -- The new epoch leaves out at least one number: to readers that had not read what was lost, that is the sign of it.
 --
--- Atomic: many readers find the same epoch broken at once, and only the first may replace it. No entry may come between the
--- look at the newest `seq` and the new one.
+-- Atomic (docs/ordering.md): many readers find the same epoch broken at once, and only the first may replace it. No entry may
+-- come between the look at the newest `seq` and the new one.
 
 local fresh, floor, broken = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local epoch, seq = open(KEYS[1], KEYS[2], fresh, floor)

@@ -21,8 +21,8 @@
 -- A lease whose holder ended without releasing it goes to a pod that may take over, or to anybody when Redis itself was
 -- restarted or has failed over since: then the subscriptions of most pods are new.
 --
--- Atomic: two pods that ask for a free lease must not both get it, and a claim is removed by the pod that takes the lease, in
--- that same step.
+-- Atomic (docs/ordering.md): two pods that ask for a free lease must not both get it, and a claim is removed by the pod that
+-- takes the lease, in that same step.
 
 local lease, bridge, claim = KEYS[1], KEYS[2], KEYS[3]
 local token, ttlMs, pod, claimTtlMs = ARGV[1], ARGV[2], ARGV[3], ARGV[6]

@@ -7,7 +7,8 @@
 --
 -- Answers {epoch, seq}: the current epoch, and the `seq` of its newest entry.
 --
--- Atomic: of two readers that find a new epoch due at the same time, one begins it and the other is answered with it.
+-- Atomic (docs/ordering.md): of two readers that find a new epoch due at the same time, one begins it and the other is
+-- answered with it.
 
 local epoch, seq = open(KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]))
 return {epoch, text(seq)}

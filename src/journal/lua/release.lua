@@ -7,7 +7,7 @@
 --
 -- Answers nothing.
 --
--- Atomic: a lease that expired meanwhile may have a new holder, whose lease must not be deleted, and of whom nothing is said.
+-- Atomic (docs/ordering.md): a lease that expired meanwhile may have a new holder, whose lease must not be deleted.
 
 if redis.call('GET', KEYS[1]) == ARGV[1] then
   redis.call('DEL', KEYS[1])
