@@ -109,7 +109,7 @@ test.skipIf(SOCKETIO_PYTHON === undefined)(
   },
 );
 
-test.skipIf(SOCKETIO_PYTHON === undefined)('examples/python-client.py tells of a loss', async () => {
+test.skipIf(SOCKETIO_PYTHON === undefined)('examples/python-client.py reports a loss', async () => {
   const { one, door } = await twoPods();
   const lonely = await Pod.start(cleanup);
   const child = start(SOCKETIO_PYTHON ?? '', 'python-client.py', [door.url]);
@@ -146,7 +146,11 @@ test.skipIf(PYTHON === undefined)('examples/publish.py publishes with a key too,
   const good = await run(PYTHON ?? '', 'publish.py', ['http', pod.adminUrl], keys);
   expect(good).toEqual({ code: 0, out: expect.stringMatching(/^\['[^']+:1'\]\n$/) as string, error: '' });
   const refused = await run(PYTHON ?? '', 'publish.py', ['http', pod.adminUrl], { API_KEY: '' });
-  expect(refused).toEqual({ code: 1, out: '', error: expect.stringMatching(/^The gateway answered 401: .+\n$/) as string });
+  expect(refused).toEqual({
+    code: 1,
+    out: '',
+    error: expect.stringMatching(/^The gateway answered 401: .+\n$/) as string,
+  });
 });
 
 test.skipIf(PYTHON === undefined)('examples/publish.py publishes over HTTP and over Redis', async () => {

@@ -112,7 +112,7 @@ describe('heartbeat', () => {
   });
 });
 
-test('packets that mean nothing here are passed over', async () => {
+test('packets that mean nothing here are ignored', async () => {
   const pod = await Pod.start(cleanup);
   const client = await welcomed(pod);
   for (const packet of ['0', '3', '3probe', '5', '6', '42["nobody listens"]', '43999[]'])
@@ -170,7 +170,7 @@ test('CONNECT, welcome and the newest statuses leave in one piece', async () => 
   expect(pieces).toHaveLength(1);
 });
 
-describe('a handshake that is not one is answered as engine.io answers it', () => {
+describe('an invalid handshake is answered as engine.io answers it', () => {
   test('a WebSocket transport without a WebSocket', async () => {
     const pod = await Pod.start(cleanup);
     const answer = await httpRequest(`${pod.url}/socket.io/?EIO=4&transport=websocket`);
@@ -200,7 +200,7 @@ describe('a handshake that is not one is answered as engine.io answers it', () =
     expect(pod.faults()).toEqual([]);
   });
 
-  test('a request that is no WebSocket, for a session that is on one, is answered and not held', async () => {
+  test('a plain request for a session that is on a WebSocket is answered and not held', async () => {
     const pod = await Pod.start(cleanup, { MAX_CONNECTIONS: '1' });
     const http = await raw(pod);
     const sid = await http.handshake();
@@ -224,7 +224,7 @@ describe('a handshake that is not one is answered as engine.io answers it', () =
     expect(await pod.metric('gateway_sessions')).toBe(1);
   });
 
-  test('the session of a WebSocket client can not be used over HTTP', async () => {
+  test('the session of a WebSocket client cannot be used over HTTP', async () => {
     const pod = await Pod.start(cleanup);
     const { open } = await opened(pod);
     const session = `${pod.url}/socket.io/?EIO=4&transport=polling&sid=${String(open['sid'])}`;
