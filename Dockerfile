@@ -40,11 +40,11 @@ ENV NODE_ENV=production
 COPY package.json LICENSE ./
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
-# Nothing here belongs to this user, so the process can not change what it runs. By number, so that Kubernetes sees that it
+# Nothing here belongs to this user, so the process cannot change what it runs. By number, so that Kubernetes sees that it
 # is not root.
 USER 10001:10001
 EXPOSE 3000 3001
-# Only whether the event loop turns, as the liveness probe of Kubernetes asks: /readyz is for load balancers.
+# Only checks that the event loop runs, like the liveness probe of Kubernetes: /readyz is for load balancers.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.ADMIN_PORT || 3001}/healthz`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 ARG VERSION=0.0.0

@@ -134,7 +134,7 @@ const PACKAGES: Readonly<Record<string, { code: RegExp; types?: RegExp }>> = {
   'cli-progress': { code: /^cli\// },
 };
 
-test('every room of the sources is in the table of who may import whom, and every room of the table is there', () => {
+test('every room of the sources is in the table of allowed imports, and every room of the table exists', () => {
   expect([...new Set(FILES.map(roomOf))].toSorted()).toEqual(Object.keys(MAY_IMPORT).toSorted());
 });
 

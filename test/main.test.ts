@@ -108,7 +108,7 @@ describe('the banner', () => {
 
 describe('a signal to stop', () => {
   test.each(['SIGTERM', 'SIGINT'] as const)(
-    '%s ends the process with 0, and stock clients come back to whoever takes the port over',
+    '%s ends the process with 0, and stock clients reconnect to whoever takes the port over',
     async (name) => {
       const env = { PORT: String(await freePort()), DRAIN_SECONDS: '0' };
       const first = await Pod.start(cleanup, env);

@@ -131,6 +131,7 @@ export class App {
     this.#hurry.abort();
   }
 
+  /** The order of the steps is a rule of docs/ordering.md. */
   #stop(): Promise<void> {
     this.#state.phase = 'stopping';
     this.#base.memory.close();

@@ -45,7 +45,7 @@ export class Fanout {
   }
 
   /**
-   * Delivers one entry.
+   * Delivers one entry. A status is on the board before it is published (docs/ordering.md).
    *
    * @param since - as in `JournalListener.onEntry`
    */

@@ -133,6 +133,7 @@ export class Subscription {
     chosen.forget(this.#client);
   }
 
+  /** Stores first, then changes rooms, checkpoint and answer in one turn, one request after the other (docs/ordering.md). */
   async #carryOut(topics: ReadonlySet<string>, reply: Reply, former: Promise<void> | undefined): Promise<void> {
     await former;
     if (this.#isOver) return;

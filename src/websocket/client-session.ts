@@ -84,7 +84,7 @@ export class ClientSession implements Subscriber, ReturningClient {
     return this.#socket.data.topics ?? NO_TOPICS;
   }
 
-  /** Begins the session. Everything that is written here leaves in one write. */
+  /** Begins the session. Everything that is written here leaves in one write, in this order (docs/ordering.md). */
   start(): void {
     const { events, expiry, log } = this.#services;
     const socket = this.#socket;

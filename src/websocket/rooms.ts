@@ -78,6 +78,7 @@ export class Rooms {
     return clients;
   }
 
+  /** A client that upgrades changes lists in the turn of its upgrade (docs/ordering.md). */
   #join(room: string, id: string): void {
     if (!this.#options.isFeedRoom(room)) return;
     const connection = this.#options.sockets.get(id)?.conn as Connection | undefined;

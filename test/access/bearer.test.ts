@@ -40,7 +40,7 @@ function from(token: unknown, authorization?: string): unknown {
   return tokenOf({ auth: { token }, headers: { authorization } });
 }
 
-test('what is no bearer token is none, and what stands in auth.token goes before the header', () => {
+test('an Authorization header without a bearer token is ignored, and auth.token takes precedence over the header', () => {
   expect(from('a.b.c', 'Bearer x.y.z')).toBe('a.b.c');
   expect(from('Bearer a.b.c', 'Bearer x.y.z')).toBe('a.b.c');
   expect(from({ a: 1 }, 'Bearer x.y.z')).toEqual({ a: 1 });

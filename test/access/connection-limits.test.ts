@@ -82,7 +82,7 @@ const CONNECT_ERRORS: readonly (readonly [ConnectErrorCode, string])[] = [
   ['payload_too_large', `40${JSON.stringify({ topics: ['x'.repeat(1024 * 1024)] })}`],
 ];
 
-describe('each refusal of a client that has got as far as Socket.IO', () => {
+describe('each refusal of a client that is already connected over Engine.IO', () => {
   test('has a row in this table, or is about its token', () => {
     const codes = connectErrorSchema.shape.data.shape.code.options.filter((code) => !(code in TOKEN_ERRORS));
     expect(CONNECT_ERRORS.map(([code]) => code).toSorted()).toEqual(codes.toSorted());
@@ -120,7 +120,7 @@ test('a pod that is short of memory says so, and takes clients again with more o
   expect((await ask(roomy, 'polling')).status).toBe(200);
 });
 
-test('clients that are there already can not fill the memory with topics, and those that wait to join are sent away', async () => {
+test('a pod short of memory refuses more topics to connected clients, and sends away those that wait to join', async () => {
   const pod = await Pod.start(cleanup, { MEMORY_LIMIT: '250000000', MAX_MEMORY_PERCENT: '90' });
   const honest = await FeedClient.connect(cleanup, pod.url, {
     transports: ['websocket'],
@@ -185,7 +185,7 @@ test('the limit of one address counts clients, frees what has left, and is not t
 test.each([
   ['nobody is believed by default', {}, '192.0.2.'],
   ['a proxy that is not named is not believed', { TRUST_PROXY: '10.0.0.0/8' }, '192.0.2.'],
-  ['what is no address gives nobody a new name', { TRUST_PROXY: 'loopback' }, 'client-'],
+  ['an invalid address gives nobody a new name', { TRUST_PROXY: 'loopback' }, 'client-'],
 ])('%s', async (_name, env: Record<string, string>, prefix) => {
   const pod = await Pod.start(cleanup, { MAX_CONNECTIONS_PER_IP: '3', ...env });
   const answers = [];

@@ -42,7 +42,7 @@ test('a clock that is set forward by fifty years lets those go whose time is ove
   expect(due).toHaveLength(2);
 });
 
-test('after a clock was set back who comes is let go when his time has come by it', () => {
+test('after the clock was set back, a client that connects is disconnected when its token expires by the new time', () => {
   const { expiry, due } = open();
   expiry.add('before', START + 10_000);
   vi.setSystemTime(START - 3_600_000);

@@ -76,7 +76,7 @@ test('a foreign origin is refused with 403 and a JSON body, over polling and ove
   expect(await pod.metric('gateway_sessions')).toBe(0);
 });
 
-test('a session of a listed origin can not be used from a foreign one', async () => {
+test('a session of a listed origin cannot be used from another origin', async () => {
   const pod = await Pod.start(cleanup, { CORS_ORIGIN: GOOD });
   const { sid } = JSON.parse((await polling(pod, { origin: GOOD })).body.slice(1)) as { sid: string };
   const url = `${pod.url}/socket.io/?EIO=4&transport=polling&sid=${sid}`;
@@ -145,7 +145,7 @@ test('over MAX_CONNECTIONS new clients get 503 with Retry-After until somebody l
   expect(staying.disconnects).toEqual([]);
 });
 
-test('origins that are no web pages, and null, are let in where they are listed, as they came', async () => {
+test('origins of apps and extensions, and null, are allowed exactly as they are listed', async () => {
   const listed = [
     'capacitor://localhost',
     'ionic://localhost',
@@ -204,7 +204,7 @@ test("React Native on Android, which sends the gateway's own address, is let in 
   }
 });
 
-test('a refused origin is logged as it came, once, however often it comes', async () => {
+test('a refused origin is logged unchanged, once, however often it tries', async () => {
   const pod = await Pod.start(cleanup, { CORS_ORIGIN: GOOD });
   for (let i = 0; i < 20; i++) await polling(pod, { origin: FOREIGN });
   await websocket(pod, { origin: 'null' });

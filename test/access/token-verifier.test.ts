@@ -192,7 +192,7 @@ describe('with the public keys of an issuer', () => {
     expect(issuer.requests).toBeLessThanOrEqual(6);
   });
 
-  test('a client is sent away, and comes again by itself, while the keys can not be had', async () => {
+  test('while the keys are unavailable, a client is disconnected and reconnects by itself', async () => {
     const { issuer, env } = await withKeys();
     const { url } = issuer;
     const token = await issuer.token('first');
@@ -213,7 +213,7 @@ describe('with the public keys of an issuer', () => {
   });
 });
 
-test('when its token ends a client is let go so that it comes again with a fresh one, and misses nothing', async () => {
+test('when its token expires, a client is disconnected, reconnects with a fresh token, and misses nothing', async () => {
   const pod = await Pod.start(cleanup, WITH_SECRET);
   const asked: string[] = [];
   const client = new FeedClient(cleanup, pod.url, {

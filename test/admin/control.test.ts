@@ -39,7 +39,7 @@ describe.each([
   ['without Redis', false],
   ['with Redis, on every pod', true],
 ])('POST /v1/disconnect, %s,', (_name, withRedis) => {
-  test('ends the connections of a user, or of one client, and they do not come again unless they are to', async () => {
+  test('ends the connections of a user, or of one client, and they only reconnect if they are told to', async () => {
     const [first, second] = await start(withRedis, JWT);
     const bad = [await connect(first, 'bad'), await connect(second, 'bad'), await connect(second, 'bad', 'polling')];
     const good = [await connect(first, 'good'), await connect(second, 'good')];
@@ -60,7 +60,7 @@ describe.each([
     expect(bad.flatMap(({ signals }) => signals)).toEqual([]);
   });
 
-  test('and GET /v1/info tells of each pod', async () => {
+  test('and GET /v1/info describes each pod', async () => {
     const [first, second] = await start(withRedis, {});
     await FeedClient.connect(cleanup, first.url, { transports: ['websocket'], auth: { topics: ['A', 'B@1m'] } });
     await FeedClient.connect(cleanup, second.url, { transports: ['polling'] });
@@ -82,7 +82,7 @@ describe.each([
   });
 });
 
-test('what does not say whom to disconnect is refused', async () => {
+test('a disconnect request that names neither a user nor a client is refused', async () => {
   const pod = await Pod.start(cleanup);
   const bad = [
     {},

@@ -147,7 +147,7 @@ describe.each(MODES)('deleting an entry, %s', (_, start) => {
     expect((await historyOf(pod)).entries).toHaveLength(1);
   });
 
-  test('at what is no offset is refused', async () => {
+  test('at an invalid offset is refused', async () => {
     const pod = await start();
     const texts = [
       'abc',
@@ -267,7 +267,7 @@ test('while Redis is away or hangs, nobody is told that an entry is deleted; the
   expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
 });
 
-test('why entries were deleted can be read in Redis, and what they said can not', async () => {
+test('the reason for a deletion can be read in Redis, but the deleted text cannot', async () => {
   const redis = await RedisServer.start(cleanup);
   const pod = await Pod.start(cleanup, { REDIS_URL: redis.url });
   const [offset = ''] = await publish(pod);

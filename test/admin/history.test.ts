@@ -130,7 +130,7 @@ describe.each(MODES)('the history, %s', (_, start) => {
     expect(await expectProblem(await ask(pod, query), code)).toHaveProperty('code', code);
   });
 
-  test('says of an offset that is too old which is the oldest that can be had', async () => {
+  test('answers an offset that is too old with the oldest one that is available', async () => {
     const pod = await start({ JOURNAL_MAXLEN: '200' });
     const offsets = await publish(pod, 1, 1);
     // More than a pod with Redis keeps in memory of its own.

@@ -276,7 +276,7 @@ describe('lines', () => {
     expect(stderr).toBe('Interrupted. 2 published. Everything up to line 2 is done; continue from line 3.\n');
   });
 
-  test('are all published when nobody reads what is told of the bad ones', async () => {
+  test('are all published even if nobody reads the errors about the bad ones', async () => {
     const pod = await Pod.start(cleanup);
     const begin = await headOf(pod);
     const file = fileOf(numbers(5000).flatMap((i) => [JSON.stringify(signal(i)), 'bad']));

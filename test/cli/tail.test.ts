@@ -188,7 +188,7 @@ describe('the connection', () => {
     expect(second.stdout).toBe('');
   });
 
-  test('that drops is told of, and what was missed is shown: nothing twice, nothing left out', async () => {
+  test('that drops is reported, and what was missed is printed: nothing twice, nothing left out', async () => {
     const redis = await RedisServer.start(cleanup);
     const env = { REDIS_URL: redis.url, PORT: String(await serverPort()) };
     const other = await Pod.start(cleanup, { REDIS_URL: redis.url });
@@ -216,7 +216,7 @@ describe('the connection', () => {
     expect(parsed(child).map(({ offset }) => offset)).toEqual(client.signals.map(([, offset]) => offset));
   });
 
-  test('that comes back to a journal that is lost tells of the gap', async () => {
+  test('that reconnects to a journal that was lost reports the gap', async () => {
     const env = { PORT: String(await serverPort()) };
     const pod = await Pod.start(cleanup, env);
     const child = await tail(pod);

@@ -24,7 +24,7 @@ test('a client that is refused over long-polling says why in the words of the ga
   });
 });
 
-test('what is no answer of the gateway is left as it is', () => {
+test('a reason that does not come from the gateway is left unchanged', () => {
   const error = Object.assign(new Error('xhr poll error'), { context: { status: 502, responseText: '<html>' } });
   expect(connectReason(error, true)).toBe('xhr poll error');
   expect(connectReason(new Error('websocket error'), true)).toBe('websocket error');

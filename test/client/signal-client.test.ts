@@ -106,7 +106,7 @@ test('a listener that was taken away is told nothing more, and one that throws d
   }
 });
 
-test('a client whose pod is killed goes on at another one: nothing is lost, nothing comes twice', async () => {
+test('a client whose pod is killed continues on another one: nothing is lost, nothing arrives twice', async () => {
   const [one, other] = await twoPods();
   const door = await FrontDoor.open(cleanup, [one, other]);
   door.use(one);
@@ -184,7 +184,7 @@ test('a subscribe of a client that is closed says so and does not wait for ever'
   expect(await watched.client.subscribe(['BTC/USDT'])).toMatchObject({ ok: false, error: { code: 'no_answer' } });
 });
 
-test('a new client with the same storage goes on where the former one was, on another pod too', async () => {
+test('a new client with the same storage continues where the previous one was, on another pod too', async () => {
   const [one, other] = await twoPods();
   const storage = memoryStorage();
   const options = { storage: () => storage, key: 'feed', topics: ['BTC/USDT'] };
@@ -229,7 +229,7 @@ test('two clients with copies of one storage, as of a duplicated tab, have topic
   expect(one.connects).toEqual([true, true]);
 });
 
-test('a client that is given an offset gets everything after it, and one of a lost journal is told of the gap', async () => {
+test('a client that starts from an offset gets everything after it, or a gap if that journal was lost', async () => {
   const pod = await Pod.start(cleanup);
   const answer = await pod.post(
     '/v1/signals',
@@ -245,7 +245,7 @@ test('a client that is given an offset gets everything after it, and one of a lo
   expect(lost.connects).toEqual([false]);
 });
 
-test('a storage that fails, or that can not be had, is as good as none', async () => {
+test('a storage that fails or is unavailable is ignored', async () => {
   const pod = await Pod.start(cleanup);
   for (const storage of [{ getItem: fail, setItem: fail }, fail, () => undefined]) {
     const watched = await new Watched(cleanup, pod.url, { storage }).connected();
@@ -257,7 +257,7 @@ test('a storage that fails, or that can not be had, is as good as none', async (
 
 const JWT = { AUTH: 'jwt', JWT_SECRET: SECRET };
 
-test('when a token ends the client comes again with a fresh one and loses nothing', async () => {
+test('when its token expires, the client reconnects with a fresh one and loses nothing', async () => {
   const pod = await Pod.start(cleanup, JWT);
   let asked = 0;
   // The clocks' tolerance is 5 s: this one is over in a moment.
@@ -304,7 +304,7 @@ test('a client stops asking for tokens at its limit, says why, and begins again 
   await watched.connected();
 });
 
-test('a fixed token that is refused, and topics that are none, end the client with their codes', async () => {
+test('a fixed token that is refused, and invalid topics, end the client with their codes', async () => {
   const pod = await Pod.start(cleanup, JWT);
   const ends = [
     { token: 'none', code: 'token_malformed' },

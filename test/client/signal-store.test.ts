@@ -41,7 +41,7 @@ function pricesOf(store: SignalStore): number[] {
   return store.snapshot().signals.map((one) => one.signal.price);
 }
 
-test('a component that goes and comes again shows what was published meanwhile, and has no connection in between', async () => {
+test('a component that unmounts and mounts again shows what was published meanwhile, and has no connection in between', async () => {
   const pod = await Pod.start(cleanup);
   const store = new SignalStore(pod.url, {});
   const unmount = mount(store);
@@ -69,7 +69,7 @@ test('the list has at most as many signals as it may, and the limit may change',
   expect(pricesOf(store)).toEqual([300, 299]);
 });
 
-test.each([Number.NaN, 0, -1, 2.5, Infinity])('a limit of %d is as good as none: 100', async (limit) => {
+test.each([Number.NaN, 0, -1, 2.5, Infinity])('a limit of %d is ignored, and 100 is used', async (limit) => {
   const pod = await Pod.start(cleanup);
   const store = new SignalStore(pod.url, {}, limit);
   mount(store);
@@ -83,7 +83,7 @@ test.each([Number.NaN, 0, -1, 2.5, Infinity])('a limit of %d is as good as none:
   expect(store.snapshot()).toBe(before);
 });
 
-test('topics that are refused leave the former ones in force, and the snapshot says why', async () => {
+test('topics that are refused leave the previous ones active, and the snapshot says why', async () => {
   const pod = await Pod.start(cleanup);
   const store = new SignalStore(pod.url, { topics: ['BTC/USDT'] });
   mount(store);

@@ -245,7 +245,7 @@ test('the stock emitter reaches every client of every pod once, and a room', asy
   }
 }, 120_000);
 
-test('what is no message of an adapter ends no pod, whoever publishes it, and what follows is heard', async () => {
+test('an invalid adapter message ends no pod, whoever publishes it, and the messages after it are received', async () => {
   const { redis, pods, clients } = await setting(single);
   const [connection] = redis.nodes;
   const noMessages = ['ff', 'c0', '93010203', '93a178 81a36e7370a12f c0', '00', '90', '93a178c0c0', '', '7b7d'];

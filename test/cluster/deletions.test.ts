@@ -68,7 +68,7 @@ async function threePods(
 }
 
 describe.each(['one Redis', 'a Redis Cluster'] as const)('three pods on %s:', (kind) => {
-  test('a message that one of them deletes is gone for whoever comes back to any, and nobody has an unexplained hole', async () => {
+  test('a message that one of them deletes is gone for clients that reconnect to any pod, and nobody has an unexplained hole', async () => {
     const { url, pods } = await threePods(kind);
     const [first, second] = pods;
     const live = pods.flatMap((pod) => [checked(pod.url), checked(pod.url, { transports: ['polling'] })]);
@@ -228,7 +228,7 @@ describe.each([
     expect(await told()).toEqual(['Other', 'SignalMonitorWorker']);
   });
 
-  test('deletions while signals are published and clients come back: each client has every message, or is told that it was deleted', async () => {
+  test('deletions while signals are published and clients reconnect: each client has every message, or is told that it was deleted', async () => {
     const gateway = await pod();
     const doors: FrontDoor[] = [];
     const clients: CheckedClient[] = [];

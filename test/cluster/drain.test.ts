@@ -45,7 +45,7 @@ function handshake(pod: Pod): Promise<HttpAnswer> {
 
 describe('SIGTERM', () => {
   test(
-    'lets 120 clients go evenly, served until they go, and they are complete on the other pod',
+    'disconnects 120 clients at an even pace, serves them until then, and they miss nothing on the other pod',
     { timeout: 120_000 },
     async () => {
       const CLIENTS = 120;
@@ -189,7 +189,7 @@ describe('SIGTERM', () => {
     expect(performance.now() - begin).toBeLessThan(10_000);
   });
 
-  test('lets the clients go and ends in time while Redis hangs', async () => {
+  test('disconnects the clients and ends in time while Redis hangs', async () => {
     const redis = await RedisServer.start(cleanup);
     const pod = await Pod.start(cleanup, { REDIS_URL: redis.url, DRAIN_SECONDS: '2' });
     const clients = await Promise.all(

@@ -199,7 +199,7 @@ test('a client that moves to a pod whose reader is 200 entries behind gets nothi
   expect(summary([client])).toMatchObject({ ...PERFECT, recovered: 1 });
 });
 
-test('a client with topics is replayed only what they cover, and goes on with them', async () => {
+test('a client with topics is replayed only what they cover, and keeps its topics', async () => {
   const redis = await RedisServer.start(cleanup);
   const pods = await Promise.all([1, 2].map(() => Pod.start(cleanup, { REDIS_URL: redis.url })));
   const [pod] = pods;
@@ -227,7 +227,7 @@ test('a client with topics is replayed only what they cover, and goes on with th
   expect(got.filter(({ symbol, timeframe }) => symbol === 'BTC/USDT' && timeframe === '1m')).toEqual([]);
 });
 
-test('topics that are none are refused with a code, and nothing else happens', async () => {
+test('invalid topics are refused with a code, and nothing else happens', async () => {
   const pod = await Pod.start(cleanup);
   const client = new CheckedClient(cleanup, pod.url, { transports: ['websocket'], auth: { topics: ['BTC/USDT', 5] } });
   const errors: { message: string; data?: { code?: string } }[] = [];

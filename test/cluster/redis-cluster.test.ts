@@ -88,7 +88,7 @@ test('500 signals published on one node, and what the publish API takes, arrive 
   }
 }, 120_000);
 
-test('a node of the cluster that is killed is told of, and what was published meanwhile arrives once it is back', async () => {
+test('clients are notified when a node of the cluster is killed, and what was published meanwhile arrives once it is back', async () => {
   const { redis, pods, clients, nodes } = await feed();
   const [pod] = pods;
   if (pod === undefined) throw new Error('no pod');

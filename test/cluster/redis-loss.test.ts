@@ -88,7 +88,7 @@ test('a Redis that comes back empty begins a new epoch, and the clients of livin
   expect(late.faultCount).toBe(0);
 });
 
-test('a pod that is stopped until Redis drops its subscription goes on where it was', async () => {
+test('a pod that is stopped until Redis drops its subscription continues where it was', async () => {
   const limits = ['--client-output-buffer-limit', 'pubsub', '1mb', '1mb', '1'];
   const redis = await RedisServer.start(cleanup, limits);
   const pods = await Promise.all([1, 2].map(() => Pod.start(cleanup, { REDIS_URL: redis.url })));

@@ -34,7 +34,7 @@ function expectPrices(client: FeedClient, from: number, to: number): void {
   );
 }
 
-test('a Redis that is killed and started again costs no connection, and the clients are told of both, once', async () => {
+test('a Redis that is killed and started again costs no connection, and the clients are notified of each, once', async () => {
   const { redis, pods, clients, producer } = await feed();
   await publish(producer, 1, 50);
   await everyoneHas(clients, 50);

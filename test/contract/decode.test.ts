@@ -45,7 +45,7 @@ function reasonOf(decoded: Decoded): string {
 }
 
 describe('decodeBytes', () => {
-  test('takes every signal of the right shape with any extra fields, and hands its text on as it came', () => {
+  test('accepts every signal of the right shape with any extra fields, and passes its text on unchanged', () => {
     fc.assert(
       fc.property(goodSignal, extras, (fields, more) => {
         const json = JSON.stringify({ ...more, ...fields });
@@ -58,7 +58,7 @@ describe('decodeBytes', () => {
     );
   });
 
-  test('takes every status of the right shape with any extra fields, and hands its text on as it came', () => {
+  test('accepts every status of the right shape with any extra fields, and passes its text on unchanged', () => {
     fc.assert(
       fc.property(goodStatus, extras, (fields, more) => {
         const json = JSON.stringify({ ...more, ...fields }, undefined, 1);
@@ -144,7 +144,7 @@ function told(fields: Readonly<Record<string, unknown>>): unknown {
   return !decoded.ok && decoded.detail;
 }
 
-describe('what is told of a message of the wrong shape', () => {
+describe('the error for a message of the wrong shape', () => {
   test.each([
     [{ signal: 'HOLD' }, 'field "signal" must be "BUY" or "SELL"; got "HOLD"'],
     [{ price: '1' }, 'field "price" must be a finite number; got "1"'],
@@ -166,7 +166,7 @@ describe('what is told of a message of the wrong shape', () => {
     expect(told(fields)).toBe(detail);
   });
 
-  test('that is no object at all names what it is', () => {
+  test('that is not an object names what it is', () => {
     expect(decodeItem('status_update', '[1]', Infinity)).toMatchObject({
       detail: 'the message must be a JSON object; got an array',
     });
@@ -189,14 +189,14 @@ function refusal(text: string): unknown {
 describe('a message that other readers would read in another way', () => {
   const json = JSON.stringify(signal(1));
 
-  test('names the field that stands twice, and what to do', () => {
+  test('names the field that appears twice, and what to do', () => {
     expect(refusal(json.replace('{', String.raw`{"s\u0079mbol":"ETH/USDT",`))).toEqual([
       'duplicate_field',
       'field "symbol" stands twice, and readers differ in which one they take. Send it once',
     ]);
   });
 
-  test('names the name with half of a surrogate pair, and shows which', () => {
+  test('names the field with an unpaired surrogate, and shows the surrogate', () => {
     expect(refusal(json.replace('BTC/USDT', String.raw`BTC\ud83d`))).toEqual([
       'lone_surrogate',
       String.raw`field "symbol" has half of a surrogate pair; got "BTC\ud83d". Send whole characters`,
@@ -217,7 +217,7 @@ describe('a message that other readers would read in another way', () => {
     expect(detail).toContain(`field "${'x'.repeat(40)}"…`);
   });
 
-  test('fields that are not checked may stand twice, and hold anything but too deep a nesting', () => {
+  test('fields that are not checked may appear twice, and contain anything but too deep a nesting', () => {
     for (const extra of [
       '"a":1,"a":2',
       '"Symbol":1',
@@ -229,7 +229,7 @@ describe('a message that other readers would read in another way', () => {
     }
   });
 
-  test('a text that is no name may have half of a surrogate pair: it passes as the escape that it is', () => {
+  test('a text other than a name may have an unpaired surrogate, which passes as the escape that it is', () => {
     expect(refusal(json.replace('QUANTUM_CIPHER', String.raw`\ud83d`))).toBe('good');
     const half = JSON.stringify(status('active', { message: '\ud83d' }));
     expect(decodeItem('status_update', half, Infinity).ok).toBe(true);

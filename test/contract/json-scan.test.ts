@@ -167,7 +167,7 @@ describe.each([
   ['with white space', '\n{ "type" :\t1 , "type"\r\n: 2 }'],
   ['three times', '{"type":1,"type":2,"type":3}'],
   ['beside a name of the prototype', '{"__proto__":{"type":1},"type":1,"__proto__":null,"type":2}'],
-])('a field that stands twice', (how, text) => {
+])('a field that appears twice', (how, text) => {
   test(`is found when it does so ${how}`, () => {
     expect(scan(text)).toEqual({ kind: 'duplicate', field: 'type' });
   });

@@ -174,7 +174,7 @@ test('the refusal names the place of the bad topic', () => {
   expect(parseTopics(['*', 'BTC/USDT@'])).toMatchObject({ message: expect.stringContaining('topic 1 ') as unknown });
 });
 
-test('the refusal says of a topic with half of a surrogate pair what is wrong with it', () => {
+test('the refusal of a topic with an unpaired surrogate says what is wrong with it', () => {
   expect(parseTopics(['*', 'BTC\ud83d'])).toMatchObject({
     message: 'topic 1 has half of a surrogate pair; send whole characters',
   });

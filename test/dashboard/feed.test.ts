@@ -18,7 +18,7 @@ test('a ring gives what it has newest first, and forgets what is older', () => {
   expect(ring.size).toBe(3);
 });
 
-test('messages that are left out are counted, and those that come twice', () => {
+test('missing messages are counted, and so are those that arrive twice', () => {
   const checked = new Contiguity();
   expect([5, 6, 7].map((seq) => checked.take(at(seq)))).toEqual([0, 0, 0]);
   expect(checked.take(at(10))).toBe(2);
@@ -49,7 +49,7 @@ test('a message that was deleted is no hole, however often it is named, and one 
   expect([checked.missed, checked.holes, checked.repeated]).toEqual([2, 1, 0]);
 });
 
-test('a journal that is lost is told of, since nobody knows how much was in it', () => {
+test('a lost journal is reported separately, since nobody knows how much was in it', () => {
   const checked = new Contiguity();
   checked.take(at(50));
   expect(checked.isWhole).toBe(true);

@@ -94,7 +94,7 @@ describe('with the dashboard on', () => {
     expect(await httpRequest(`${pod.url}/`, { method: 'POST', body: '{}' })).toMatchObject(NOTHING);
   });
 
-  test('the page is told of its pod', async () => {
+  test('the page can ask for the state of its pod', async () => {
     const info = await httpRequest(`${pod.url}/dashboard/info`);
     expect(info.headers['cache-control']).toBe('no-store');
     expect(JSON.parse(info.body)).toEqual({

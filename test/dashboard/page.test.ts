@@ -117,7 +117,7 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
     expect(errors).toEqual([]);
   });
 
-  test('a list that is paused stands still and goes on with what came meanwhile', async () => {
+  test('a paused list stands still, and continues with what arrived meanwhile', async () => {
     const pod = await Pod.start(cleanup);
     const { page } = await openPage(cleanup, browser, pod.url);
     await untilText(page, 'state-text', 'Connected');

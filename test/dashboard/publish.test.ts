@@ -65,7 +65,7 @@ describe('with the token of the link', () => {
     expect(await infoOf(pod.url, bearer(token))).toMatchObject({ mayPublish: true, publishWith: 'link' });
   });
 
-  test('it is published whatever address, Host and Origin the request has: who has the link was let in', async () => {
+  test('it is published whatever address, Host and Origin the request has: the link is enough', async () => {
     const pod = await Pod.start(cleanup, { TRUST_PROXY: '1' });
     const token = bearer(await tokenOf(pod));
     for (const headers of [
@@ -76,7 +76,7 @@ describe('with the token of the link', () => {
     }
   });
 
-  test('what is no signal is refused as the publish API refuses it', async () => {
+  test('an invalid signal is refused as the publish API refuses it', async () => {
     const pod = await Pod.start(cleanup);
     const token = bearer(await tokenOf(pod));
     const post = (body: string): Promise<unknown> => codeOf(publish(pod.url, token, body));
@@ -95,7 +95,7 @@ describe('with the token of the link', () => {
 });
 
 describe('without the token', () => {
-  test('nobody publishes, from this machine neither, and each try is counted', async () => {
+  test('nobody can publish, not even from this machine, and each try is counted', async () => {
     const pod = await Pod.start(cleanup);
     const client = await FeedClient.connect(cleanup, pod.url);
     const local = { host: 'localhost:3000', origin: 'http://localhost:3000' };

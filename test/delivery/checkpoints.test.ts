@@ -6,7 +6,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test('every group is told once in ten seconds, one after the other, and only if the journal has moved', () => {
+test('every group gets one checkpoint in ten seconds, one after the other, and only if the journal has moved', () => {
   vi.useFakeTimers();
   const told: [seq: number, group: number][] = [];
   let seq = 7;

@@ -57,7 +57,7 @@ describe.each(['websocket', 'polling'])('over %s', (transport) => {
     await got(client, 'A', 'B', 'A', 'B@5m', 'D');
   });
 
-  test('a signal that both the old and the new topics cover comes once, whenever the switch is', async () => {
+  test('a signal that both the old and the new topics cover arrives once, whenever they are switched', async () => {
     const pod = await Pod.start(cleanup);
     const client = await FeedClient.connect(cleanup, pod.url, { transports, auth: { topics: ['A'] } });
     let sent = 0;
@@ -82,7 +82,7 @@ describe.each(['websocket', 'polling'])('over %s', (transport) => {
   });
 });
 
-test('what is no set of topics is refused with a code, and changes nothing', async () => {
+test('an invalid set of topics is refused with a code, and changes nothing', async () => {
   const pod = await Pod.start(cleanup);
   const client = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'], auth: { topics: ['A'] } });
   const bad: [unknown[], string][] = [
@@ -220,7 +220,7 @@ test('a client that changes its topics while its replay runs gets what it missed
   expect(symbols(client).slice(seenAtAnswer)).toEqual(['B@1m']);
 });
 
-test('with Redis out of reach a subscribe is refused, nothing changes, and it works again when Redis is back', async () => {
+test('while Redis is unreachable a subscribe is refused, nothing changes, and it works again when Redis is back', async () => {
   const redis = await RedisServer.start(cleanup);
   const pod = await Pod.start(cleanup, { REDIS_URL: redis.url });
   const client = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'], auth: { topics: ['A'] } });

@@ -35,7 +35,7 @@ test('topics kept in memory take what 64 MB hold, short ones too, and the oldest
   expect(await store.claim('p1999')).toMatchObject({ topics });
 });
 
-test('topics that were kept in Redis before halves of surrogate pairs were refused are left out', async () => {
+test('stored topics from before unpaired surrogates were refused are left out', async () => {
   const redis = (await RedisServer.start(cleanup)).client(cleanup);
   const store = new RedisTopicStore(scriptLoader(redis), 'gateway');
   await store.save('p', { generation: 0, topics: ['BTC\ud83d', '📈', '\ufffd', 'A@1m'] });

@@ -88,7 +88,7 @@ test('a gateway makes nothing up unless it is asked to', async () => {
   expect([client.signals.length, client.statuses.length]).toEqual([1, 0]);
 });
 
-test('--demo-rate alone asks for it, and a rate that is none is refused', async () => {
+test('--demo-rate alone asks for it, and an invalid rate is refused', async () => {
   const { child } = await startMain(['--demo-rate', '5']);
   await until('the line in the log', () => child.stdout.includes(DEMO_LINE), { seen: () => child.stdout });
   const wrong = cli(cleanup, ['start', '--demo-rate', '0'], ENV);

@@ -109,7 +109,7 @@ test('the image runs as a user that is not root, named by number', () => {
 });
 
 test.skipIf(!isRoot)(
-  'as that user, in a tree it can not write, the gateway serves, passes its health check and ends at SIGTERM (skipped unless root)',
+  'as that user, in a tree that it cannot write to, the gateway serves, passes its health check and ends at SIGTERM (skipped unless root)',
   async () => {
     const [command, ...args] = asUser(['sh', '-c', 'touch dist/x || touch x']);
     expect(spawnSync(command, args, { cwd: join(stage.root, stage.workdir) }).status).not.toBe(0);

@@ -172,7 +172,7 @@ describe.skipIf(!CAN_RENDER)('k8s/ (needs kubectl 1.25 or kustomize 4.5)', () =>
     }
   });
 
-  test('a rolling update adds a pod before it takes one, and waits until the last one has let its clients go', () => {
+  test('a rolling update adds a pod before it removes one, and waits until the last one has disconnected its clients', () => {
     for (const { deployment, settings } of gateways()) {
       expect(deployment.spec?.strategy?.rollingUpdate).toEqual({ maxSurge: 1, maxUnavailable: 0 });
       const drain = seconds(settings, 'DRAIN_DELAY_SECONDS') + seconds(settings, 'DRAIN_SECONDS');
@@ -259,7 +259,7 @@ describe.skipIf(!CAN_RENDER)('k8s/ (needs kubectl 1.25 or kustomize 4.5)', () =>
     }
   });
 
-  test('an autoscaler that can not ask for the number of clients takes no pod away', () => {
+  test('an autoscaler that cannot ask for the number of clients removes no pod', () => {
     type Scaled = { spec: { triggers: { type: string; metadata: object }[] } };
     for (const { spec } of each<Scaled>('ScaledObject')) {
       // A fallback would be the exact number of pods, however many there are; no clients and no answer would be one.

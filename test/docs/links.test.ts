@@ -56,7 +56,7 @@ describe('a link', () => {
     expect([...anchors(text)]).toEqual(['redis-pubsub', 'what-breaks-and-what-happens', 'a-link', 'redis', 'redis-1']);
   });
 
-  test('that leads nowhere is told of', () => {
+  test('that leads nowhere is reported', () => {
     expect(fault('README.md', 'nowhere.md')).toBe('nowhere.md: there is no nowhere.md');
     expect(fault('docs/security.md', '../README.md#nothing')).toContain('no heading');
     expect(fault('docs/security.md', '../../x.md')).toContain('outside');

@@ -282,7 +282,7 @@ test('every command of the README has a row in the table of this test, and every
   expect(Object.keys(EFFECTS).filter((line) => !COMMANDS.includes(line))).toEqual([]);
 });
 
-test('the README has no shell command outside of a block that is looked at', () => {
+test('the README has no shell command outside of the blocks that are tested', () => {
   const known = new Set(['sh', 'js', '', 'mermaid']);
   expect(BLOCKS.filter(({ language }) => !known.has(language))).toEqual([]);
   const hidden = BLOCKS.filter(({ language, code }) => language === '' && /^\s*(?:\$|npm|npx|curl|node) /m.test(code));

@@ -109,7 +109,7 @@ test.skipIf(SOCKETIO_PYTHON === undefined)(
   },
 );
 
-test.skipIf(SOCKETIO_PYTHON === undefined)('examples/python-client.py tells of a loss', async () => {
+test.skipIf(SOCKETIO_PYTHON === undefined)('examples/python-client.py reports a loss', async () => {
   const { one, door } = await twoPods();
   const lonely = await Pod.start(cleanup);
   const child = start(SOCKETIO_PYTHON ?? '', 'python-client.py', [door.url]);

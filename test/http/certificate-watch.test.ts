@@ -83,7 +83,7 @@ test('a renewed certificate is shown to new clients; those that are connected st
   expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
 });
 
-test('files that are no certificate and its key change nothing, and are told of once', async () => {
+test('files without a valid certificate and key change nothing, and are reported once', async () => {
   const certificate = new Certificate(cleanup, 'first');
   const pod = await start(certificate);
   const other = certificate.make('other');
@@ -102,7 +102,7 @@ test('files that are no certificate and its key change nothing, and are told of 
   expect(pod.output()).not.toContain('PRIVATE KEY');
 });
 
-test('with TLS too, a port that is taken ends the start, and so do files that are no certificate', async () => {
+test('with TLS too, a port that is in use ends the start, and so do files without a valid certificate', async () => {
   const certificate = new Certificate(cleanup, 'first');
   const pod = await start(certificate);
   certificate.replace('second');

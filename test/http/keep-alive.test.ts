@@ -43,7 +43,7 @@ test(
   },
 );
 
-test('a client that asks for the end of the connection is told of it, and one that does not, how long it is kept', async () => {
+test('a client that asks for the connection to be closed is told that it will be; others are told how long it is kept', async () => {
   const pod = await Pod.start(cleanup);
   const requests = [...REQUESTS, ['a page', 'GET / HTTP/1.1\r\nhost: a\r\n\r\n'] as const];
   for (const [name, request] of requests) {

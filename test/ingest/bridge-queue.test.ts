@@ -337,7 +337,7 @@ describe('the text of a message', () => {
     expect(all.map(({ reads }) => reads())).toEqual(before);
   });
 
-  test('is looked at once, however many deleted entries come while it waits', () => {
+  test('is checked once, however many deleted entries arrive while it waits', () => {
     const queue = new BridgeQueue(newId);
     const all = ['a', 'b', 'c', 'd'].map(counted);
     for (const one of all.slice(0, 3)) queue.heard(one.message, 0);
@@ -406,7 +406,7 @@ describe('a confirmation', () => {
 });
 
 describe('a batch in doubt', () => {
-  test('stays first in line until it is known what became of it', () => {
+  test('stays first in line until it is known what happened to it', () => {
     const queue = new BridgeQueue(newId);
     for (const text of ['a', 'b']) queue.heard(message(text), 0);
     const batch = queue.first(2);
@@ -474,7 +474,7 @@ describe('what is too old', () => {
     expect(texts(queue.first(9))).toEqual(['a']);
   });
 
-  test('is forgotten at once: entries of messages that a new subscription can not hear any more', () => {
+  test('is forgotten at once: entries of messages that a new subscription can no longer hear', () => {
     const queue = new BridgeQueue(newId);
     queue.seen(foreign('a'), 0);
     queue.seen(foreign('b'), 2);

@@ -127,7 +127,7 @@ test('an entry whose message was published before this pod was subscribed takes 
   }
 });
 
-test('an entry that is seen before its message is heard still takes that one away, once the subscription is in force', async () => {
+test('an entry that is seen before its message is heard still removes that message, once the subscription is active', async () => {
   const all = world();
   const { bridge } = all;
   await all.link();
@@ -147,7 +147,7 @@ test('whoever takes the lease over appends the next message, though an equal one
   expect(all.appended).toEqual(['alive']);
 });
 
-test('on a cluster the holder forgets such an entry too, when its message can not be on the way any more', async () => {
+test('on a cluster the holder forgets such an entry too, when its message can no longer be on the way', async () => {
   const all = world({ spreadMs: 100 });
   const { bridge } = all;
   await all.link();
@@ -160,7 +160,7 @@ test('on a cluster the holder forgets such an entry too, when its message can no
   expect(all.appended).toEqual(['alive']);
 });
 
-test('a pod that was not given some entries while it holds the lease appends what waits all the same', async () => {
+test('a pod that was not given some entries while it holds the lease still appends what waits', async () => {
   const all = world();
   const { bridge } = all;
   await all.link();
@@ -200,7 +200,7 @@ test('a lease that is given while the link is lost, and found again, is given ba
   expect(bridge.holding).toBe(false);
 });
 
-test('a pod whose subscription does not hear takes no lease over, and subscribes anew', async () => {
+test('a pod whose subscription does not hear takes no lease over, and subscribes again', async () => {
   const all = world();
   const { bridge } = all;
   await all.link();

@@ -151,7 +151,7 @@ test('a pod that objects and does not take the lease blocks nobody for long', as
   expect(other.said).toHaveLength(1);
 });
 
-test('once a pod has held the lease for a while, everything begins anew', async () => {
+test('once a pod has held the lease for a while, everything starts from the beginning', async () => {
   const all = new World({ age: 60_000, waiting: [['a', 10_000]] });
   const now = performance.now();
   all.pod.heard('question!mark1!5000', now);
@@ -192,7 +192,7 @@ test('a pod is not sure because it holds the lease itself, before it appends, no
   expect(await back.asks([named('a')])).toBe(false);
 });
 
-test('a question that is asked while another is open is answered all the same', async () => {
+test('a question that is asked while another is open is answered too', async () => {
   const all = new World({ age: 1000 });
   const first = all.pod.mayAppend();
   await new Promise((resolve) => setTimeout(resolve, PATIENCE_MS / 2));
@@ -203,7 +203,7 @@ test('a question that is asked while another is open is answered all the same', 
   expect(await second).toBe(false);
 });
 
-test('a subscription that is made anew has to ask again', async () => {
+test('a renewed subscription has to ask again', async () => {
   const all = new World({ age: 9000 });
   all.held(8000);
   all.pod.subscribed(performance.now());

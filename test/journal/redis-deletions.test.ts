@@ -159,7 +159,7 @@ describe('a reader that was away while entries were deleted', () => {
     }
   });
 
-  test('and others were trimmed: it is told of those, and of the deleted ones that follow', async () => {
+  test('and others were trimmed: it is notified of those, and of the deleted ones that follow', async () => {
     const redis = await RedisServer.start(cleanup);
     const forwarder = await TcpForwarder.open(cleanup, redis.port);
     const writer = await JournalPod.start(cleanup, { url: redis.url, maxlen: 100 });
@@ -186,7 +186,7 @@ describe('a reader that was away while entries were deleted', () => {
     expect(await late.journal.resolve({ epoch, seq: from - 1 })).toEqual({ ok: true });
   });
 
-  test('and a new epoch began with one of them: it is told of no loss but the numbers that the epoch left out', async () => {
+  test('and a new epoch began with one of them: it is notified of no loss but the numbers that the epoch left out', async () => {
     const redis = await RedisServer.start(cleanup, ['--appendonly', 'yes', '--appendfsync', 'always']);
     const forwarder = await TcpForwarder.open(cleanup, redis.port);
     const writer = await JournalPod.start(cleanup, { url: redis.url });
@@ -247,7 +247,7 @@ describe('a reader that was there while more entries were deleted at once than c
   });
 });
 
-test('an entry that is deleted while the pod reads all deletions anew stays so, and nobody is told of it twice', async () => {
+test('an entry that is deleted while the pod reads all deletions again stays deleted, and nobody is notified twice', async () => {
   const redis = await RedisServer.start(cleanup);
   const gate = await RedisGate.open(cleanup, redis.port);
   const pod = await JournalPod.start(cleanup, { url: redis.url, readerUrl: gate.url });
@@ -338,7 +338,7 @@ describe('a deletion that Redis loses', () => {
     expect([...pod.gaps, ...other.gaps]).toEqual([]);
   });
 
-  test('not, while the entries after it are lost: nobody is told of it a second time', async () => {
+  test('not, while the entries after it are lost: nobody is notified of it a second time', async () => {
     const { pods, onReplica, entrance, cutOff, promote } = await beforeFailover();
     const [pod, other] = pods;
     if (pod === undefined || other === undefined) throw new Error('unreachable');
@@ -452,7 +452,7 @@ test('the newest status of a service is forgotten in Redis with its entry, and a
   expect(await services()).toEqual([]);
 });
 
-test('an entry that somebody took out of the stream by hand is a loss that readers are told of, and hides no other', async () => {
+test('an entry that somebody removed from the stream by hand is a loss that readers are notified of, and hides no other', async () => {
   const redis = await RedisServer.start(cleanup);
   const pod = await JournalPod.start(cleanup, { url: redis.url });
   const start = placeOf(pod.journal.head());

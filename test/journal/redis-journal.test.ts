@@ -319,7 +319,7 @@ describe('Redis away', () => {
 });
 
 describe('Redis restarted', () => {
-  test('with its append-only file: the epoch goes on, nothing is lost and nothing comes twice', async () => {
+  test('with its append-only file: the epoch continues, nothing is lost and nothing arrives twice', async () => {
     const redis = await RedisServer.start(cleanup, DURABLE);
     const pod = await JournalPod.start(cleanup, { url: redis.url });
     const { epoch } = pod.journal.head();
@@ -510,7 +510,7 @@ describe('Redis restarted', () => {
 });
 
 describe('a reader that is late', () => {
-  test('is told of what was trimmed before it came, and goes on', async () => {
+  test('is notified of what was trimmed before it arrived, and continues', async () => {
     const redis = await RedisServer.start(cleanup);
     const forwarder = await TcpForwarder.open(cleanup, redis.port);
     const options = { url: redis.url, maxlen: 100 };
@@ -536,7 +536,7 @@ describe('a reader that is late', () => {
     expect(await late.journal.resolve(before)).toEqual({ ok: false, reason: 'expired' });
   });
 
-  test('is told of what was trimmed even when there is a new epoch since', async () => {
+  test('is notified of what was trimmed even if a new epoch has begun since', async () => {
     const redis = await RedisServer.start(cleanup);
     const forwarder = await TcpForwarder.open(cleanup, redis.port);
     const options = { url: redis.url, maxlen: 100 };
@@ -563,7 +563,7 @@ describe('a reader that is late', () => {
   });
 });
 
-test('a reader that gets no answer, whatever it has asked, makes its link anew and goes on', async () => {
+test('a reader that gets no answer, whatever it has asked, opens a new link and continues', async () => {
   const redis = await RedisServer.start(cleanup);
   const gate = await RedisGate.open(cleanup, redis.port);
   const pod = await JournalPod.start(cleanup, { url: redis.url, readerUrl: gate.url });

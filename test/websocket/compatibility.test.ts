@@ -108,7 +108,7 @@ describe.each(Object.entries(KINDS))('over %s', (_name, { transports, at }) => {
     expect(await answer).toEqual([1, 'two', { three: [3] }]);
   });
 
-  test('the server can ask a client, and is told when there is no answer in time', async () => {
+  test('the server can ask a client, and gets an error if there is no answer in time', async () => {
     const socket = await connected();
     socket.on('question', (question: string, done: (answer: string) => void) => {
       if (question !== 'silence') done(`${question}!`);
@@ -386,7 +386,7 @@ describe.each(Object.entries(KINDS))('over %s', (_name, { transports, at }) => {
     expect(await ask(socket, 'ack', 'back')).toBe('back');
   });
 
-  test('headers and auth are let go of once the connection handlers have run', async () => {
+  test('headers and auth are released once the connection handlers have run', async () => {
     const socket = await connected('', { auth: { key: 'value' }, extraHeaders: { cookie: 'x'.repeat(1000) } });
     expect(await ask(socket, 'who am I')).toMatchObject({ now: { headers: 0, auth: 0, requestHeaders: 0 } });
   });

@@ -76,7 +76,7 @@ describe('JSON that nests 30,000 levels deep harms nobody', () => {
   });
 });
 
-describe.each(['websocket', 'polling'])('topics with half of a surrogate pair, over %s,', (transport) => {
+describe.each(['websocket', 'polling'])('topics with an unpaired surrogate, over %s,', (transport) => {
   const transports = [transport];
 
   test('are refused in auth and in subscribe with a code and the reason, and change nothing', async () => {
@@ -117,7 +117,7 @@ test('a subscriber of U+FFFD gets no signal whose symbol Redis would have made t
   expect(await pod.metric('gateway_messages_rejected_total', { source: 'pubsub', reason: 'lone_surrogate' })).toBe(2);
 });
 
-test('of a field of auth that stands twice the last is taken everywhere, since nobody else reads it', async () => {
+test('if a field of auth appears twice, the last one is used everywhere, since nobody else reads it', async () => {
   const pod = await Pod.start(cleanup, { AUTH: 'jwt', JWT_SECRET: SECRET });
   const token = JSON.stringify(await secretToken(claims({ topics: ['A'] })));
   const raw = await RawClient.connect(pod.port);

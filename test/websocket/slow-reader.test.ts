@@ -39,7 +39,7 @@ async function cut(pod: Pod): Promise<boolean> {
   return (await pod.metric('gateway_disconnects_total', { reason: 'slow client' })) === 1;
 }
 
-test('a WebSocket client that stops reading is cut, has got signals without a hole up to there, and nobody else misses one', async () => {
+test('a WebSocket client that stops reading is cut, has received signals without a hole up to there, and nobody else misses one', async () => {
   // Above one batch, so that the honest reader is never over it.
   const pod = await Pod.start(cleanup, { MAX_BACKPRESSURE: String(4 * 1024 * 1024) });
   const honest = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'] });
@@ -90,7 +90,7 @@ test('a polling client that never polls is cut when more than MAX_BACKPRESSURE w
   expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
 });
 
-test('a polling client that never polls, and asks for answers that it does not fetch, is cut all the same', async () => {
+test('a polling client that never polls, and asks for answers that it does not fetch, is cut too', async () => {
   const limit = 200_000;
   const pod = await Pod.start(cleanup, { MAX_BACKPRESSURE: String(limit) });
   const client = await RawClient.connect(pod.port);

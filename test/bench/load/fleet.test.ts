@@ -176,7 +176,7 @@ test('connections that a server ends are dropped, and nobody waits for them', as
   expect(await fleet.report(2)).toMatchObject({ expected: 12, received: 10, lost: 2, silent: 0, dropped: 2 });
 });
 
-test('warm-up is counted and not timed, and what is counted begins anew when it is told to', async () => {
+test('warm-up is counted and not timed, and counting starts again from zero on request', async () => {
   const server = await serve();
   const fleet = await connect(server);
   await fleet.begin(10);

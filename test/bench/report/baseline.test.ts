@@ -75,7 +75,7 @@ test('a marked row is not judged beside clean ones', () => {
   expect(comparisonText(comparison, 0.3)).toContain('(a row is marked)');
 });
 
-test('where every row is marked they are judged all the same', () => {
+test('marked rows are judged if there are no others', () => {
   const comparison = compare(BEFORE, measured({ p99: 90 }, { p99: 10 }, MARKED), 0.3);
   expect(comparison.ok).toBe(false);
   expect(comparison.notes).toContain('Every row is marked, so marked ones are judged too.');

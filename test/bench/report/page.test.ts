@@ -52,7 +52,7 @@ test('a curve has a picture for each figure over its points and none for single 
   ]);
 });
 
-test('a result without figures is a page all the same', () => {
+test('a result without figures still makes a page', () => {
   const empty = result(scenario('fanout', [], { notes: ['It failed: no port.'] }));
   expect(pageHtml(empty, drawPictures(empty))).toContain('It failed: no port.');
 });

@@ -182,7 +182,7 @@ describe('messages over long-polling', () => {
   });
 
   test.each(['abc', '7', '3\x1eabc', 'b?\x1exyz'])(
-    'a body that has what is no packet (%j) is refused with 400 and ends the session',
+    'a body with an invalid packet (%j) is refused with 400 and ends the session',
     async (body) => {
       const session = await welcomed();
       const answer = await session.post(body);

@@ -113,7 +113,7 @@ describe('heartbeat', () => {
   });
 });
 
-test('packets that mean nothing here are passed over', async () => {
+test('packets that mean nothing here are ignored', async () => {
   const pod = await Pod.start(cleanup);
   const client = await welcomed(pod);
   for (const packet of ['0', '3', '3probe', '5', '6', '42["nobody listens"]', '43999[]'])
@@ -201,7 +201,7 @@ describe('an invalid handshake is answered with the number that Engine.IO has fo
     expect(pod.faults()).toEqual([]);
   });
 
-  test('a request that is no WebSocket, for a session that is on one, is answered and not held', async () => {
+  test('a plain request for a session that is on a WebSocket is answered and not held', async () => {
     const pod = await Pod.start(cleanup, { MAX_CONNECTIONS: '1' });
     const http = await raw(pod);
     const sid = await http.handshake();
@@ -225,7 +225,7 @@ describe('an invalid handshake is answered with the number that Engine.IO has fo
     expect(await pod.metric('gateway_sessions')).toBe(1);
   });
 
-  test('the session of a WebSocket client can not be used over HTTP', async () => {
+  test('the session of a WebSocket client cannot be used over HTTP', async () => {
     const pod = await Pod.start(cleanup);
     const { open } = await opened(pod);
     const session = `${pod.url}/socket.io/?EIO=4&transport=polling&sid=${String(open['sid'])}`;
