@@ -67,7 +67,7 @@ function topics(text: string): { symbols: number; perClient: number } {
   const [, symbols = NaN, perClient = NaN] = (/^(\d{1,5})x(\d{1,5})$/.exec(text) ?? []).map(Number);
   if (perClient >= 1 && symbols >= perClient) return { symbols, perClient };
   throw new InvalidArgumentError(
-    'It takes symbols x symbols of one client, such as 500x20; a client can not want more than there are.',
+    'It takes symbols x symbols of one client, such as 500x20; a client cannot want more than there are.',
   );
 }
 

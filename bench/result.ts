@@ -136,7 +136,7 @@ export interface ScenarioResult {
   readonly settings: Readonly<Record<string, string | number>>;
   /** What `x` of the tables means, where they make a curve. */
   readonly axis?: string;
-  /** The load is raised until a server does not keep up: what is late or cut off then is what was looked for, and no fault. */
+  /** The load is raised until a server does not keep up: what is late or cut off then is the result, and not a fault. */
   readonly overloads?: true;
   readonly tables: readonly Table[];
   /** What the reader must know, such as a control row that could not run. */

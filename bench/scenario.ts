@@ -35,7 +35,7 @@ export interface Progress {
   steps(total: number): void;
   /** Called when a step begins, such as `raw, run 2 of 3: connecting 5000 clients`. */
   step(what: string): void;
-  /** Called while a step goes on; `share` from 0 to 1. */
+  /** Called during a step; `share` from 0 to 1. */
   within(share: number, live?: Readonly<Record<string, string | number>>): void;
 }
 

@@ -16,7 +16,7 @@ export interface Comparison<N extends string> {
   readonly names: readonly N[];
   /** Rounds. */
   readonly runs: number;
-  /** Measures one run of one row. A run that throws is marked in its row; the others go on. */
+  /** Measures one run of one row. A run that throws is marked in its row; the others continue. */
   readonly measure: (name: N, run: number) => Promise<Run>;
   /** Gets one step for each run; the caller has told how many there are in all. */
   readonly progress: Progress;
@@ -24,7 +24,7 @@ export interface Comparison<N extends string> {
   readonly point?: string;
 }
 
-/** Measures rows in turn, A B A B, so that what else goes on on the machine hits all alike, and sums each up. */
+/** Measures rows in turn, A B A B, so that whatever else the machine does affects all alike, and sums each up. */
 export async function interleave<N extends string>(comparison: Comparison<N>): Promise<Row[]> {
   const { names, runs, measure, progress, point = '' } = comparison;
   const measured = new Map<N, { runs: Run[]; failures: string[] }>(
@@ -66,7 +66,7 @@ export function rowsOf(
   const notes: string[] = [];
   for (const name of against ?? fallback) {
     if (names.includes(name)) continue;
-    const why = able.includes(name) ? unavailable(name) : `The row "${name}" is left out: it can not do this scenario.`;
+    const why = able.includes(name) ? unavailable(name) : `The row "${name}" is left out: it cannot do this scenario.`;
     if (why === undefined) names.push(name);
     else notes.push(why);
   }

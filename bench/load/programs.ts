@@ -33,7 +33,7 @@ export const PROGRAMS: Readonly<Record<ProgramName, { command: string; args: rea
   'bare-journal': { command: process.execPath, args: [...TYPESCRIPT, path('../servers/bare-journal.ts')] },
 };
 
-/** Why a server can not run on this machine, in a sentence; `undefined` if it can. */
+/** Why a server cannot run on this machine, in a sentence; `undefined` if it can. */
 export function unavailable(name: ProgramName): string | undefined {
   if (name !== 'python') return undefined;
   const { status } = spawnSync(PYTHON, ['-c', `import ${PYTHON_MODULES}`], { stdio: 'ignore' });

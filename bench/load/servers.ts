@@ -58,7 +58,7 @@ export class RunningServer {
       try {
         return await RunningServer.#start(name, options);
       } catch (error) {
-        // A port that was free when it was looked for may be somebody's by now.
+        // A port that was free a moment ago may be taken by now.
         if (tries === START_TRIES || !/\bPORT\b|_PORT\b/.test((error as Error).message)) throw error;
       }
     }
@@ -114,7 +114,7 @@ export class RunningServer {
     return processMillis(this.pid);
   }
 
-  /** From here on the delay of the loop is measured anew. */
+  /** Restarts the measurement of the delay of the loop. */
   async resetProbe(): Promise<void> {
     if (this.name !== 'python') await this.#ask('reset');
   }

@@ -56,7 +56,7 @@ const ABSOLUTE: ReadonlySet<FigureName> = new Set<FigureName>(['heapPerConnectio
 /**
  * Reads a result.
  *
- * @throws Error that names the file if it can not be read or is not a result of this bench
+ * @throws Error that names the file if it cannot be read or is not a result of this bench
  */
 export function readResult(file: string): BenchResult {
   let value: Partial<BenchResult> | null;

@@ -39,7 +39,7 @@ export function svgFile(svg: string): string {
 export function writeFiles(folder: string, result: BenchResult): string {
   const write = (name: string, text: string): void => writeFileSync(join(folder, name), text);
   for (const name of ['hgrm', 'pictures']) mkdirSync(join(folder, name), { recursive: true });
-  // First, so that a picture that can not be drawn does not cost the figures.
+  // First, so that a picture that cannot be drawn does not cost the figures.
   write('result.json', `${JSON.stringify(result, undefined, 1)}\n`);
   for (const [name, text] of hgrmFiles(result)) write(join('hgrm', name), text);
   const pictures = drawPictures(result);

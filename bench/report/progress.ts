@@ -34,7 +34,7 @@ class BarProgress implements ShownProgress {
       barIncompleteChar: '░',
       hideCursor: true,
       clearOnComplete: true,
-      // A line that wraps can not be overwritten.
+      // A line that wraps cannot be overwritten.
       linewrap: false,
       stream,
       fps: 10,

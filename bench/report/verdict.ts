@@ -8,7 +8,7 @@ export function rowName(scenario: string, point: string, server: string): string
 
 /** What went wrong in a row that a client or an operator would call a fault; empty if nothing did. */
 function faultOf(row: Row, overloaded: boolean): string {
-  // A server that can not be measured even once has not shown that it loses nothing.
+  // A server that cannot be measured even once has not shown that it loses nothing.
   return row.runs.length === 0 ? 'no run could be finished' : faultText(row, overloaded);
 }
 

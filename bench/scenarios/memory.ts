@@ -7,7 +7,7 @@ import { ALL_ROWS } from '../harness/steady-scenario.js';
 
 /** Clients that come and go before, so that what is allocated once does not count. */
 const WARM_UP = 500;
-/** Time for a server to let go of clients that went, or to come to rest after the last came. */
+/** Time for a server to forget clients that left, or to come to rest after the last one connected. */
 const REST_MS = 1000;
 
 /** How many clients, and how many processes hold them. */

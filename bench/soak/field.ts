@@ -16,7 +16,7 @@ import { AttackProcess } from './attack-process.js';
 const GONE_LIMIT_MS = 60_000;
 const FREED_LIMIT_MS = 15_000;
 
-/** An attack is under way this long before it is looked at: until all that it holds open is open. */
+/** How long an attack runs before it is measured, in ms: until everything that it holds open is open. */
 function leadOf(names: readonly AttackName[]): number {
   return (
     1000 + Math.max(0, ...names.map(attackOf).map(({ atOnce, rate }) => (atOnce > 1000 ? atOnce / rate : 0))) * 1000

@@ -1,6 +1,6 @@
 /**
  * A rolling restart and a change of scale behind HAProxy, at the size of issue 7; see `--help`. Prints a table; exits 1
- * when anything was lost, doubled, out of order, told of as a gap or not recovered, or when a goal is missed.
+ * when anything was lost, doubled, out of order, reported as a gap or not recovered, or when a goal is missed.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -34,7 +34,7 @@ const HELP = `npm run soak:rolling -- [options]
   --rate <n>       signals a second (50)
   --drain <n>      DRAIN_SECONDS of the pods (20)
   --quiet <n>      seconds of measuring before the restart, and again after it (15)
-  --window <n>     seconds of the window in which the peak of reconnects is looked for (1)
+  --window <n>     seconds of the window in which the peak of reconnects is measured (1)
   --processes <n>  processes that the bare readers are spread over (2)
 
 Three restarts and three scale-downs take about 8 s more than DRAIN_SECONDS each: the whole run is under 5 minutes.

@@ -33,7 +33,7 @@ export function percent(share: number): string {
 /**
  * Reads the values of options that are numbers.
  *
- * @throws if one is none, or negative
+ * @throws if a value is not a number, or is negative
  */
 export function numbers<K extends string>(values: Readonly<Record<K, string>>): Record<K, number> {
   const found = {} as Record<K, number>;

@@ -38,7 +38,7 @@ export class Timeline {
     };
   }
 
-  /** Notes a signal. @param latency - milliseconds; `undefined` when it says nothing */
+  /** Adds a signal. @param latency - in ms; `undefined` if it is not plotted */
   add(latency: number | undefined): void {
     this.#count++;
     if (latency === undefined) return;

@@ -53,10 +53,10 @@ describe('the rows of a scenario', () => {
     expect(rowsOf({}, ['raw', 'stock-uws'], ['raw'])).toEqual({ names: ['gateway', 'raw'], notes: [] });
   });
 
-  test('are those asked for, without those that can not do it, which is said', () => {
+  test('are those asked for, without those that cannot do it, which is said', () => {
     expect(rowsOf({ against: ['gateway', 'stock-ws', 'raw', 'raw'] }, ['raw'], [])).toEqual({
       names: ['gateway', 'raw'],
-      notes: ['The row "stock-ws" is left out: it can not do this scenario.'],
+      notes: ['The row "stock-ws" is left out: it cannot do this scenario.'],
     });
   });
 

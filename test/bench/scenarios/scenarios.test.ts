@@ -103,7 +103,7 @@ test(
         expect(p99).toBeGreaterThanOrEqual(p50 ?? Infinity);
       }
     }
-    expect(result.notes).toContain('The row "stock-ws" is left out: it can not do this scenario.');
+    expect(result.notes).toContain('The row "stock-ws" is left out: it cannot do this scenario.');
   },
   LIMIT_MS,
 );
