@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { PROBLEMS, type ProblemCode } from '../errors.js';
 import { problemText } from '../http/router.js';
 import type { Metrics } from '../admin/metrics.js';
 import type { OnRejected } from '../admin/publish.js';
@@ -45,13 +46,18 @@ export function faultObserver(log: Logger, metrics: Metrics): (fault: Fault) => 
   };
 }
 
+/** The title of a problem of the registry. */
+function titleOf(code: string): string | undefined {
+  return code in PROBLEMS ? PROBLEMS[code as ProblemCode].title : undefined;
+}
+
 /** What every answer of the admin port has. Nobody logs its errors: its callers are the operator's own. */
 export const ADMIN_ANSWERS: AnswerPolicy = {
   headers: () => [],
   onRefused: () => {},
   errorBody: ({ code, status, message }) => ({
     contentType: 'application/problem+json',
-    text: problemText({ code, status, title: message, detail: message }),
+    text: problemText({ code, status, title: titleOf(code) ?? message, detail: message }),
   }),
 };
 

@@ -99,7 +99,7 @@ function hintFor({ redis, idempotencyKey }: PublishOptions): string {
   if (redis !== undefined) return '';
   return idempotencyKey === undefined
     ? ' If you publish it again, it may arrive twice; with an --idempotency-key from the start it would not.'
-    : ' Run again with the same --idempotency-key within 5 minutes, the command publishes nothing twice.';
+    : ' If you run this again with the same --idempotency-key within 5 minutes, nothing is published twice.';
 }
 
 /** @throws StartError for a folder, which can be opened but not read */

@@ -437,7 +437,7 @@ describe('an answer that is lost for good', () => {
     const first = shell(cleanup, line);
     expect([await first.exit, first.stdout]).toEqual([1, '']);
     expect(first.stderr).toContain('1,000 published, 1 not. Everything up to line 1000 is done;');
-    expect(first.stderr).toContain('lines 1001 to 2001 may have been published, and nothing after. The same again');
+    expect(first.stderr).toContain('lines 1001 to 2001 may have been published, and nothing after. If you run this again');
     const again = cli(cleanup, [...args.with(1, file), pod.adminUrl]);
     expect([await again.exit, again.stdout]).toEqual([1, '']);
     expect(again.stderr).toContain('2,500 published, 1 not.');
@@ -455,7 +455,7 @@ describe('an answer that is lost for good', () => {
     const named = [...args.with(4, 'B'), eater.url, '--idempotency-key', 'b-is-active'];
     const lost = cli(cleanup, named);
     expect([await lost.exit, lost.stdout]).toEqual([1, '']);
-    expect(lost.stderr).toContain('publishes nothing twice');
+    expect(lost.stderr).toContain('nothing is published twice');
     const found = cli(cleanup, named.with(8, pod.adminUrl));
     expect([await found.exit, found.stderr]).toEqual([0, '']);
     const entries = await journalOf(pod, begin);

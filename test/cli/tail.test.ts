@@ -224,7 +224,7 @@ describe('the connection', () => {
     await have(child, 1);
     await pod.child.kill();
     await Pod.start(cleanup, env);
-    await until('the gap to be told', () => /gap: .* is lost \(epoch\)/.test(child.stderr), {
+    await until('the gap to be told', () => /gap: .* are lost \(epoch\)/.test(child.stderr), {
       seen: () => child.stderr,
       limit: 30_000,
     });

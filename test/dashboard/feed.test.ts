@@ -99,7 +99,7 @@ test('a signal of long ago is listed with its age and kept out of the plot', () 
   const feed = new Feed(0);
   const now = Date.parse('2023-10-27T12:00:00Z');
   feed.take(signal(1), 'e:1', now);
-  expect(feed.takeFresh()[0]).toMatchObject({ latency: 7_200_000 });
+  expect(feed.takeFresh()[0]).toMatchObject({ latencyMs: 7_200_000 });
   feed.timeline.advance(now / 1000 + 1);
   expect(feed.timeline.points.rate.at(-1)).toBe(1);
   expect(feed.timeline.latency).toBeUndefined();
