@@ -62,7 +62,7 @@ export class Pod {
     });
     const line = await until('the pod to serve', () => pod.logs().find(({ msg }) => msg === 'serving'), {
       seen: () => pod.output(),
-      limit: niceness > 0 ? 60_000 : 15_000,
+      limit: niceness > 0 ? 60_000 : 30_000,
     });
     pod.port = Number(line['port']);
     pod.adminPort = Number(line['adminPort']);
