@@ -1,12 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, expect, test } from 'vitest';
+import { expect } from 'vitest';
+import { test } from '../support/own-cleanup.js';
 import { Pod } from '../support/pod.js';
-import { Cleanup } from '../support/processes.js';
 import { RawClient } from '../support/raw-client.js';
 import { until } from '../support/until.js';
-
-const cleanup = new Cleanup();
-afterEach(() => cleanup.run());
 
 /** How long a kept connection may be idle, at least: what the gateway announces, in seconds. */
 const ANNOUNCED_SECONDS = 7;
@@ -20,10 +17,11 @@ const REQUESTS = [
   ['the admin port', 'GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n'],
 ] as const;
 
-test(
+// They wait for what happens after seconds, so they wait together.
+test.concurrent(
   'a kept connection serves another request after it was idle for as long as is announced',
   { timeout: 40_000 },
-  async () => {
+  async ({ cleanup }) => {
     const pod = await Pod.start(cleanup);
     const one = async (name: string, request: string, phase: number): Promise<string> => {
       await sleep((phase * TICK_MS) / PHASES);
@@ -43,12 +41,12 @@ test(
   },
 );
 
-test(
+test.concurrent(
   'a connection on which no whole request comes is closed, also when its bytes never stop',
   { timeout: 40_000 },
-  async () => {
+  async ({ cleanup }) => {
     const pod = await Pod.start(cleanup);
-    for (const port of [pod.port, pod.adminPort]) {
+    const closed = async (port: number): Promise<void> => {
       const silent = cleanup.add(await RawClient.connect(port), ({ socket }) => socket.destroy());
       const dripping = cleanup.add(await RawClient.connect(port), ({ socket }) => socket.destroy());
       await dripping.send('GET / HTTP/1.1\r\nhost: a\r\nx: ');
@@ -59,6 +57,7 @@ test(
       await until('both to be closed', () => silent.closed && dripping.closed, { limit: 20_000 });
       clearInterval(drip);
       expect(silent.received.length).toBe(0);
-    }
+    };
+    await Promise.all([pod.port, pod.adminPort].map(closed));
   },
 );
