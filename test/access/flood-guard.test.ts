@@ -2,9 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { FRAGMENTS, PING, PONG, sendFragments, times, unfinished } from '../support/frame-floods.js';
 import { TEXT, frame } from '../support/hostile.js';
-import { FeedClient, Pod } from '../support/pod.js';
+import { FeedClient, type Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
 import { RawClient } from '../support/raw-client.js';
+import { sharedPods } from '../support/shared-pods.js';
 import { signal } from '../support/signals.js';
 import { until } from '../support/until.js';
 
@@ -12,6 +13,7 @@ import { until } from '../support/until.js';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
+const shared = sharedPods();
 
 async function raw(pod: Pod): Promise<RawClient> {
   return cleanup.add(await RawClient.connect(pod.port), ({ socket }) => socket.destroy());
@@ -62,7 +64,7 @@ const FLOODS: readonly (readonly [string, Buffer])[] = [
 
 describe.each(SESSIONS)('on a WebSocket of a session %s', (_name, connect) => {
   test.each(FLOODS)('a client that floods with %s is cut, alone', async (_flood, bytes) => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const honest = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'] });
     const client = await connect(pod);
     await client.send(bytes);
@@ -80,7 +82,7 @@ describe.each(SESSIONS)('on a WebSocket of a session %s', (_name, connect) => {
   });
 
   test('a client that pings and pongs as a keep-alive is answered and stays', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const client = await connect(pod);
     // As a proxy that was held up might send them: two minutes' worth of one a second, at once.
     for (let i = 0; i < 60; i++) {
@@ -99,7 +101,7 @@ describe.each(SESSIONS)('on a WebSocket of a session %s', (_name, connect) => {
 });
 
 test('a WebSocket that only probes for an upgrade is cut, and the session goes on over long-polling', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const polling = await raw(pod);
   const sid = await polling.handshake();
   const probe = await raw(pod);
@@ -110,11 +112,12 @@ test('a WebSocket that only probes for an upgrade is cut, and the session goes o
   await polling.post(sid, '40');
   await polling.send(RawClient.request('GET', `transport=polling&sid=${sid}`));
   await polling.take('40{"sid":');
+  await polling.post(sid, '1');
   expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
 });
 
 test('pings and messages that are not too many alone are too many together', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const client = await direct(pod);
   await client.send(times(150, Buffer.concat([frame(Buffer.alloc(0), PING), RawClient.frame('42["a"]')])));
   await until('it to be cut', () => client.closed);
@@ -122,7 +125,7 @@ test('pings and messages that are not too many alone are too many together', asy
 });
 
 test('bytes of pings count as bytes of messages do', async () => {
-  const pod = await Pod.start(cleanup, { MAX_BYTES_PER_SECOND: '256', MAX_PAYLOAD: '256' });
+  const pod = await shared({ MAX_BYTES_PER_SECOND: '256', MAX_PAYLOAD: '256' });
   const client = await direct(pod);
   await client.send(times(20, frame(Buffer.alloc(125, 120), PING)));
   await until('it to be cut', () => client.closed);
@@ -130,7 +133,7 @@ test('bytes of pings count as bytes of messages do', async () => {
 });
 
 test('without MAX_MESSAGES_PER_SECOND pings are not limited either', async () => {
-  const pod = await Pod.start(cleanup, { MAX_MESSAGES_PER_SECOND: '0', MAX_BYTES_PER_SECOND: '0' });
+  const pod = await shared({ MAX_MESSAGES_PER_SECOND: '0', MAX_BYTES_PER_SECOND: '0' });
   const client = await direct(pod);
   await client.send(Buffer.concat([times(1000, frame(Buffer.alloc(4, 120), PING)), frame(Buffer.from('end'), PING)]));
   await client.take('end');
@@ -138,7 +141,7 @@ test('without MAX_MESSAGES_PER_SECOND pings are not limited either', async () =>
 });
 
 test('300 clients that flood with pings at the same moment are all cut, and the pod serves on', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const honest = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'] });
   for (let round = 0; round < 3; round++) {
     const clients = await Promise.all(Array.from({ length: 100 }, (_, i) => (i % 2 === 0 ? direct : upgraded)(pod)));
@@ -155,7 +158,7 @@ test('300 clients that flood with pings at the same moment are all cut, and the 
 });
 
 test('parts of a message without end, of no byte or of one, disturb nobody', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const honest = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'] });
   const over = new AbortController();
   const attacks = FRAGMENTS.map((parts) => sendFragments(pod.port, '127.0.0.9', parts, over.signal));

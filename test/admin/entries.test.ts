@@ -6,6 +6,7 @@ import { httpRequest } from '../support/http.js';
 import { Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
 import { RedisServer } from '../support/redis.js';
+import { journalModes } from '../support/shared-pods.js';
 import { signal, status } from '../support/signals.js';
 import { until } from '../support/until.js';
 
@@ -44,18 +45,7 @@ async function logged(pod: Pod, count: number, isWanted: (line: LogLine) => bool
   return pod.logs().filter(isWanted);
 }
 
-const MODES: readonly [string, (env?: Record<string, string>) => Promise<Pod>][] = [
-  ['embedded', (env) => Pod.start(cleanup, env)],
-  [
-    'with Redis',
-    async (env) => {
-      const redis = await RedisServer.start(cleanup);
-      return Pod.start(cleanup, { REDIS_URL: redis.url, ...env });
-    },
-  ],
-];
-
-describe.each(MODES)('deleting an entry, %s', (_, start) => {
+describe.each(journalModes(cleanup))('deleting an entry, %s', (_, start, shared) => {
   test('takes it out of the history, names its place there, and can be repeated', async () => {
     const pod = await start();
     const offsets = await publish(pod, 5);
@@ -90,7 +80,7 @@ describe.each(MODES)('deleting an entry, %s', (_, start) => {
   });
 
   test('takes the reason from the query or the body, and the offset percent-encoded too', async () => {
-    const pod = await start();
+    const pod = await shared();
     const offsets = await publish(pod, 6);
     const requests: [string, RequestInit?][] = [
       [`${offsets[0]}?reason=x`],
@@ -148,7 +138,7 @@ describe.each(MODES)('deleting an entry, %s', (_, start) => {
   });
 
   test('at an invalid offset is refused', async () => {
-    const pod = await start();
+    const pod = await shared();
     const texts = [
       'abc',
       'a:-1',
@@ -202,7 +192,7 @@ describe.each(MODES)('deleting an entry, %s', (_, start) => {
   });
 
   test('is written into the log: what, why, by whom, and never the key', async () => {
-    const pod = await start({ API_KEY: 'first-key,the-second-key' });
+    const pod = await shared({ API_KEY: 'first-key,the-second-key' });
     const headers = { authorization: 'Bearer the-second-key' };
     const answer = await pod.post('/v1/signals', signal(1, { secret: 'payload' }), headers);
     const { offsets } = (await answer.json()) as { offsets: string[] };

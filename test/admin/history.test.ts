@@ -8,6 +8,7 @@ import { httpRequest } from '../support/http.js';
 import { Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
 import { RedisServer } from '../support/redis.js';
+import { journalModes } from '../support/shared-pods.js';
 import { signal, status } from '../support/signals.js';
 import { until } from '../support/until.js';
 
@@ -60,20 +61,9 @@ async function expectProblem(answer: Response, code: ProblemCode): Promise<Recor
   return body;
 }
 
-const MODES: readonly [string, (env?: Record<string, string>) => Promise<Pod>][] = [
-  ['embedded', (env) => Pod.start(cleanup, env)],
-  [
-    'with Redis',
-    async (env) => {
-      const redis = await RedisServer.start(cleanup);
-      return Pod.start(cleanup, { REDIS_URL: redis.url, ...env });
-    },
-  ],
-];
-
-describe.each(MODES)('the history, %s', (_, start) => {
+describe.each(journalModes(cleanup))('the history, %s', (_, start, shared) => {
   test('gives what came after an offset, oldest first, page by page', async () => {
-    const pod = await start();
+    const pod = await shared();
     const offsets = await publish(pod, 1, 250);
     const first = await history(pod, `?after=${offsets[9]}`);
     expect(prices(first)).toEqual(range(11, 110));
@@ -126,7 +116,7 @@ describe.each(MODES)('the history, %s', (_, start) => {
     ['?after=%00%ff', 'invalid_offset'],
     ['?after=another:1', 'offset_epoch'],
   ] as const)('refuses %s as %s', async (query, code) => {
-    const pod = await start();
+    const pod = await shared();
     expect(await expectProblem(await ask(pod, query), code)).toHaveProperty('code', code);
   });
 
@@ -145,7 +135,7 @@ describe.each(MODES)('the history, %s', (_, start) => {
   });
 
   test('asks for a key as publishing does', async () => {
-    const pod = await start({ API_KEY: 'right-key-of-the-test' });
+    const pod = await shared({ API_KEY: 'right-key-of-the-test' });
     const refused = await ask(pod);
     expect(refused.headers.get('www-authenticate')).toBe('Bearer');
     await expectProblem(refused, 'unauthorized');
@@ -154,13 +144,13 @@ describe.each(MODES)('the history, %s', (_, start) => {
   });
 
   test('refuses pages in a browser when there is no key', async () => {
-    const pod = await start();
+    const pod = await shared();
     const refused = await ask(pod, '', { origin: 'http://localhost:8080' });
     expect(await expectProblem(refused, 'forbidden')).not.toHaveProperty('entries');
   });
 
   test('refuses pages that reach this machine by a name of their own, for which browsers send no origin', async () => {
-    const pod = await start();
+    const pod = await shared();
     for (const path of ['/v1/signals', '/v1/info']) {
       for (const host of [
         'rebound.example',

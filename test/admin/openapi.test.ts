@@ -169,13 +169,13 @@ async function deletion(check: ApiCheck, pod: Pod): Promise<void> {
 /** Sends the begin of a body to everything that takes one, and waits. */
 async function stall(check: ApiCheck, pod: Pod): Promise<void> {
   const paths = ['/v1/signals', '/v1/status', '/v1/disconnect'];
-  const answers = await Promise.all(
-    paths.map((path) => rawRequest(pod.adminPort, [postHead(path, { 'content-length': '1000' }), '{'])),
-  );
+  const head = postHead('/v1/entries/a:1?reason=x', { 'content-length': '1000' }).replace('POST', 'DELETE');
+  const [slow, ...answers] = await Promise.all([
+    rawRequest(pod.adminPort, [head, '{']),
+    ...paths.map((path) => rawRequest(pod.adminPort, [postHead(path, { 'content-length': '1000' }), '{'])),
+  ]);
   const said = paths.map((path, i) => check.check('POST', path, answers[i] as RawAnswer));
   expect(said).toEqual(paths.map(() => '408 request_timeout'));
-  const head = postHead('/v1/entries/a:1?reason=x', { 'content-length': '1000' }).replace('POST', 'DELETE');
-  const slow = await rawRequest(pod.adminPort, [head, '{']);
   expect(check.check('DELETE', '/v1/entries/a:1', slow)).toBe('408 request_timeout');
 }
 

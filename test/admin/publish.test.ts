@@ -7,12 +7,14 @@ import { FeedClient, Pod } from '../support/pod.js';
 import { Cleanup, HOST } from '../support/processes.js';
 import { postHead } from '../support/raw-http.js';
 import { RedisServer } from '../support/redis.js';
+import { sharedPods } from '../support/shared-pods.js';
 import { signal, status } from '../support/signals.js';
 import { until } from '../support/until.js';
 import { BAD_REQUESTS, type BadRequest, MAX_SIGNAL_BYTES, expectProblem, json } from './bad-requests.js';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
+const shared = sharedPods();
 
 const SETTINGS = { MAX_SIGNAL_BYTES: String(MAX_SIGNAL_BYTES) };
 const TRANSPORTS = [['websocket'], ['polling']];
@@ -111,7 +113,7 @@ describe('a bad request', () => {
   });
 
   test('names the item of a batch that is wrong', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const answer = await pod.post('/v1/signals', [signal(1), signal(2), signal(3, { price: -1 })]);
     const problem = (await answer.json()) as { index: number; detail: string };
     expect(problem.index).toBe(2);
@@ -120,7 +122,7 @@ describe('a bad request', () => {
   });
 
   test('names the item of a batch that two readers would read differently', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const good = JSON.stringify(signal(1));
     const texts: Record<string, string> = {
       duplicate_field: good.replace('{', '{"symbol":"ETH/USDT",'),
@@ -138,7 +140,7 @@ describe('a bad request', () => {
   });
 
   test('does not come of the array of a batch: it is no level of the messages in it', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const deepest = nested(signal(1), 63, ['[', ']']);
     expect(await offsetsOf(await pod.post('/v1/signals', deepest))).toHaveLength(1);
     expect(await offsetsOf(await pod.post('/v1/signals', `[${deepest},${deepest}]`))).toHaveLength(2);
@@ -216,7 +218,7 @@ describe('the API key', () => {
   });
 
   test('is not needed by callers on this machine while it is unset, but pages in a browser are refused', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const clients = await clientsOf(pod);
     for (const origin of ['https://evil.example', 'null', `http://${HOST}:${pod.adminPort}`]) {
       const answer = await pod.post('/v1/signals', signal(1), { origin });
@@ -231,7 +233,7 @@ describe('the API key', () => {
 });
 
 test('HEAD /healthz answers like GET, without a body', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const get = await fetch(`${pod.adminUrl}/healthz`);
   const head = await fetch(`${pod.adminUrl}/healthz`, { method: 'HEAD' });
   expect(head.status).toBe(200);
@@ -241,7 +243,7 @@ test('HEAD /healthz answers like GET, without a body', async () => {
 });
 
 test('200 clients that go away in the middle of a POST leave the process alive, and nothing of theirs is delivered', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const clients = await clientsOf(pod);
   const body = json(signal(1));
   for (let i = 0; i < 200; i++) {

@@ -3,13 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { shell } from '../support/cli.js';
-import { FeedClient, MAIN, Pod } from '../support/pod.js';
+import { FeedClient, MAIN } from '../support/pod.js';
 import { type Child, Cleanup, HOST, serverPort } from '../support/processes.js';
+import { sharedPods } from '../support/shared-pods.js';
 import { signal } from '../support/signals.js';
 import { until } from '../support/until.js';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
+const shared = sharedPods();
 
 /** Runs a line of bash in which `&3` is a pipe whose reader has gone. */
 function withoutReader(line: string, env: Readonly<Record<string, string>> = {}): Child {
@@ -90,7 +92,7 @@ describe('check', () => {
 
 describe('tail', () => {
   test('ends quietly with 0 at the next message when nobody reads its output', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const children = ['>&3', '>&3 2>&3'].map((where) =>
       withoutReader(`signal-gateway tail ${where}`, { GATEWAY_URL: pod.url }),
     );
@@ -105,7 +107,7 @@ describe('tail', () => {
   });
 
   test('goes on without the reader of what it tells, until it has its lines', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const children = ['2>&3', '2>&-'].map((where) =>
       withoutReader(`signal-gateway tail --count 3 ${where}`, { GATEWAY_URL: pod.url }),
     );
@@ -132,7 +134,7 @@ describe('publish', () => {
   test.each(['>&3', '>&3 2>&3', '>&-', '>&- 2>&- <&-'])(
     'publishes its message and ends quietly with 0 when nobody reads its offset: %s',
     async (where) => {
-      const pod = await Pod.start(cleanup);
+      const pod = await shared();
       const client = await FeedClient.connect(cleanup, pod.url);
       expect(await ended(withoutReader(`${ONE} ${where}`, { ADMIN_URL: pod.adminUrl }))).toEqual(QUIET);
       await until('the signal', () => client.signals.length === 1, { seen: () => client });
@@ -140,7 +142,7 @@ describe('publish', () => {
   );
 
   test('publishes every line of its input when nobody reads what it tells, and its exit code is that of the lines', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const good = fileOf(Array.from({ length: 3000 }, (_, i) => JSON.stringify(signal(i))));
     const bad = fileOf(Array.from({ length: 3000 }, (_, i) => (i % 2 === 0 ? JSON.stringify(signal(i)) : 'bad')));
     const env = { ADMIN_URL: pod.adminUrl };
@@ -152,7 +154,7 @@ describe('publish', () => {
   });
 
   test('says that its offset cannot be written for another reason, and that is an error', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const child = shell(cleanup, `${ONE} > /dev/full`, { ADMIN_URL: pod.adminUrl });
     expect(await ended(child)).toEqual({
       ...QUIET,

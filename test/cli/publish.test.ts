@@ -8,44 +8,19 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { nested } from '../support/bad-messages.js';
+import { headOf, journalOf, pricesAfter } from '../support/journal-pages.js';
 import { Certificate } from '../support/certificate.js';
 import { CLI, cli, shell } from '../support/cli.js';
 import { FeedClient, Pod } from '../support/pod.js';
 import { type Child, Cleanup, HOST, serverPort } from '../support/processes.js';
 import { RedisServer } from '../support/redis.js';
+import { sharedPods } from '../support/shared-pods.js';
 import { signal, status } from '../support/signals.js';
 import { until } from '../support/until.js';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
-
-interface Entry {
-  readonly offset: string;
-  readonly event: string;
-  readonly data: Readonly<Record<string, unknown>>;
-}
-
-/** Everything that a pod's journal has, oldest first. */
-async function journalOf(pod: Pod, begin: string): Promise<Entry[]> {
-  const all: Entry[] = [];
-  for (let after = begin; ;) {
-    const answer = await fetch(`${pod.adminUrl}/v1/signals?limit=1000&after=${encodeURIComponent(after)}`);
-    const { entries, next } = (await answer.json()) as { entries: Entry[]; next: string };
-    if (entries.length === 0) return all;
-    for (const entry of entries) all.push(entry);
-    after = next;
-  }
-}
-
-/** The place before the first entry of a pod that has none yet. */
-async function headOf(pod: Pod): Promise<string> {
-  const { next } = (await (await fetch(`${pod.adminUrl}/v1/signals`)).json()) as { next: string };
-  return next;
-}
-
-async function prices(pod: Pod, begin: string): Promise<unknown[]> {
-  return (await journalOf(pod, begin)).map(({ data }) => data['price']);
-}
+const shared = sharedPods();
 
 function numbers(count: number): number[] {
   return Array.from({ length: count }, (_, i) => i);
@@ -127,7 +102,7 @@ class AnswerEater {
 
 describe('one message by options', () => {
   test('reaches the clients as the signal that was described, and its offset is printed', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const client = await FeedClient.connect(cleanup, pod.url);
     const args = ['publish', '--url', pod.adminUrl, '--symbol', 'SOL/USDT', '--signal', 'SELL', '--price', '162.5'];
     const child = cli(cleanup, args);
@@ -161,7 +136,7 @@ describe('one message by options', () => {
     const away = cli(cleanup, [...args, nobody]);
     expect([await away.exit, away.stdout]).toEqual([1, '']);
     expect(away.stderr).toMatch(/ECONNREFUSED.*signal-gateway start/);
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const wrong = cli(cleanup, [...args, pod.url]);
     expect([await wrong.exit, wrong.stdout]).toEqual([1, '']);
     expect(wrong.stderr).toContain('ADMIN_PORT');
@@ -185,17 +160,18 @@ describe('one message by options', () => {
 });
 
 describe('lines', () => {
-  test('of a file, 100,000 of them on standard input, are all in the journal, in order', async () => {
-    const pod = await Pod.start(cleanup, { JOURNAL_MAXLEN: '200000' });
+  // test/long/cli/publish.test.ts does the same with 100,000.
+  test('of a file, 10,000 of them on standard input, are all in the journal, in order', async () => {
+    const pod = await shared();
     const begin = await headOf(pod);
-    const file = fileOf(linesOf(100_000));
+    const file = fileOf(linesOf(10_000));
     const child = shell(cleanup, `signal-gateway publish < ${file}`, { ADMIN_URL: pod.adminUrl });
-    expect([await child.exit, child.stdout, child.stderr]).toEqual([0, '', '100,000 published.\n']);
-    expect(await prices(pod, begin)).toEqual(numbers(100_000));
-  }, 120_000);
+    expect([await child.exit, child.stdout, child.stderr]).toEqual([0, '', '10,000 published.\n']);
+    expect(await pricesAfter(pod, begin)).toEqual(numbers(10_000));
+  });
 
   test('that are a lot of text through a pipe take little memory', async () => {
-    const pod = await Pod.start(cleanup, { JOURNAL_MAXLEN: '1000' });
+    const pod = await shared({ JOURNAL_MAXLEN: '1000' });
     const file = fileOf(numbers(1000).map((i) => JSON.stringify(signal(i, { note: 'x'.repeat(500) }))));
     const line = `for i in $(seq 100); do cat ${file}; done | exec "$NODE" --max-old-space-size=60 "$CLI" publish`;
     const child = shell(cleanup, `${line} & P=$!; echo $P; wait $P`, { ADMIN_URL: pod.adminUrl });
@@ -208,7 +184,7 @@ describe('lines', () => {
   }, 120_000);
 
   test('that are bad are named with number and reason, the good ones are published, and the exit code is 1', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const begin = await headOf(pod);
     const file = fileOf([
       `\ufeff${JSON.stringify(signal(1))}`,
@@ -260,7 +236,7 @@ describe('lines', () => {
   });
 
   test('that come one by one are published at once, and Ctrl-C says what is done', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const client = await FeedClient.connect(cleanup, pod.url);
     const child = cleanup.add(spawn(process.execPath, [CLI, 'publish', '-', '--url', pod.adminUrl]), (self) =>
       self.kill(),
@@ -277,27 +253,27 @@ describe('lines', () => {
   });
 
   test('are all published even if nobody reads the errors about the bad ones', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const begin = await headOf(pod);
     const file = fileOf(numbers(5000).flatMap((i) => [JSON.stringify(signal(i)), 'bad']));
     const child = shell(cleanup, `signal-gateway publish ${file} 2>&1 | head -1`, { ADMIN_URL: pod.adminUrl });
     expect([await child.exit, child.stdout]).toEqual([1, expect.stringMatching(/^line 2: [^\n]+\n$/)]);
-    expect(await prices(pod, begin)).toEqual(numbers(5000));
+    expect(await pricesAfter(pod, begin)).toEqual(numbers(5000));
   });
 
   test('show a progress bar on a terminal', async () => {
-    const pod = await Pod.start(cleanup, { JOURNAL_MAXLEN: '1000' });
-    const file = fileOf(linesOf(100_000));
+    const pod = await shared({ JOURNAL_MAXLEN: '1000' });
+    const file = fileOf(linesOf(30_000));
     const child = shell(cleanup, `script -qec '"$NODE" "$CLI" publish < ${file}' /dev/null < /dev/null`, {
       ADMIN_URL: pod.adminUrl,
     });
     expect(await child.exit).toBe(0);
     expect(child.stdout).toMatch(/█+░* +\d+ % +[\d,]+ published, [\d,]+\/s/);
-    expect(child.stdout.trimEnd()).toMatch(/100,000 published\.$/);
+    expect(child.stdout.trimEnd()).toMatch(/30,000 published\.$/);
   });
 
   test('from nowhere are none, and a file that is not there is an error', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const empty = cli(cleanup, ['publish', '--url', pod.adminUrl]);
     expect([await empty.exit, empty.stderr]).toEqual([0, '0 published.\n']);
     const missing = cli(cleanup, ['publish', '--url', pod.adminUrl, '/no/such/file']);
@@ -338,11 +314,11 @@ describe('a gateway that is away for a moment', () => {
     // A pod in memory begins with nothing, so the oldest entries are all there are.
     const { next } = (await (await fetch(`${pod.adminUrl}/v1/signals?limit=1`)).json()) as { next: string };
     const [epoch] = next.split(':');
-    expect(await prices(pod, `${epoch}:0`)).toEqual(numbers(2500));
+    expect(await pricesAfter(pod, `${epoch}:0`)).toEqual(numbers(2500));
   });
 
   test('because the connection breaks after a request arrived, before its answer, has every line once', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const begin = await headOf(pod);
     const eater = await AnswerEater.open(pod.adminPort, (answer) => [1, 3, 4].includes(answer));
     const child = cli(cleanup, ['publish', '--url', eater.url, fileOf(linesOf(5500))]);
@@ -350,7 +326,7 @@ describe('a gateway that is away for a moment', () => {
     expect(child.stderr).toContain('5,500 published.');
     // Six batches, and three of them a second time.
     expect(eater.answers).toBe(9);
-    expect(await prices(pod, begin)).toEqual(numbers(5500));
+    expect(await pricesAfter(pod, begin)).toEqual(numbers(5500));
   });
 
   test('because it is killed and started again in between, with Redis, has every line once', async () => {
@@ -375,7 +351,7 @@ describe('a gateway that is away for a moment', () => {
     expect(child.stderr).toContain('60,000 published.');
     expect(child.stderr).toContain('The gateway answers again.');
     await second.ready();
-    expect(await prices(second, begin)).toEqual(numbers(60_000));
+    expect(await pricesAfter(second, begin)).toEqual(numbers(60_000));
   });
 
   test('for too long makes it fail, and say from which line to go on', async () => {
@@ -388,18 +364,18 @@ describe('a gateway that is away for a moment', () => {
 
 describe('a proxy that takes only small bodies', () => {
   test('gets the lines in parts that it takes, and one line that is too long for it is named', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const begin = await headOf(pod);
     const proxy = await AnswerEater.open(pod.adminPort, () => false, 10_000);
     const file = fileOf([...linesOf(700), JSON.stringify(signal(700, { note: 'x'.repeat(11_000) })), ...linesOf(1)]);
     const child = cli(cleanup, ['publish', '--url', proxy.url, file]);
     expect([await child.exit, child.stdout]).toEqual([1, '']);
     expect(child.stderr).toMatch(/^line 701: .*413; not published\n701 published, 1 not\.\n$/);
-    expect(await prices(pod, begin)).toEqual([...numbers(700), 0]);
+    expect(await pricesAfter(pod, begin)).toEqual([...numbers(700), 0]);
   });
 
   test('and is lost after half of a part: that half is counted', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const begin = await headOf(pod);
     const proxy = await AnswerEater.open(pod.adminPort, (answer) => answer > 1, 100_000);
     const file = fileOf(linesOf(1000));
@@ -408,12 +384,12 @@ describe('a proxy that takes only small bodies', () => {
     expect(child.stderr).toContain(
       '500 published. Everything up to line 500 is done; lines 501 to 1000 may have been published, and nothing after.',
     );
-    expect(await prices(pod, begin)).toEqual(numbers(1000));
+    expect(await pricesAfter(pod, begin)).toEqual(numbers(1000));
   });
 });
 
 test('a request has up to 1 MiB, counted in bytes', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const begin = await headOf(pod);
   const proxy = await AnswerEater.open(pod.adminPort, () => false);
   const file = fileOf(numbers(1500).map((i) => JSON.stringify(signal(i, { note: 'é'.repeat(700) }))));
@@ -421,12 +397,12 @@ test('a request has up to 1 MiB, counted in bytes', async () => {
   expect([await child.exit, child.stderr]).toEqual([0, '1,500 published.\n']);
   expect(proxy.largest).toBeGreaterThan(100_000);
   expect(proxy.largest).toBeLessThanOrEqual(1024 * 1024 + 2);
-  expect(await prices(pod, begin)).toEqual(numbers(1500));
+  expect(await pricesAfter(pod, begin)).toEqual(numbers(1500));
 });
 
 describe('an answer that is lost for good', () => {
   test('makes it say which lines may have been published, and with --idempotency-key a rerun doubles none', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const begin = await headOf(pod);
     const eater = await AnswerEater.open(pod.adminPort, (answer) => answer > 1);
     const file = fileOf([...linesOf(1500), 'bad', ...numbers(1000).map((i) => JSON.stringify(signal(1500 + i)))]);
@@ -437,15 +413,17 @@ describe('an answer that is lost for good', () => {
     const first = shell(cleanup, line);
     expect([await first.exit, first.stdout]).toEqual([1, '']);
     expect(first.stderr).toContain('1,000 published, 1 not. Everything up to line 1000 is done;');
-    expect(first.stderr).toContain('lines 1001 to 2001 may have been published, and nothing after. If you run this again');
+    expect(first.stderr).toContain(
+      'lines 1001 to 2001 may have been published, and nothing after. If you run this again',
+    );
     const again = cli(cleanup, [...args.with(1, file), pod.adminUrl]);
     expect([await again.exit, again.stdout]).toEqual([1, '']);
     expect(again.stderr).toContain('2,500 published, 1 not.');
-    expect(await prices(pod, begin)).toEqual(numbers(2500));
+    expect(await pricesAfter(pod, begin)).toEqual(numbers(2500));
   });
 
   test('of one message makes it say so, and with --idempotency-key a rerun doubles nothing', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const begin = await headOf(pod);
     const eater = await AnswerEater.open(pod.adminPort, () => true);
     const args = ['publish', '--status', 'active', '--service', 'A', '--retry-for', '0', '--url'];

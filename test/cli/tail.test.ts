@@ -5,11 +5,13 @@ import { SECRET, claims, secretToken, seconds } from '../support/issuer.js';
 import { FeedClient, Pod } from '../support/pod.js';
 import { type Child, Cleanup, HOST, serverPort } from '../support/processes.js';
 import { RedisServer } from '../support/redis.js';
+import { sharedPods } from '../support/shared-pods.js';
 import { signal, status } from '../support/signals.js';
 import { until } from '../support/until.js';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
+const shared = sharedPods();
 
 /** Starts `tail` and waits until it is connected. */
 async function tail(
@@ -93,7 +95,7 @@ describe('what is shown', () => {
   });
 
   test('is with --topics what was asked for', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const child = await tail(pod, ['--json', '--topics', 'ETH/USDT, BTC/USDT@5m', '--count', '3']);
     const symbols = ['BTC/USDT', 'ETH/USDT', 'SOL/USDT'];
     for (const timeframe of ['1m', '5m']) {
@@ -113,7 +115,7 @@ describe('what is shown', () => {
 
 describe('the end', () => {
   test('comes quietly and with 0 when head has its three lines', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const child = shell(cleanup, 'signal-gateway tail | head -3', { GATEWAY_URL: pod.url });
     await connected(child);
     let price = 0;
@@ -127,7 +129,7 @@ describe('the end', () => {
   });
 
   test('comes at Ctrl-C as that of tail -f does', async () => {
-    const child = await tail(await Pod.start(cleanup));
+    const child = await tail(await shared());
     expect(await child.kill('SIGINT')).toBe('SIGINT');
   });
 

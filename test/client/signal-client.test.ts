@@ -11,6 +11,7 @@ import { SECRET, claims, secretToken, seconds } from '../support/issuer.js';
 import { Pod } from '../support/pod.js';
 import { Cleanup, HOST, serverPort } from '../support/processes.js';
 import { RedisServer } from '../support/redis.js';
+import { sharedPods } from '../support/shared-pods.js';
 import { signal, status } from '../support/signals.js';
 import { until } from '../support/until.js';
 import { Watched, memoryStorage, range } from './watched.js';
@@ -18,6 +19,7 @@ import { Watched, memoryStorage, range } from './watched.js';
 const cleanup = new Cleanup();
 
 afterEach(() => cleanup.run());
+const shared = sharedPods();
 
 async function publish(pod: Pod, prices: readonly number[], more: Readonly<Record<string, unknown>> = {}) {
   const answer = await pod.post(
@@ -82,7 +84,7 @@ test('a client gets signals with their offsets, and knows the newest status of e
 });
 
 test('a listener that was taken away is told nothing more, and one that throws does not keep the others from theirs', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const client = cleanup.add(connectSignals(pod.url), (one) => one.close());
   const seen: string[] = [];
   const thrown: unknown[] = [];
@@ -178,7 +180,7 @@ test('a change of topics that was not answered does not hold after the reconnect
 });
 
 test('a subscribe of a client that is closed says so and does not wait for ever', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const watched = await new Watched(cleanup, pod.url).connected();
   watched.client.close();
   expect(await watched.client.subscribe(['BTC/USDT'])).toMatchObject({ ok: false, error: { code: 'no_answer' } });
@@ -207,7 +209,7 @@ test('a new client with the same storage continues where the previous one was, o
 });
 
 test('two clients with copies of one storage, as of a duplicated tab, have topics of their own over a reconnect', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const storage = memoryStorage();
   const first = await new Watched(cleanup, pod.url, { storage }).connected();
   await publish(pod, [1]);
@@ -230,7 +232,7 @@ test('two clients with copies of one storage, as of a duplicated tab, have topic
 });
 
 test('a client that starts from an offset gets everything after it, or a gap if that journal was lost', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const answer = await pod.post(
     '/v1/signals',
     range(1, 4).map((price) => signal(price)),
@@ -246,7 +248,7 @@ test('a client that starts from an offset gets everything after it, or a gap if 
 });
 
 test('a storage that fails or is unavailable is ignored', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   for (const storage of [{ getItem: fail, setItem: fail }, fail, () => undefined]) {
     const watched = await new Watched(cleanup, pod.url, { storage }).connected();
     await publish(pod, [1]);
@@ -258,7 +260,7 @@ test('a storage that fails or is unavailable is ignored', async () => {
 const JWT = { AUTH: 'jwt', JWT_SECRET: SECRET };
 
 test('when its token expires, the client reconnects with a fresh one and loses nothing', async () => {
-  const pod = await Pod.start(cleanup, JWT);
+  const pod = await shared(JWT);
   let asked = 0;
   // The clocks' tolerance is 5 s: this one is over in a moment.
   const token = (): Promise<string> => secretToken(claims({ exp: ++asked === 1 ? seconds() + 3 : seconds() + 600 }));
@@ -272,7 +274,7 @@ test('when its token expires, the client reconnects with a fresh one and loses n
 });
 
 test('a client whose token is refused asks for another one at once', async () => {
-  const pod = await Pod.start(cleanup, JWT);
+  const pod = await shared(JWT);
   let asked = 0;
   const token = async (): Promise<string> => {
     if (++asked === 1) throw new Error('the page is offline');
@@ -288,7 +290,7 @@ test('a client whose token is refused asks for another one at once', async () =>
 });
 
 test('a client stops asking for tokens at its limit, says why, and begins again when it is told to', async () => {
-  const pod = await Pod.start(cleanup, JWT);
+  const pod = await shared(JWT);
   let asked = 0;
   let good = false;
   const token = (): Promise<string> => {
@@ -305,7 +307,7 @@ test('a client stops asking for tokens at its limit, says why, and begins again 
 });
 
 test('a fixed token that is refused, and invalid topics, end the client with their codes', async () => {
-  const pod = await Pod.start(cleanup, JWT);
+  const pod = await shared(JWT);
   const ends = [
     { token: 'none', code: 'token_malformed' },
     { code: 'token_missing' },
@@ -321,7 +323,7 @@ test('a fixed token that is refused, and invalid topics, end the client with the
 });
 
 test('a client that the gateway sends away for good is closed with an error', async () => {
-  const pod = await Pod.start(cleanup, JWT);
+  const pod = await shared(JWT);
   const watched = await new Watched(cleanup, pod.url, { token: await secretToken(claims({ sub: 'ann' })) }).connected();
   expect((await pod.post('/v1/disconnect', { user: 'ann' })).status).toBe(200);
   await until('the end', () => watched.client.state.name === 'closed', { seen: () => watched });

@@ -4,6 +4,7 @@ import { SignalStore } from '../../src/client/signal-store.js';
 import { SECRET, claims, secretToken } from '../support/issuer.js';
 import { Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
+import { sharedPods } from '../support/shared-pods.js';
 import { signal } from '../support/signals.js';
 import { until } from '../support/until.js';
 import { range } from './watched.js';
@@ -11,6 +12,7 @@ import { range } from './watched.js';
 const cleanup = new Cleanup();
 
 afterEach(() => cleanup.run());
+const shared = sharedPods();
 
 /** Mounts a component that shows the store; returns what unmounts it. */
 function mount(store: SignalStore): () => void {
@@ -42,7 +44,7 @@ function pricesOf(store: SignalStore): number[] {
 }
 
 test('a component that unmounts and mounts again shows what was published meanwhile, and has no connection in between', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const store = new SignalStore(pod.url, {});
   const unmount = mount(store);
   await connected(store);
@@ -58,7 +60,7 @@ test('a component that unmounts and mounts again shows what was published meanwh
 });
 
 test('the list has at most as many signals as it may, and the limit may change', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const store = new SignalStore(pod.url, {}, 5);
   mount(store);
   await connected(store);
@@ -70,7 +72,7 @@ test('the list has at most as many signals as it may, and the limit may change',
 });
 
 test.each([Number.NaN, 0, -1, 2.5, Infinity])('a limit of %d is ignored, and 100 is used', async (limit) => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const store = new SignalStore(pod.url, {}, limit);
   mount(store);
   await connected(store);
@@ -84,7 +86,7 @@ test.each([Number.NaN, 0, -1, 2.5, Infinity])('a limit of %d is ignored, and 100
 });
 
 test('topics that are refused leave the previous ones active, and the snapshot says why', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const store = new SignalStore(pod.url, { topics: ['BTC/USDT'] });
   mount(store);
   await connected(store);
@@ -103,7 +105,7 @@ test('topics that are refused leave the previous ones active, and the snapshot s
 });
 
 test('topics that change while there is no connection hold from the next one on', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const client = cleanup.add(connectSignals(pod.url, { socket: { reconnectionDelay: 50 } }), (one) => one.close());
   const store = new SignalStore(client, {});
   mount(store);
@@ -130,7 +132,7 @@ test('a client that is given stays open when nobody listens any more', async () 
 });
 
 test('a token is asked of the newest render', async () => {
-  const pod = await Pod.start(cleanup, { AUTH: 'jwt', JWT_SECRET: SECRET });
+  const pod = await shared({ AUTH: 'jwt', JWT_SECRET: SECRET });
   const asked: string[] = [];
   const token = (render: string) => (): Promise<string> => {
     asked.push(render);
@@ -146,7 +148,7 @@ test('a token is asked of the newest render', async () => {
 });
 
 test('a token that comes after the first render, or in place of one that was refused, connects', async () => {
-  const pod = await Pod.start(cleanup, { AUTH: 'jwt', JWT_SECRET: SECRET });
+  const pod = await shared({ AUTH: 'jwt', JWT_SECRET: SECRET });
   const store = new SignalStore(pod.url, {});
   mount(store);
   const isClosed = (): boolean => store.snapshot().state.name === 'closed';
@@ -162,7 +164,7 @@ test('a token that comes after the first render, or in place of one that was ref
 });
 
 test('topics that are no longer named are all that the token allows', async () => {
-  const pod = await Pod.start(cleanup, { AUTH: 'jwt', JWT_SECRET: SECRET });
+  const pod = await shared({ AUTH: 'jwt', JWT_SECRET: SECRET });
   const token = await secretToken(claims({ topics: ['BTC/USDT', 'ETH/USDT'] }));
   const store = new SignalStore(pod.url, { token, topics: ['BTC/USDT'] });
   mount(store);

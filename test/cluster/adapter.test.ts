@@ -1,6 +1,6 @@
 import { Emitter } from '@socket.io/redis-emitter';
 import type { Redis } from 'ioredis';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { EmittingPod } from '../support/emitting-pod.js';
 import { FeedClient } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
@@ -8,8 +8,10 @@ import { RedisCluster } from '../support/redis-cluster.js';
 import { RedisServer } from '../support/redis.js';
 import { until } from '../support/until.js';
 
+const whole = new Cleanup();
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
+afterAll(() => whole.run());
 
 /** A Redis of either kind, as these tests see it. */
 interface Kind {
@@ -22,9 +24,9 @@ interface Kind {
   restart(): Promise<unknown>;
 }
 
-async function single(): Promise<Kind> {
-  const server = await RedisServer.start(cleanup);
-  const client = server.client(cleanup);
+async function single(owner: Cleanup): Promise<Kind> {
+  const server = await RedisServer.start(owner);
+  const client = server.client(owner);
   return {
     url: server.url,
     nodes: [client],
@@ -34,9 +36,9 @@ async function single(): Promise<Kind> {
   };
 }
 
-async function sharded(): Promise<Kind> {
-  const cluster = await RedisCluster.start(cleanup);
-  const nodes = cluster.nodeClients(cleanup);
+async function sharded(owner: Cleanup): Promise<Kind> {
+  const cluster = await RedisCluster.start(owner);
+  const nodes = cluster.nodeClients(owner);
   return {
     url: cluster.url,
     nodes,
@@ -47,32 +49,52 @@ async function sharded(): Promise<Kind> {
     kill: () => Promise.all(cluster.nodes.map((node) => node.kill())),
     restart: async () => {
       await Promise.all(cluster.nodes.map((node) => node.restart()));
-      await cluster.ready(cleanup);
+      await cluster.ready(owner);
     },
   };
 }
 
-interface Setting {
+interface Servers {
   readonly redis: Kind;
   readonly pods: readonly [EmittingPod, EmittingPod];
+}
+
+interface Setting extends Servers {
   /** Two clients a pod: WebSocket and long-polling; the first pod's come first. */
   readonly clients: readonly FeedClient[];
 }
 
-async function setting(start: () => Promise<Kind>): Promise<Setting> {
-  const redis = await start();
+type Start = (owner: Cleanup) => Promise<Kind>;
+
+async function startServers(owner: Cleanup, start: Start): Promise<Servers> {
+  const redis = await start(owner);
   const pods = await Promise.all([
-    EmittingPod.start(cleanup, { REDIS_URL: redis.url }),
-    EmittingPod.start(cleanup, { REDIS_URL: redis.url }),
+    EmittingPod.start(owner, { REDIS_URL: redis.url }),
+    EmittingPod.start(owner, { REDIS_URL: redis.url }),
   ]);
   await adaptersListen(redis);
   await publishersConnected(redis);
+  return { redis, pods };
+}
+
+async function withClients(servers: Servers): Promise<Setting> {
   const clients = await Promise.all(
-    pods.flatMap(({ pod }) =>
+    servers.pods.flatMap(({ pod }) =>
       ['websocket', 'polling'].map((transport) => FeedClient.connect(cleanup, pod.url, { transports: [transport] })),
     ),
   );
-  return { redis, pods, clients };
+  return { ...servers, clients };
+}
+
+const shared = new Map<Start, Promise<Servers>>();
+
+/** Servers of one kind that tests share, when nobody is connected any more, and clients of the test's own. */
+async function setting(start: Start): Promise<Setting> {
+  const starting = shared.get(start) ?? startServers(whole, start);
+  shared.set(start, starting);
+  const servers = await starting;
+  for (const { pod } of servers.pods) await pod.visit();
+  return withClients(servers);
 }
 
 async function adaptersListen(redis: Kind): Promise<void> {
@@ -175,7 +197,7 @@ describe.each([
   }, 120_000);
 
   test('what is emitted while Redis is away reaches the clients of that pod only, and nobody later', async () => {
-    const { redis, pods, clients } = await setting(start);
+    const { redis, pods, clients } = await withClients(await startServers(cleanup, start));
     const [local, remote] = [clients.slice(0, 2), clients.slice(2)];
     await redis.kill();
     await Promise.all(pods.map(({ pod }) => pod.notReady('redis')));

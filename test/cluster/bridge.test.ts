@@ -1,15 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { CheckedClient, summary } from '../support/checked-client.js';
 import { readJournal } from '../support/journal-reader.js';
+import { test } from '../support/own-cleanup.js';
 import { Pod } from '../support/pod.js';
-import { Cleanup } from '../support/processes.js';
+import type { Cleanup } from '../support/processes.js';
 import { RedisServer } from '../support/redis.js';
 import { signal, status } from '../support/signals.js';
 import { until } from '../support/until.js';
-
-const cleanup = new Cleanup();
-afterEach(() => cleanup.run());
 
 /** The pod that holds the lease of the bridge. */
 async function holder(pods: readonly Pod[]): Promise<Pod> {
@@ -21,6 +19,7 @@ async function holder(pods: readonly Pod[]): Promise<Pod> {
 
 /** Publishes numbered signals at a steady rate until told to stop; returns the numbers sent. */
 async function produce(
+  cleanup: Cleanup,
   redis: RedisServer,
   symbol: string,
   everyMs: number,
@@ -41,7 +40,7 @@ async function produce(
 }
 
 /** Brings trouble to the holder of the lease while two producers publish, and looks at what is in the journal. */
-async function expectEachOnce(trouble: (pod: Pod) => Promise<void>): Promise<void> {
+async function expectEachOnce(cleanup: Cleanup, trouble: (pod: Pod) => Promise<void>): Promise<void> {
   const redis = await RedisServer.start(cleanup);
   const pods = await Promise.all([1, 2, 3].map(() => Pod.start(cleanup, { REDIS_URL: redis.url })));
   const first = await holder(pods);
@@ -50,7 +49,10 @@ async function expectEachOnce(trouble: (pod: Pod) => Promise<void>): Promise<voi
   await until('the clients to be connected', () => clients.every((c) => c.socket.connected), { seen: () => clients });
 
   const running = { now: true };
-  const producers = [produce(redis, 'BTC/USDT', 10, running), produce(redis, 'ETH/USDT', 10, running)];
+  const producers = [
+    produce(cleanup, redis, 'BTC/USDT', 10, running),
+    produce(cleanup, redis, 'ETH/USDT', 10, running),
+  ];
   // Long enough for the other pods to have seen the holder at work; nothing is asserted about time.
   await sleep(6000);
   await trouble(first);
@@ -72,61 +74,74 @@ async function expectEachOnce(trouble: (pod: Pod) => Promise<void>): Promise<voi
   expect(summary(clients)).toMatchObject({ faults: { lost: 0, twice: 0, outOfOrder: 0 }, gaps: 0, reconnects: 0 });
 }
 
-test('when the pod that bridges is killed, every message is in the journal once and each producer keeps its order', async () => {
-  await expectEachOnce(async (pod) => {
-    await pod.child.kill('SIGKILL');
-  });
-});
+// They wait for what happens after seconds, so they wait together.
+test.concurrent(
+  'when the pod that bridges is killed, every message is in the journal once and each producer keeps its order',
+  async ({ cleanup }) => {
+    await expectEachOnce(cleanup, async (pod) => {
+      await pod.child.kill('SIGKILL');
+    });
+  },
+);
 
-test('when the pod that bridges is stopped for 10 s and goes on, nothing is appended twice', async () => {
-  await expectEachOnce(async (pod) => {
-    await pod.child.kill('SIGSTOP');
-    await sleep(10_000);
-    await pod.child.kill('SIGCONT');
-    // It finds out that it is no longer the holder, and drops what the others have appended.
-    await until('the stopped pod to give the bridge up', async () => (await pod.metric('gateway_bridge_lease')) === 0);
-    await until('the stopped pod to wait for nothing', async () => (await pod.metric('gateway_bridge_waiting')) < 50);
-  });
-});
+test.concurrent(
+  'when the pod that bridges is stopped for 10 s and goes on, nothing is appended twice',
+  async ({ cleanup }) => {
+    await expectEachOnce(cleanup, async (pod) => {
+      await pod.child.kill('SIGSTOP');
+      await sleep(10_000);
+      await pod.child.kill('SIGCONT');
+      // It finds out that it is no longer the holder, and drops what the others have appended.
+      await until(
+        'the stopped pod to give the bridge up',
+        async () => (await pod.metric('gateway_bridge_lease')) === 0,
+      );
+      await until('the stopped pod to wait for nothing', async () => (await pod.metric('gateway_bridge_waiting')) < 50);
+    });
+  },
+);
 
-test('a pod that stops in order hands the bridge over without a pause of the lease', async () => {
-  await expectEachOnce(async (pod) => {
+test.concurrent('a pod that stops in order hands the bridge over without a pause of the lease', async ({ cleanup }) => {
+  await expectEachOnce(cleanup, async (pod) => {
     expect(await pod.child.kill('SIGTERM')).toBe(0);
   });
 });
 
-test('equal messages all arrive, also when the pod that bridges next had missed one of them', async () => {
-  const redis = await RedisServer.start(cleanup);
-  const pods = await Promise.all([1, 2].map(() => Pod.start(cleanup, { REDIS_URL: redis.url })));
-  const first = await holder(pods);
-  const next = pods.find((pod) => pod !== first);
-  if (next === undefined) throw new Error('unreachable');
-  const client = new CheckedClient(cleanup, next.url, { transports: ['websocket'] });
-  await until('the client to be connected', () => client.last !== undefined, { seen: () => client });
-  const admin = redis.client(cleanup);
-  let sent = 0;
-  const alive = async (): Promise<void> => {
-    await admin.publish('status_update', JSON.stringify(status()));
-    sent++;
-    await until('the status', () => client.got.size === sent, { limit: 30_000, seen: () => ({ sent, client }) });
-  };
-  await alive();
-  const name = ` name=signal-gateway:${next.name}:subscriber `;
-  const line = String(await admin.client('LIST'))
-    .split('\n')
-    .find((one) => one.includes(name));
-  const subscription = async (): Promise<number> => Number((await admin.pubsub('NUMSUB', 'status_update'))[1]);
-  await admin.client('KILL', 'ID', /^id=(\d+)/.exec(line ?? '')?.[1] ?? '');
-  expect(await subscription()).toBe(1);
-  await alive();
-  await until('the other pod to be subscribed again', async () => (await subscription()) === 2);
-  await next.ready();
-  await alive();
-  await first.child.kill('SIGKILL');
-  // Heard by the other pod alone, and appended when it takes the lease over.
-  await alive();
-  await alive();
-  expect(await next.metric('gateway_bridge_lease')).toBe(1);
-  expect(summary([client])).toMatchObject({ faults: { lost: 0, twice: 0, outOfOrder: 0 }, gaps: 0 });
-  expect(await readJournal(admin)).toHaveLength(sent);
-});
+test.concurrent(
+  'equal messages all arrive, also when the pod that bridges next had missed one of them',
+  async ({ cleanup }) => {
+    const redis = await RedisServer.start(cleanup);
+    const pods = await Promise.all([1, 2].map(() => Pod.start(cleanup, { REDIS_URL: redis.url })));
+    const first = await holder(pods);
+    const next = pods.find((pod) => pod !== first);
+    if (next === undefined) throw new Error('unreachable');
+    const client = new CheckedClient(cleanup, next.url, { transports: ['websocket'] });
+    await until('the client to be connected', () => client.last !== undefined, { seen: () => client });
+    const admin = redis.client(cleanup);
+    let sent = 0;
+    const alive = async (): Promise<void> => {
+      await admin.publish('status_update', JSON.stringify(status()));
+      sent++;
+      await until('the status', () => client.got.size === sent, { limit: 30_000, seen: () => ({ sent, client }) });
+    };
+    await alive();
+    const name = ` name=signal-gateway:${next.name}:subscriber `;
+    const line = String(await admin.client('LIST'))
+      .split('\n')
+      .find((one) => one.includes(name));
+    const subscription = async (): Promise<number> => Number((await admin.pubsub('NUMSUB', 'status_update'))[1]);
+    await admin.client('KILL', 'ID', /^id=(\d+)/.exec(line ?? '')?.[1] ?? '');
+    expect(await subscription()).toBe(1);
+    await alive();
+    await until('the other pod to be subscribed again', async () => (await subscription()) === 2);
+    await next.ready();
+    await alive();
+    await first.child.kill('SIGKILL');
+    // Heard by the other pod alone, and appended when it takes the lease over.
+    await alive();
+    await alive();
+    expect(await next.metric('gateway_bridge_lease')).toBe(1);
+    expect(summary([client])).toMatchObject({ faults: { lost: 0, twice: 0, outOfOrder: 0 }, gaps: 0 });
+    expect(await readJournal(admin)).toHaveLength(sent);
+  },
+);

@@ -7,6 +7,7 @@ import { Cleanup, HOST } from '../support/processes.js';
 import { RedisCluster } from '../support/redis-cluster.js';
 import { RedisGate } from '../support/redis-gate.js';
 import { RedisServer } from '../support/redis.js';
+import { journalModes } from '../support/shared-pods.js';
 import { signal, status } from '../support/signals.js';
 import { TcpForwarder } from '../support/tcp-forwarder.js';
 import { until } from '../support/until.js';
@@ -122,16 +123,9 @@ describe.each(['one Redis', 'a Redis Cluster'] as const)('three pods on %s:', (k
   });
 });
 
-describe.each([
-  ['with Redis', true],
-  ['without Redis', false],
-])('%s,', (_, withRedis) => {
-  async function pod(env: Readonly<Record<string, string>> = {}): Promise<Pod> {
-    return Pod.start(cleanup, { ...(withRedis && { REDIS_URL: (await RedisServer.start(cleanup)).url }), ...env });
-  }
-
+describe.each(journalModes(cleanup))('%s,', (_, alone, shared) => {
   test('a client that dies of a message, and comes back for it, gets past it once it is deleted', async () => {
-    const gateway = await pod();
+    const gateway = await shared();
     const offsets = await post(gateway, 1, 20);
     await readUpTo(gateway, offsets[19]);
     // It keeps its place only when it has dealt with a message.
@@ -171,7 +165,7 @@ describe.each([
   test.each(['websocket', 'polling'])(
     'a replay over %s that is under way leaves out what is deleted meanwhile',
     async (transport) => {
-      const gateway = await pod({ MAX_BACKPRESSURE: '65536', MAX_SIGNAL_BYTES: '65536' });
+      const gateway = await alone({ MAX_BACKPRESSURE: '65536', MAX_SIGNAL_BYTES: '65536' });
       const [place] = await post(gateway, 0, 0);
       const offsets: string[] = [];
       // More than the buffers of the kernel take.
@@ -203,7 +197,7 @@ describe.each([
   );
 
   test('the newest status of a service is told to nobody who connects once it is deleted, and an older one is not told again', async () => {
-    const gateway = await pod();
+    const gateway = await shared();
     const publish = async (...all: readonly object[]): Promise<string[]> =>
       ((await (await gateway.post('/v1/status', all)).json()) as { offsets: string[] }).offsets;
     const [old, newest, other] = await publish(
@@ -229,7 +223,7 @@ describe.each([
   });
 
   test('deletions while signals are published and clients reconnect: each client has every message, or is told that it was deleted', async () => {
-    const gateway = await pod();
+    const gateway = await shared();
     const doors: FrontDoor[] = [];
     const clients: CheckedClient[] = [];
     for (const transport of ['websocket', 'polling', 'websocket', 'websocket']) {

@@ -1,22 +1,20 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { REFUSALS } from '../../src/errors.js';
 import { CheckedClient, summary } from '../support/checked-client.js';
 import { FrontDoor } from '../support/front-door.js';
 import { type HttpAnswer, httpRequest } from '../support/http.js';
+import { test } from '../support/own-cleanup.js';
 import { FeedClient, Pod } from '../support/pod.js';
-import { Cleanup, HOST } from '../support/processes.js';
+import { HOST } from '../support/processes.js';
 import { RawClient } from '../support/raw-client.js';
 import { RedisServer } from '../support/redis.js';
 import { signal } from '../support/signals.js';
 import { until } from '../support/until.js';
 
 const SIGTERM_AT_START = fileURLToPath(new URL('../support/sigterm-at-start.cjs', import.meta.url));
-
-const cleanup = new Cleanup();
-afterEach(() => cleanup.run());
 
 /** Whether somebody takes TCP connections on a port. */
 function isListening(port: number): Promise<boolean> {
@@ -47,7 +45,7 @@ describe('SIGTERM', () => {
   test(
     'disconnects 120 clients at an even pace, serves them until then, and they miss nothing on the other pod',
     { timeout: 120_000 },
-    async () => {
+    async ({ cleanup }) => {
       const CLIENTS = 120;
       const SECONDS = 6;
       const redis = await RedisServer.start(cleanup);
@@ -117,39 +115,43 @@ describe('SIGTERM', () => {
     },
   );
 
-  test('comes in this order: not ready, still taking clients, then refusing them, then closed', async () => {
-    const pod = await Pod.start(cleanup, { DRAIN_DELAY_SECONDS: '3', DRAIN_SECONDS: '4' });
-    const first = await FeedClient.connect(cleanup, pod.url, { transports: ['polling'], reconnection: false });
-    const end = pod.child.kill('SIGTERM');
-    await pod.notReady('draining');
-    // The delay: as before for whoever is still sent here.
-    const late = await FeedClient.connect(cleanup, pod.url, { transports: ['polling'], reconnection: false });
-    expect((await pod.post('/v1/signals', signal(1))).status).toBe(202);
-    await until('a signal at both clients', () => [first, late].every(({ signals }) => signals.length === 1));
-    // The drain: polling clients need the port, new ones are turned away.
-    const refused = await until('new clients to be refused', async () => {
-      const answer = await handshake(pod);
-      return answer.status === 503 && answer;
-    });
-    expect(JSON.parse(refused.body)).toEqual({ code: 'stopping', message: REFUSALS.stopping.message });
-    expect(refused.headers['retry-after']).toBe('1');
-    expect(await pod.metric('gateway_refusals_total', { reason: 'stopping' })).toBeGreaterThan(0);
-    const stayed = await until(
-      'one of the clients to be let go',
-      () =>
-        [first, late].some(({ socket }) => !socket.connected) && [first, late].find(({ socket }) => socket.connected),
-    );
-    expect((await pod.post('/v1/signals', signal(2))).status).toBe(202);
-    await until('a signal at the one that is left', () => stayed.signals.length === 2, { seen: () => stayed });
-    expect(await end).toBe(0);
-    expect([first.disconnects, late.disconnects]).toEqual([['transport close'], ['transport close']]);
-    const steps = pod.logs().map(({ msg }) => msg);
-    expect(steps.filter((msg) => msg === 'a step of the stop failed; going on')).toEqual([]);
-    expect(steps.indexOf('stopping')).toBeLessThan(steps.indexOf('letting the clients go'));
-    expect(steps.indexOf('letting the clients go')).toBeLessThan(steps.indexOf('client disconnected'));
-  });
+  // The others wait for seconds each, so they wait together.
+  test.concurrent(
+    'comes in this order: not ready, still taking clients, then refusing them, then closed',
+    async ({ cleanup }) => {
+      const pod = await Pod.start(cleanup, { DRAIN_DELAY_SECONDS: '3', DRAIN_SECONDS: '4' });
+      const first = await FeedClient.connect(cleanup, pod.url, { transports: ['polling'], reconnection: false });
+      const end = pod.child.kill('SIGTERM');
+      await pod.notReady('draining');
+      // The delay: as before for whoever is still sent here.
+      const late = await FeedClient.connect(cleanup, pod.url, { transports: ['polling'], reconnection: false });
+      expect((await pod.post('/v1/signals', signal(1))).status).toBe(202);
+      await until('a signal at both clients', () => [first, late].every(({ signals }) => signals.length === 1));
+      // The drain: polling clients need the port, new ones are turned away.
+      const refused = await until('new clients to be refused', async () => {
+        const answer = await handshake(pod);
+        return answer.status === 503 && answer;
+      });
+      expect(JSON.parse(refused.body)).toEqual({ code: 'stopping', message: REFUSALS.stopping.message });
+      expect(refused.headers['retry-after']).toBe('1');
+      expect(await pod.metric('gateway_refusals_total', { reason: 'stopping' })).toBeGreaterThan(0);
+      const stayed = await until(
+        'one of the clients to be let go',
+        () =>
+          [first, late].some(({ socket }) => !socket.connected) && [first, late].find(({ socket }) => socket.connected),
+      );
+      expect((await pod.post('/v1/signals', signal(2))).status).toBe(202);
+      await until('a signal at the one that is left', () => stayed.signals.length === 2, { seen: () => stayed });
+      expect(await end).toBe(0);
+      expect([first.disconnects, late.disconnects]).toEqual([['transport close'], ['transport close']]);
+      const steps = pod.logs().map(({ msg }) => msg);
+      expect(steps.filter((msg) => msg === 'a step of the stop failed; going on')).toEqual([]);
+      expect(steps.indexOf('stopping')).toBeLessThan(steps.indexOf('letting the clients go'));
+      expect(steps.indexOf('letting the clients go')).toBeLessThan(steps.indexOf('client disconnected'));
+    },
+  );
 
-  test('closes the port before the first client goes when none is on long-polling', async () => {
+  test.concurrent('closes the port before the first client goes when none is on long-polling', async ({ cleanup }) => {
     const pod = await Pod.start(cleanup, { DRAIN_SECONDS: '4' });
     const clients = await Promise.all(
       [1, 2].map(() => FeedClient.connect(cleanup, pod.url, { transports: ['websocket'], reconnection: false })),
@@ -166,30 +168,33 @@ describe('SIGTERM', () => {
     expect(await end).toBe(0);
   });
 
-  test('without clients does not wait for DRAIN_SECONDS', async () => {
+  test.concurrent('without clients does not wait for DRAIN_SECONDS', async ({ cleanup }) => {
     const pod = await Pod.start(cleanup, { DRAIN_SECONDS: '3600' });
     expect(await pod.child.kill('SIGTERM')).toBe(0);
   });
 
-  test('does not wait for clients that neither read nor close, on whichever transport', async () => {
-    const pod = await Pod.start(cleanup, { DRAIN_SECONDS: '1' });
-    const open = async (): Promise<RawClient> =>
-      cleanup.add(await RawClient.connect(pod.port), (client) => client.abort('RST'));
-    const webSocket = await open();
-    await webSocket.open();
-    await webSocket.send(RawClient.frame('40'));
-    await webSocket.take('42["welcome"');
-    const polling = await open();
-    await polling.post(await polling.handshake(), '40');
-    await until('both to be clients', async () => (await pod.metric('gateway_connections')) === 2);
-    for (const { socket } of [webSocket, polling]) socket.pause();
-    const begin = performance.now();
-    expect(await pod.child.kill('SIGTERM')).toBe(0);
-    // One for the drain, and two in which they might have closed.
-    expect(performance.now() - begin).toBeLessThan(10_000);
-  });
+  test.concurrent(
+    'does not wait for clients that neither read nor close, on whichever transport',
+    async ({ cleanup }) => {
+      const pod = await Pod.start(cleanup, { DRAIN_SECONDS: '1' });
+      const open = async (): Promise<RawClient> =>
+        cleanup.add(await RawClient.connect(pod.port), (client) => client.abort('RST'));
+      const webSocket = await open();
+      await webSocket.open();
+      await webSocket.send(RawClient.frame('40'));
+      await webSocket.take('42["welcome"');
+      const polling = await open();
+      await polling.post(await polling.handshake(), '40');
+      await until('both to be clients', async () => (await pod.metric('gateway_connections')) === 2);
+      for (const { socket } of [webSocket, polling]) socket.pause();
+      const begin = performance.now();
+      expect(await pod.child.kill('SIGTERM')).toBe(0);
+      // One for the drain, and two in which they might have closed.
+      expect(performance.now() - begin).toBeLessThan(10_000);
+    },
+  );
 
-  test('disconnects the clients and ends in time while Redis hangs', async () => {
+  test.concurrent('disconnects the clients and ends in time while Redis hangs', async ({ cleanup }) => {
     const redis = await RedisServer.start(cleanup);
     const pod = await Pod.start(cleanup, { REDIS_URL: redis.url, DRAIN_SECONDS: '2' });
     const clients = await Promise.all(
@@ -206,7 +211,7 @@ describe('SIGTERM', () => {
     expect(clients.map(({ disconnects }) => disconnects)).toEqual(clients.map(() => ['transport close']));
   });
 
-  test('that comes while the gateway starts keeps it from ever being ready', async () => {
+  test.concurrent('that comes while the gateway starts keeps it from ever being ready', async ({ cleanup }) => {
     const nodeArgs = ['--require', SIGTERM_AT_START];
     const pod = await Pod.start(cleanup, { DRAIN_DELAY_SECONDS: '3' }, { ready: false, nodeArgs });
     const answer = await fetch(`${pod.adminUrl}/readyz`);
@@ -214,7 +219,7 @@ describe('SIGTERM', () => {
     expect(await pod.child.exit).toBe(0);
   });
 
-  test('ends the drain when the clients have left by themselves', async () => {
+  test.concurrent('ends the drain when the clients have left by themselves', async ({ cleanup }) => {
     const pod = await Pod.start(cleanup, { DRAIN_SECONDS: '3600' });
     const clients = await Promise.all([1, 2, 3].map(() => FeedClient.connect(cleanup, pod.url)));
     const end = pod.child.kill('SIGTERM');
@@ -223,9 +228,9 @@ describe('SIGTERM', () => {
     expect(await end).toBe(0);
   });
 
-  test.each(['DRAIN_DELAY_SECONDS', 'DRAIN_SECONDS'])(
+  test.concurrent.for(['DRAIN_DELAY_SECONDS', 'DRAIN_SECONDS'])(
     'a second time ends the wait of %s: all clients go at once, and the exit code is 0',
-    async (variable) => {
+    async (variable, { cleanup }) => {
       const pod = await Pod.start(cleanup, { [variable]: '3600' });
       const clients = await Promise.all(
         ['websocket', 'polling', 'websocket'].map((transport) =>
@@ -241,7 +246,7 @@ describe('SIGTERM', () => {
     },
   );
 
-  test('a third time ends the process, with the code of a killed one', async () => {
+  test.concurrent('a third time ends the process, with the code of a killed one', async ({ cleanup }) => {
     const redis = await RedisServer.start(cleanup);
     const pod = await Pod.start(cleanup, { REDIS_URL: redis.url, DRAIN_DELAY_SECONDS: '3600' });
     // A Redis that hangs keeps the steps after the drain busy long enough for a third signal.
@@ -256,7 +261,7 @@ describe('SIGTERM', () => {
   });
 });
 
-test('a draining pod goes on bridging while there is no other', async () => {
+test.concurrent('a draining pod goes on bridging while there is no other', async ({ cleanup }) => {
   const redis = await RedisServer.start(cleanup);
   const pod = await Pod.start(cleanup, { REDIS_URL: redis.url, DRAIN_SECONDS: '12' });
   const clients = await Promise.all(

@@ -7,11 +7,23 @@ import { Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
 import { RedisGate } from '../support/redis-gate.js';
 import { RedisServer } from '../support/redis.js';
+import { sharedPods } from '../support/shared-pods.js';
 import { signal } from '../support/signals.js';
 import { until } from '../support/until.js';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
+const shared = sharedPods();
+let sharedRedis: RedisServer;
+const sharedWithRedis = sharedPods(async (whole) => {
+  sharedRedis = await RedisServer.start(whole);
+  return { REDIS_URL: sharedRedis.url };
+});
+
+/** Two pods with one Redis that tests share. */
+async function pair(): Promise<[Pod, Pod]> {
+  return Promise.all([sharedWithRedis({}, 1), sharedWithRedis({}, 2)]);
+}
 
 const PERFECT = { faults: { lost: 0, twice: 0, outOfOrder: 0 }, gaps: 0 };
 
@@ -78,8 +90,7 @@ test('a client that drops twice gets every signal once, over websocket, polling 
 });
 
 test('a client that drops before its first signal recovers too', async () => {
-  const redis = await RedisServer.start(cleanup);
-  const pods = await Promise.all([1, 2].map(() => Pod.start(cleanup, { REDIS_URL: redis.url })));
+  const pods = await pair();
   const door = await FrontDoor.open(cleanup, pods);
   const client = new CheckedClient(cleanup, door.url, { transports: ['websocket'] });
   await connected([client]);
@@ -137,7 +148,7 @@ test('a client of another epoch is told so', async () => {
 test.each(['not an offset', ':', 'a:-1', 'a:1e3', 'x'.repeat(300), 'a:99999999999999999999'])(
   'an offset that the gateway never gave (%j) is answered with a gap, and the client goes on',
   async (offset) => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const client = new CheckedClient(cleanup, pod.url, { transports: ['websocket'], auth: { pid: 'made-up', offset } });
     await until('the gap', () => client.gaps.length === 1, { seen: () => client });
     expect(client.gaps[0]).toMatchObject({ reason: 'epoch', requested: offset.slice(0, 64) });
@@ -147,8 +158,7 @@ test.each(['not an offset', ':', 'a:-1', 'a:1e3', 'x'.repeat(300), 'a:9999999999
 );
 
 test('a recovered client gets broadcasts to the namespace and to rooms', async () => {
-  const redis = await RedisServer.start(cleanup);
-  const pods = await Promise.all([1, 2].map(() => Pod.start(cleanup, { REDIS_URL: redis.url })));
+  const pods = await pair();
   const door = await FrontDoor.open(cleanup, pods);
   const clients = ['websocket', 'polling'].map(
     (transport) => new CheckedClient(cleanup, door.url, { transports: [transport] }),
@@ -158,7 +168,7 @@ test('a recovered client gets broadcasts to the namespace and to rooms', async (
   await until('the clients to be back', () => clients.every((c) => c.reconnects.length === 1 && c.socket.connected));
   expect(clients.map((c) => c.socket.recovered)).toEqual([true, true]);
 
-  const emitter = new Emitter(redis.client(cleanup));
+  const emitter = new Emitter(sharedRedis.client(cleanup));
   emitter.emit('to_all', 1);
   await until('the broadcast to all', () => clients.every((c) => c.other.length === 1), { seen: () => clients });
   emitter.socketsJoin('vip');
@@ -169,8 +179,7 @@ test('a recovered client gets broadcasts to the namespace and to rooms', async (
       ['to_all', 1],
       ['to_room', 2],
     ]);
-  const [pod] = pods;
-  if (pod !== undefined) await post(pod, 0, 20);
+  await post(pods[0], 0, 20);
   await until('the feed', () => clients.every((c) => c.got.size === 20), { seen: () => clients });
   expect(summary(clients)).toMatchObject(PERFECT);
 });
@@ -200,10 +209,8 @@ test('a client that moves to a pod whose reader is 200 entries behind gets nothi
 });
 
 test('a client with topics is replayed only what they cover, and keeps its topics', async () => {
-  const redis = await RedisServer.start(cleanup);
-  const pods = await Promise.all([1, 2].map(() => Pod.start(cleanup, { REDIS_URL: redis.url })));
+  const pods = await pair();
   const [pod] = pods;
-  if (pod === undefined) throw new Error('two pods were started');
   const door = await FrontDoor.open(cleanup, pods);
   const auth = { topics: ['ETH/USDT', 'BTC/USDT@5m', 'ETH/USDT@1m'] };
   const client = new CheckedClient(cleanup, door.url, { transports: ['websocket'], auth, reconnectionDelay: 1000 });
@@ -228,7 +235,7 @@ test('a client with topics is replayed only what they cover, and keeps its topic
 });
 
 test('invalid topics are refused with a code, and nothing else happens', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const client = new CheckedClient(cleanup, pod.url, { transports: ['websocket'], auth: { topics: ['BTC/USDT', 5] } });
   const errors: { message: string; data?: { code?: string } }[] = [];
   client.socket.on('connect_error', (error) => errors.push(error as never));

@@ -5,6 +5,7 @@ import { SECRET, claims, secretToken } from '../support/issuer.js';
 import { Pod } from '../support/pod.js';
 import { Cleanup, serverPort } from '../support/processes.js';
 import { RedisServer } from '../support/redis.js';
+import { sharedPods } from '../support/shared-pods.js';
 import { signal, status } from '../support/signals.js';
 import { until } from '../support/until.js';
 
@@ -70,6 +71,7 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
     browser = await startBrowser(whole);
   });
   afterEach(() => cleanup.run());
+  const shared = sharedPods();
   afterAll(() => whole.run());
 
   test('signals appear as they are published, newest first, and nothing leaves the origin', async () => {
@@ -98,7 +100,7 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
   });
 
   test('the filter shows the signals of a symbol, those that were there and those that come', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const { page, errors } = await openPage(cleanup, browser, pod.url);
     await untilText(page, 'state-text', 'Connected');
     await publish(pod, [...signals(1, 2), ...signals(3, 4, { symbol: 'ETH/USDT' }), ...signals(5, 5)]);
@@ -118,7 +120,7 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
   });
 
   test('a paused list stands still, and continues with what arrived meanwhile', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const { page } = await openPage(cleanup, browser, pod.url);
     await untilText(page, 'state-text', 'Connected');
     await publish(pod, signals(1, 2));
@@ -156,7 +158,7 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
   });
 
   test('a gateway that wants tokens asks for one', async () => {
-    const pod = await Pod.start(cleanup, { AUTH: 'jwt', JWT_SECRET: 'a secret of thirty-two bytes or more' });
+    const pod = await shared({ AUTH: 'jwt', JWT_SECRET: SECRET });
     const { page } = await openPage(cleanup, browser, pod.url);
     await untilText(page, 'events', 'token_missing');
     expect(await page.locator('#state-text').innerText()).toBe('Refused: a token is needed');
@@ -169,7 +171,7 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
   });
 
   test('a token for some symbols shows their signals, and no hole where those of others are', async () => {
-    const pod = await Pod.start(cleanup, { AUTH: 'jwt', JWT_SECRET: SECRET });
+    const pod = await shared({ AUTH: 'jwt', JWT_SECRET: SECRET });
     const { page } = await openPage(cleanup, browser, pod.url);
     await untilText(page, 'events', 'token_missing');
     const token = await secretToken(claims({ topics: ['BTC/USDT'] }));
@@ -275,7 +277,7 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
   });
 
   test.each([PHONE, NARROW_PHONE])('nothing is wider than a phone: %o', async (viewport) => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const { page } = await openPage(cleanup, browser, pod.url, { viewport, hasTouch: true, isMobile: true });
     await untilText(page, 'state-text', 'Connected');
     await publish(pod, signals(98_765, 98_770, { symbol: 'A-VERY-LONG-SYMBOL-INDEED/USDT', type: 'X'.repeat(300) }));
@@ -286,7 +288,7 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
   });
 
   test('no column of the list is cut off, however wide the window is', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const { page } = await openPage(cleanup, browser, pod.url);
     await untilText(page, 'state-text', 'Connected');
     await publish(pod, signals(60_000, 60_003, { symbol: 'DOGE/USDT' }));
@@ -305,7 +307,7 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
   });
 
   test('after 5,000 signals the page has no more elements than it had with a full list', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const { page, errors } = await openPage(cleanup, browser, pod.url);
     await untilText(page, 'state-text', 'Connected');
     const elements = (): Promise<number> => page.evaluate<number>('document.querySelectorAll("*").length');

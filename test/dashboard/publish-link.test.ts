@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { CHROMIUM, axeFindings, hasChromium, openPage, startBrowser } from '../support/browser.js';
 import { FeedClient, Pod } from '../support/pod.js';
 import { Cleanup, HOST, serverPort } from '../support/processes.js';
+import { sharedPods } from '../support/shared-pods.js';
 import { until } from '../support/until.js';
 
 async function untilVisible(page: Page, id: string): Promise<void> {
@@ -58,10 +59,11 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
     browser = await startBrowser(whole, [`--host-resolver-rules=MAP evil.example ${HOST}`]);
   });
   afterEach(() => cleanup.run());
+  const shared = sharedPods();
   afterAll(() => whole.run());
 
   test('whoever opens the link publishes, after a reload too, and the token is in no address', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const link = await pod.dashboardLink();
     const { page, errors, asked } = await openPage(cleanup, browser, link);
     await untilVisible(page, 'publish-form');
@@ -78,7 +80,7 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
   });
 
   test('without the link there is no form but what to do, and the token can be pasted', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const { page, errors } = await openPage(cleanup, browser, pod.url);
     await untilHow(page, 'open the link that the gateway logs when it starts');
     expect(await page.locator('#publish-form').isVisible()).toBe(false);
@@ -131,7 +133,7 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
   });
 
   test('the dashboard under a name that leads here publishes nothing without the link (DNS rebinding)', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const client = await FeedClient.connect(cleanup, pod.url);
     const { page } = await openPage(cleanup, browser, `http://evil.example:${pod.port}/`);
     await untilHow(page, 'open the link');
@@ -141,7 +143,7 @@ describe.skipIf(!hasChromium)(`in a browser (skipped where there is no ${CHROMIU
   });
 
   test('a page of another origin publishes nothing, with the token neither', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const [, token = ''] = (await pod.dashboardLink()).split('#publish=');
     const { page } = await openPage(cleanup, browser, await strangePage(cleanup));
     const post = (headers: object, mode: string): Promise<string> =>

@@ -6,11 +6,13 @@ import { HAS_HAPROXY } from '../support/haproxy.js';
 import { plainHaProxy } from '../support/plain-haproxy.js';
 import { FeedClient, Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
+import { sharedPods } from '../support/shared-pods.js';
 import { signal } from '../support/signals.js';
 import { until } from '../support/until.js';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
+const shared = sharedPods();
 
 /** An address of this machine that others can reach, if it has one. */
 const OUTSIDE = Object.values(networkInterfaces())
@@ -54,7 +56,7 @@ function expectRefused(answer: HttpAnswer, code: string): void {
 
 describe('with the token of the link', () => {
   test('a signal is published, and clients get it', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const client = await FeedClient.connect(cleanup, pod.url);
     const token = await tokenOf(pod);
     const answer = await publish(pod.url, bearer(token), JSON.stringify(signal(77)));
@@ -77,7 +79,7 @@ describe('with the token of the link', () => {
   });
 
   test('an invalid signal is refused as the publish API refuses it', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const token = bearer(await tokenOf(pod));
     const post = (body: string): Promise<unknown> => codeOf(publish(pod.url, token, body));
     expect(await post('{"price":-1}')).toBe('invalid_signal');
@@ -96,7 +98,7 @@ describe('with the token of the link', () => {
 
 describe('without the token', () => {
   test('nobody can publish, not even from this machine, and each try is counted', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const client = await FeedClient.connect(cleanup, pod.url);
     const local = { host: 'localhost:3000', origin: 'http://localhost:3000' };
     expectRefused(await publish(pod.url), 'publish_token_required');
@@ -109,7 +111,7 @@ describe('without the token', () => {
   });
 
   test('a page with a name that leads to this machine does not publish (DNS rebinding)', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     for (const name of ['evil.example', 'localhost.evil.example', '127.0.0.1.evil.example', 'localhost']) {
       const host = `${name}:${pod.port}`;
       expectRefused(await publish(pod.url, { host, origin: `http://${host}` }), 'publish_token_required');
@@ -136,7 +138,7 @@ describe('without the token', () => {
   });
 
   test('what is nearly the token is refused, in any form', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const token = await tokenOf(pod);
     // 128 bits at least, in an alphabet that needs no escapes.
     expect(token).toMatch(/^[\w-]{22,}$/);
@@ -215,7 +217,7 @@ describe('the link', () => {
 
 describe.skipIf(!HAS_HAPROXY)('through a plain HAProxy on the same machine (skipped without one)', () => {
   test.each(['http', 'tcp'] as const)('in mode %s only who has the token publishes', async (mode) => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const url = await plainHaProxy(cleanup, mode, pod.port);
     const client = await FeedClient.connect(cleanup, pod.url);
     const forged = { host: 'localhost:3000', origin: 'http://localhost:3000' };

@@ -4,12 +4,14 @@ import { FrontDoor } from '../support/front-door.js';
 import { FeedClient, Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
 import { RedisServer } from '../support/redis.js';
-import { signal } from '../support/signals.js';
+import { sharedPods } from '../support/shared-pods.js';
+import { signal, status } from '../support/signals.js';
 import { TcpForwarder } from '../support/tcp-forwarder.js';
 import { until } from '../support/until.js';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
+const shared = sharedPods();
 
 function subscribe(client: FeedClient, ...args: unknown[]): Promise<SubscribeAnswer> {
   return client.socket.timeout(10_000).emitWithAck('subscribe', ...args) as Promise<SubscribeAnswer>;
@@ -40,7 +42,7 @@ describe.each(['websocket', 'polling'])('over %s', (transport) => {
   const transports = [transport];
 
   test('subscribe replaces the whole set, answers without what is covered, and nothing old is sent', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const client = await FeedClient.connect(cleanup, pod.url, { transports });
     await post(pod, 'A', 'B');
     await got(client, 'A', 'B');
@@ -52,13 +54,15 @@ describe.each(['websocket', 'polling'])('over %s', (transport) => {
     await got(client, 'A', 'B', 'A', 'B@5m', 'D');
     expect(await subscribe(client, [])).toEqual({ ok: true, topics: [] });
     await post(pod, 'A');
-    expect((await pod.post('/v1/status', { service: 's', status: 'active', message: 'm' })).status).toBe(202);
-    await until('the status', () => client.statuses.length === 1, { seen: () => client });
+    expect((await pod.post('/v1/status', status('active', { service: transport }))).status).toBe(202);
+    const hasStatus = (): boolean =>
+      client.statuses.some(([one]) => (one as { service: string }).service === transport);
+    await until('the status', hasStatus, { seen: () => client });
     await got(client, 'A', 'B', 'A', 'B@5m', 'D');
   });
 
   test('a signal that both the old and the new topics cover arrives once, whenever they are switched', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const client = await FeedClient.connect(cleanup, pod.url, { transports, auth: { topics: ['A'] } });
     let sent = 0;
     const publishing = (async () => {
@@ -83,7 +87,7 @@ describe.each(['websocket', 'polling'])('over %s', (transport) => {
 });
 
 test('an invalid set of topics is refused with a code, and changes nothing', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const client = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'], auth: { topics: ['A'] } });
   const bad: [unknown[], string][] = [
     [[], 'invalid_topics'],
@@ -120,7 +124,7 @@ test('an invalid set of topics is refused with a code, and changes nothing', asy
 });
 
 test('of requests that all come at once the last one holds, and a client that sends too many is told so', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const client = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'] });
   const answers = await Promise.all(Array.from({ length: 60 }, (_, i) => subscribe(client, [`S${i}`])));
   const codes = new Set(answers.map((answer) => (answer.ok ? 'ok' : answer.error.code)));
@@ -131,7 +135,7 @@ test('of requests that all come at once the last one holds, and a client that se
 });
 
 test('a client that changes a thousand topics again and again is told to wait, and keeps what it was answered last', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const client = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'] });
   const sets = ['A', 'B'].map((name) => Array.from({ length: 1000 }, (_, i) => `${name}${i}`));
   const answers: SubscribeAnswer[] = [];
@@ -283,7 +287,7 @@ describe.each([
 });
 
 test('topics hold over a reconnect that the client asks for after a disconnect of its own', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const client = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'], auth: { topics: ['A'] } });
   expect(await subscribe(client, ['B'])).toEqual({ ok: true, topics: ['B'] });
   client.socket.disconnect();

@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { EXIT } from '../../src/errors.js';
+import vitestConfig from '../../vitest.config.js';
 import { badMessages } from '../support/bad-messages.js';
 import { ROOT, blocks, read } from './markdown.js';
 
@@ -18,8 +19,16 @@ test('README.md begins with the two commands, and .ci/run takes exactly them', (
   expect(ci).toMatch(/^step 'install' \d+ npm ci \|\| finish$/m);
   // What follows the dashes are options of the test runner.
   expect(ci).toMatch(/^step 'tests' \d+ npm test -- --/m);
-  const scripts = (JSON.parse(read('package.json')) as { scripts: Record<string, string> }).scripts;
-  expect(scripts['test']).toBe('vitest run');
+});
+
+test('npm test and npm run test:long together run every test there is, and .ci/run runs both', () => {
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+  const run = ['test', 'test:long'].map((name) => scripts[name]?.replace(/^vitest run/, '') ?? '');
+  const named = run.flatMap((options) => [...options.matchAll(/ --project (\S+)/g)].map(([, name]) => name));
+  const { projects = [] } = vitestConfig.test ?? {};
+  expect(projects.map((project) => (project as { test: { name: string } }).test.name)).toEqual(named);
+  expect(run.join('').replaceAll(/ --project \S+/g, '')).toBe('');
+  expect(read('.ci/run')).toMatch(/^step 'long tests' \d+ npm run test:long -- --/m);
 });
 
 test('README.md gives the number of kinds of bad messages that are tried', () => {

@@ -7,11 +7,13 @@ import { SECRET, claims, secretToken } from '../support/issuer.js';
 import { FeedClient, Pod } from '../support/pod.js';
 import { Cleanup, HOST } from '../support/processes.js';
 import { rawRequest } from '../support/raw-http.js';
+import { sharedPods } from '../support/shared-pods.js';
 import { signal } from '../support/signals.js';
 import { until } from '../support/until.js';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
+const shared = sharedPods();
 
 const TRANSPORTS = ['polling', 'websocket'] as const;
 /** `MAX_HEADER_BYTES` when it is not set. */
@@ -41,7 +43,7 @@ const SESSION = '/socket.io/?EIO=4&transport=';
 
 describe('a token of 8,192 characters and a cookie of 8 KB', () => {
   test.each(TRANSPORTS)('connect together with all that a browser sends: %s', async (transport) => {
-    const pod = await Pod.start(cleanup, { AUTH: 'jwt', JWT_SECRET: SECRET });
+    const pod = await shared({ AUTH: 'jwt', JWT_SECRET: SECRET });
     const extraHeaders = {
       authorization: `Bearer ${await tokenOf(8192)}`,
       cookie: `a=${'c'.repeat(8190)}`,
@@ -83,7 +85,7 @@ describe('headers that are too large are refused so that the client can read why
       `GET ${SESSION}polling HTTP/1.1\r\nhost: a\r\n${`x-${'n'.repeat(100)}: ${'v'.repeat(200)}\r\n`.repeat(80)}\r\n`,
     ],
   ])('%s', async (_name, request) => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const answer = await rawRequest(pod.port, [request]);
     const { status, message } = REFUSALS.headers_too_large;
     expect([answer.status, JSON.parse(answer.body)]).toEqual([status, { code: 'headers_too_large', message }]);
@@ -98,7 +100,7 @@ describe('headers that are too large are refused so that the client can read why
   });
 
   test('the admin port says it as a problem', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     expect((await rawRequest(pod.adminPort, [headOf(DEFAULT_LIMIT, '/healthz')])).status).toBe(200);
     const answer = await rawRequest(pod.adminPort, [headOf(DEFAULT_LIMIT + 1, '/healthz')]);
     expect(answer.status).toBe(431);
@@ -166,7 +168,7 @@ test.each([
   ['an empty origin before a foreign one', 'origin: \r\norigin: https://evil.example\r\n'],
   ['two tokens', 'authorization: Bearer a\r\nauthorization: Bearer b\r\n'],
 ])('a request with %s is refused on either port, and its connection closed', async (_name, headers) => {
-  const pod = await Pod.start(cleanup, { CORS_ORIGIN: 'https://app.example.com' });
+  const pod = await shared({ CORS_ORIGIN: 'https://app.example.com' });
   const first = (method: string): string =>
     `${method} /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: ${HOST}\r\n${headers}\r\n`;
   const second = `GET /smuggled HTTP/1.1\r\nhost: ${HOST}\r\n\r\n`;
@@ -194,7 +196,7 @@ test.each([
 });
 
 test('a WebSocket of another version is told which one is spoken', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   for (const version of ['8', '14', '']) {
     const answer = await httpRequest(`${pod.url}/socket.io/?EIO=4&transport=websocket`, {
       headers: { ...WEBSOCKET_HEADERS, 'sec-websocket-version': version },

@@ -8,66 +8,122 @@ import { until } from './until.js';
 /** The built gateway. */
 export const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
+export interface PodOptions {
+  /** Whether to wait until it is ready for clients. @default true */
+  readonly ready?: boolean;
+  readonly nodeArgs?: readonly string[];
+  /** A program to run in place of the gateway's own; it gets an IPC channel. */
+  readonly main?: string;
+  /** The niceness at which it starts; see {@link Pod.hurry}. @default 0 */
+  readonly niceness?: number;
+  /** How many open files it may have. */
+  readonly openFiles?: number;
+}
+
+/** Pods that start at the same time: more of them take longer than one after the other. */
+const STARTS_AT_ONCE = 3;
+let starting = 0;
+
+function spawnPod(env: Readonly<Record<string, string>>, options: PodOptions): Child {
+  const { nodeArgs = [], main, niceness = 0, openFiles } = options;
+  // There is no load balancer that would have to notice.
+  const all = { HOST, ADMIN_HOST: HOST, PORT: '0', ADMIN_PORT: '0', DRAIN_DELAY_SECONDS: '0', ...env };
+  const [program, ...args] = [
+    ...(niceness > 0 ? ['nice', '-n', String(niceness)] : []),
+    ...(openFiles === undefined ? [] : ['prlimit', `--nofile=${openFiles}:${openFiles}`]),
+    process.execPath,
+    ...nodeArgs,
+    main ?? MAIN,
+  ];
+  return new Child(program, args, all, undefined, main !== undefined);
+}
+
+/** Values of metrics by their series, such as `gateway_refusals_total{reason="origin"}`. */
+type Series = ReadonlyMap<string, number>;
+
+function seriesOf(text: string): Map<string, number> {
+  return new Map([...text.matchAll(/^(\w+(?:\{.*\})?) (\S+)$/gm)].map(([, name = '', value]) => [name, Number(value)]));
+}
+
+/** The sum over the label sets that match. */
+function sumOf(series: Series, metric: string, labels: Readonly<Record<string, string>> = {}): number {
+  const wanted = Object.entries(labels).map(([key, value]) => `${key}="${value}"`);
+  let sum = 0;
+  for (const [name, value] of series) {
+    if (name.replace(/\{.*/, '') === metric && wanted.every((label) => name.includes(label))) sum += value;
+  }
+  return sum;
+}
+
+/** Whether a series only ever grows; the others tell what is now. */
+function isCounter(series: string): boolean {
+  return /^\w+_(?:total|count|sum|bucket)\b/.test(series);
+}
+
+function linesOf(log: string): Record<string, unknown>[] {
+  return log
+    .split('\n')
+    .filter((line) => line.startsWith('{') && line.endsWith('}'))
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
 /** One gateway in a process of its own, on free ports. */
 export class Pod {
   readonly child: Child;
   port = 0;
   adminPort = 0;
+  /** What there was of counters and of the log before a {@link visit}. */
+  #before: { readonly counters: Series; readonly log: number } = { counters: new Map(), log: 0 };
 
-  private constructor(
-    env: Readonly<Record<string, string>>,
-    nodeArgs: readonly string[],
-    main: string | undefined,
-    niceness: number,
-    openFiles: number | undefined,
-  ) {
-    // There is no load balancer that would have to notice.
-    const all = { HOST, ADMIN_HOST: HOST, PORT: '0', ADMIN_PORT: '0', DRAIN_DELAY_SECONDS: '0', ...env };
-    const [program, ...args] = [
-      ...(niceness > 0 ? ['nice', '-n', String(niceness)] : []),
-      ...(openFiles === undefined ? [] : ['prlimit', `--nofile=${openFiles}:${openFiles}`]),
-      process.execPath,
-      ...nodeArgs,
-      main ?? MAIN,
-    ];
-    this.child = new Child(program, args, all, undefined, main !== undefined);
+  private constructor(child: Child) {
+    this.child = child;
   }
 
-  /**
-   * Starts a gateway and waits until it listens; with `ready` also until it is ready for clients.
-   *
-   * @param options.main - a program to run in place of the gateway's own; it gets an IPC channel
-   * @param options.niceness - at which it starts; see {@link hurry}
-   * @param options.openFiles - how many it may have
-   */
+  /** Starts a gateway and waits until it listens; unless told otherwise, also until it is ready for clients. */
   static async start(
     cleanup: Cleanup,
     env: Readonly<Record<string, string>> = {},
-    {
-      ready = true,
-      nodeArgs = [],
-      main,
-      niceness = 0,
-      openFiles,
-    }: {
-      ready?: boolean;
-      nodeArgs?: readonly string[];
-      main?: string;
-      niceness?: number;
-      openFiles?: number;
-    } = {},
+    options: PodOptions = {},
   ): Promise<Pod> {
-    const pod = cleanup.add(new Pod(env, nodeArgs, main, niceness, openFiles), async (self) => {
-      await self.child.kill();
-    });
-    const line = await until('the pod to serve', () => pod.logs().find(({ msg }) => msg === 'serving'), {
-      seen: () => pod.output(),
-      limit: niceness > 0 ? 60_000 : 15_000,
-    });
-    pod.port = Number(line['port']);
-    pod.adminPort = Number(line['adminPort']);
-    if (ready) await pod.ready();
-    return pod;
+    await until('other pods to have started', () => starting < STARTS_AT_ONCE, { limit: 60_000 });
+    starting++;
+    try {
+      const pod = cleanup.add(new Pod(spawnPod(env, options)), async (self) => {
+        await self.child.kill();
+      });
+      const line = await until('the pod to serve', () => pod.logs().find(({ msg }) => msg === 'serving'), {
+        seen: () => pod.output(),
+        limit: 60_000,
+      });
+      pod.port = Number(line['port']);
+      pod.adminPort = Number(line['adminPort']);
+      if (options.ready !== false) await pod.ready();
+      return pod;
+    } finally {
+      starting--;
+    }
+  }
+
+  /**
+   * The same gateway for another test: its counters and its log begin now, when the clients of the tests before are gone and
+   * logged.
+   */
+  async visit(): Promise<Pod> {
+    const guest = new Pod(this.child);
+    guest.port = this.port;
+    guest.adminPort = this.adminPort;
+    const series = await until(
+      'the clients of the tests before to be gone',
+      async () => {
+        const now = await this.#series();
+        const logged = this.#whole().filter(({ msg }) => msg === 'client disconnected').length;
+        return sumOf(now, 'gateway_sessions') === 0 && logged >= sumOf(now, 'gateway_disconnects_total') && now;
+      },
+      { seen: () => this.output() },
+    );
+    const counters = new Map([...series].filter(([name]) => isCounter(name)));
+    guest.#before = { counters, log: this.child.stdout.length };
+    return guest;
   }
 
   /** Gives a pod that was started at a niceness the priority of others; only root may. */
@@ -105,27 +161,24 @@ export class Pod {
 
   /** What was logged of errors that nobody handled. */
   faults(): Record<string, unknown>[] {
-    return this.logs().filter(({ msg }) => String(msg).startsWith('unhandled fault'));
+    return this.#whole().filter(({ msg }) => String(msg).startsWith('unhandled fault'));
   }
 
   /** The name that the pod goes by in logs and in Redis. */
   get name(): string {
-    return String(this.logs()[0]?.['pod']);
+    return String(this.#whole()[0]?.['pod']);
   }
 
   /** The log lines so far. */
   logs(): Record<string, unknown>[] {
-    return this.child.stdout
-      .split('\n')
-      .filter((line) => line.startsWith('{') && line.endsWith('}'))
-      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    return linesOf(this.child.stdout.slice(this.#before.log));
   }
 
   /** The link from the log: whoever opens it may publish from the dashboard. */
   async dashboardLink(): Promise<string> {
     const line = await until(
       'the link in the log',
-      () => this.logs().find(({ dashboard }) => dashboard !== undefined),
+      () => this.#whole().find(({ dashboard }) => dashboard !== undefined),
       {
         seen: () => this.output(),
       },
@@ -139,15 +192,7 @@ export class Pod {
 
   /** The value of a metric, summed over the label sets that match. */
   async metric(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
-    const text = await (await fetch(`${this.adminUrl}/metrics`)).text();
-    let sum = 0;
-    for (const line of text.split('\n')) {
-      const match = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line);
-      if (match?.[1] !== name) continue;
-      const has = Object.entries(labels).every(([key, value]) => match[2]?.includes(`${key}="${value}"`));
-      if (has) sum += Number(match[3]);
-    }
-    return sum;
+    return sumOf(await this.#series(), name, labels) - sumOf(this.#before.counters, name, labels);
   }
 
   /** Publishes through the publish API. */
@@ -157,6 +202,15 @@ export class Pod {
       headers: { 'content-type': 'application/json', ...headers },
       body: typeof body === 'string' || body instanceof Uint8Array ? (body as string) : JSON.stringify(body),
     });
+  }
+
+  async #series(): Promise<Map<string, number>> {
+    return seriesOf(await (await fetch(`${this.adminUrl}/metrics`)).text());
+  }
+
+  /** The log from the start of the process on. */
+  #whole(): Record<string, unknown>[] {
+    return linesOf(this.child.stdout);
   }
 }
 

@@ -19,8 +19,8 @@ export async function freePort(): Promise<number> {
 /** Servers get ports below those that Linux hands to outgoing connections (32768 and up). */
 const FIRST_PORT = 20_000;
 const LAST_PORT = 32_767;
-/** Files that run at the same time get every other port each: one that a stopped server comes back to is nobody else's. */
-const LANES = 2;
+/** Files that run at the same time get ports of their own: one that a stopped server comes back to is nobody else's. */
+const LANES = 8;
 const LANE = Number(process.env['VITEST_POOL_ID'] ?? 0) % LANES;
 /** A node of a Redis Cluster also listens this much above its port. */
 export const CLUSTER_BUS_OFFSET = 10_000;

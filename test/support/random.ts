@@ -27,3 +27,6 @@ export class Random {
     return Buffer.from(Array.from({ length }, () => this.below(256)));
   }
 }
+
+/** What the fuzzers begin with; set in the environment, it runs again what failed. */
+export const FUZZ_SEED = Number(process.env['FUZZ_SEED'] ?? Date.now() % 2 ** 31);

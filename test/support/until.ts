@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export async function until<T>(
   what: string,
   condition: () => T | Promise<T>,
-  { limit = 15_000, seen }: { limit?: number; seen?: () => unknown } = {},
+  { limit = 30_000, seen }: { limit?: number; seen?: () => unknown } = {},
 ): Promise<Exclude<T, false | null | undefined>> {
   const deadline = Date.now() + limit;
   let last: unknown;

@@ -1,90 +1,20 @@
-import { afterEach, expect, test } from 'vitest';
-import { httpRequest } from '../support/http.js';
-import { frame, fuzzed, repeat, throwAt } from '../support/hostile.js';
-import { MEASURED, memoryOf } from '../support/memory.js';
-import { FeedClient, Pod } from '../support/pod.js';
+import { afterEach, test } from 'vitest';
+import { expectFramesHarmless, expectPostsHarmless } from '../support/packet-storm.js';
 import { Cleanup } from '../support/processes.js';
-import { Random } from '../support/random.js';
-import { signal } from '../support/signals.js';
-import { until } from '../support/until.js';
+import { FUZZ_SEED as SEED } from '../support/random.js';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
 
-/** Most connections end before the last of their packets: what is wrong closes them. */
-const PACKETS_EACH = 8;
-const AT_ONCE = 40;
+// test/long/websocket/fuzz.test.ts does the same with 100,000.
+test(
+  `5,400 random and mutated packets over WebSocket (seed ${SEED}) neither end the process nor stay in its memory`,
+  () => expectFramesHarmless(cleanup, 5400, SEED),
+  120_000,
+);
 
-/** Without the limits, which would cut most of it before it is looked at. */
-const UNLIMITED = { MAX_MESSAGES_PER_SECOND: '0', MAX_BYTES_PER_SECOND: '0' };
-
-// FUZZ_SEED runs again what failed.
-const SEED = Number(process.env['FUZZ_SEED'] ?? Date.now() % 2 ** 31);
-
-async function expectUnharmed(pod: Pod, honest: FeedClient): Promise<void> {
-  await pod.post('/v1/signals', signal(1));
-  await until('the signal', () => honest.signals.length === 1, { seen: () => honest });
-  expect(honest.disconnects).toEqual([]);
-  expect(pod.child.exited).toBe(false);
-  expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
-}
-
-/** Waits until only the honest client is left. */
-async function alone(pod: Pod, limit: number): Promise<void> {
-  await until('the hostile ones to be gone', async () => (await pod.metric('gateway_sessions')) === 1, {
-    seen: () => pod.child.stderr,
-    limit,
-  });
-}
-
-test(`90,000 random and mutated packets over WebSocket (seed ${SEED}) neither end the process nor stay in its memory`, async () => {
-  const pod = await Pod.start(cleanup, UNLIMITED, { nodeArgs: MEASURED });
-  const honest = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'] });
-  const random = new Random(SEED);
-  const storm = async (packets: number): Promise<void> => {
-    await repeat(packets / PACKETS_EACH, AT_ONCE, async () => {
-      const frames = Array.from({ length: PACKETS_EACH }, () => {
-        const { payload, opcode } = fuzzed(random);
-        return frame(payload, opcode);
-      });
-      // Half of the connections have a socket first.
-      const join = random.below(2) === 0 ? [frame(Buffer.from('40'))] : [];
-      await throwAt(pod.port, Buffer.concat([...join, ...frames]), 50);
-    });
-    await alone(pod, 15_000);
-  };
-  // Once before, so that everything that is made only once is there.
-  await storm(10_000);
-  const before = await memoryOf(pod);
-  await storm(80_000);
-  const after = await memoryOf(pod);
-  expect(after / before).toBeLessThan(1.1);
-  // They got as far as Socket.IO.
-  expect(await pod.metric('gateway_connects_total')).toBeGreaterThan(2000);
-  await expectUnharmed(pod, honest);
-}, 120_000);
-
-/** Sends packets over long-polling, in one request, after a socket is there. */
-async function post(pod: Pod, packets: string): Promise<void> {
-  const url = `${pod.url}/socket.io/?EIO=4&transport=polling`;
-  const { sid } = JSON.parse((await httpRequest(url)).body.slice(1)) as { sid: string };
-  for (const body of ['40', packets, '1']) {
-    const headers = { 'content-length': String(Buffer.byteLength(body)) };
-    // A session that is gone answers with an error, or not at all.
-    await httpRequest(`${url}&sid=${sid}`, { method: 'POST', body, headers }).catch(() => {});
-  }
-}
-
-test(`10,000 random and mutated packets over long-polling (seed ${SEED}) do not end the process`, async () => {
-  const pod = await Pod.start(cleanup, UNLIMITED);
-  const honest = await FeedClient.connect(cleanup, pod.url, { transports: ['polling'] });
-  const random = new Random(SEED);
-  await repeat(10_000 / PACKETS_EACH, AT_ONCE, async () => {
-    const packets = Array.from({ length: PACKETS_EACH }, () => fuzzed(random).payload.toString());
-    await post(pod, packets.join('\x1e'));
-  });
-  // Engine.IO waits 30 s for the poll of a session that it is closing.
-  await alone(pod, 45_000);
-  expect(await pod.metric('gateway_connects_total')).toBeGreaterThan(100);
-  await expectUnharmed(pod, honest);
-}, 120_000);
+test(
+  `1,000 random and mutated packets over long-polling (seed ${SEED}) do not end the process`,
+  () => expectPostsHarmless(cleanup, 1000, SEED),
+  120_000,
+);

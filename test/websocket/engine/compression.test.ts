@@ -1,14 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
-import { FeedClient, Pod } from '../../support/pod.js';
+import { FeedClient, type Pod } from '../../support/pod.js';
 import { Cleanup } from '../../support/processes.js';
 import { RawClient } from '../../support/raw-client.js';
+import { sharedPods } from '../../support/shared-pods.js';
 import { signal } from '../../support/signals.js';
 import { until } from '../../support/until.js';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
+const shared = sharedPods();
 
 const SIGNALS = 200;
 const SIGNAL_BATCHES = 4;
@@ -42,20 +44,20 @@ async function bytesOfBoth(pod: Pod): Promise<{ compressed: number; plain: numbe
 }
 
 test('nothing is compressed unless it is asked for, also for a client that offers it', async () => {
-  const { compressed, plain } = await bytesOfBoth(await Pod.start(cleanup, {}));
+  const { compressed, plain } = await bytesOfBoth(await shared({}));
   expect(compressed).toBe(plain);
 });
 
 test.each(['shared', 'dedicated'])(
   'with COMPRESSION=%s a client that offers compression gets every signal in fewer bytes, and another one as ever',
   async (way) => {
-    const { compressed, plain } = await bytesOfBoth(await Pod.start(cleanup, { COMPRESSION: way }));
+    const { compressed, plain } = await bytesOfBoth(await shared({ COMPRESSION: way }));
     expect(compressed).toBeLessThan(way === 'dedicated' ? plain / 2 : plain);
   },
 );
 
 test('a client that is recovered is sent what it missed compressed, in order', async () => {
-  const pod = await Pod.start(cleanup, { COMPRESSION: 'dedicated' });
+  const pod = await shared({ COMPRESSION: 'dedicated' });
   const client = await FeedClient.connect(cleanup, pod.url, { ...DEFLATE, reconnectionDelay: 10 });
   await pod.post('/v1/signals', signal(0));
   await until('the first signal', () => client.signals.length === 1);
@@ -71,7 +73,7 @@ test('a client that is recovered is sent what it missed compressed, in order', a
 });
 
 test('a message that is small on the wire and huge when inflated cuts its sender alone', async () => {
-  const pod = await Pod.start(cleanup, { COMPRESSION: 'shared' });
+  const pod = await shared({ COMPRESSION: 'shared' });
   const honest = await FeedClient.connect(cleanup, pod.url, DEFLATE);
   const hostile = await RawClient.connect(pod.port);
   cleanup.add(hostile, () => hostile.socket.destroy());
@@ -153,10 +155,11 @@ describe.each(['shared', 'dedicated'] as const)('with COMPRESSION=%s an offer is
   test.each(['a session that begins on a WebSocket', 'a session that upgrades from long-polling'])(
     '%s',
     async (kind) => {
-      const pod = await Pod.start(cleanup, { COMPRESSION: way });
+      const pod = await shared({ COMPRESSION: way });
       for (const [offer, shared, dedicated] of OFFERED) {
         const client = cleanup.add(await RawClient.connect(pod.port), ({ socket }) => socket.destroy());
-        const sid = kind.includes('upgrades') ? await (await polling(pod)).handshake() : undefined;
+        const session = await polling(pod);
+        const sid = kind.includes('upgrades') ? await session.handshake() : undefined;
         await client.send(RawClient.upgrade(sid).replace('\r\n\r\n', `\r\nSec-WebSocket-Extensions: ${offer}\r\n\r\n`));
         const head = await client.take('\r\n\r\n');
         expect(head).toContain('101 Switching Protocols');
@@ -164,12 +167,13 @@ describe.each(['shared', 'dedicated'] as const)('with COMPRESSION=%s an offer is
         const isTaken = way === 'shared' ? shared : dedicated;
         expect([offer, answer]).toEqual([offer, isTaken ? ANSWERS[way] : undefined]);
         client.socket.destroy();
+        if (sid !== undefined) await session.post(sid, '1');
       }
     },
   );
 
   test('what is sent can be read with no more than the window that was agreed on', async () => {
-    const pod = await Pod.start(cleanup, { COMPRESSION: way });
+    const pod = await shared({ COMPRESSION: way });
     const client = cleanup.add(await RawClient.connect(pod.port), ({ socket }) => socket.destroy());
     await client.send(
       RawClient.upgrade().replace('\r\n\r\n', '\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n'),

@@ -1,25 +1,23 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { frame } from '../../support/hostile.js';
+import { test } from '../../support/own-cleanup.js';
 import { FeedClient, Pod } from '../../support/pod.js';
-import { Cleanup } from '../../support/processes.js';
+import type { Cleanup } from '../../support/processes.js';
 import { RawClient } from '../../support/raw-client.js';
 import { signal } from '../../support/signals.js';
 import { until } from '../../support/until.js';
 
-const cleanup = new Cleanup();
-afterEach(() => cleanup.run());
-
 const MEBIBYTE = 1024 * 1024;
 const HOSTILE = 120;
 
-async function connect(pod: Pod): Promise<RawClient> {
+async function connect(cleanup: Cleanup, pod: Pod): Promise<RawClient> {
   return cleanup.add(await RawClient.connect(pod.port), ({ socket }) => socket.destroy());
 }
 
 /** A WebSocket that engine.io serves: its session began on long-polling. */
-async function upgraded(pod: Pod): Promise<RawClient> {
-  const polling = await connect(pod);
-  const probe = await connect(pod);
+async function upgraded(cleanup: Cleanup, pod: Pod): Promise<RawClient> {
+  const polling = await connect(cleanup, pod);
+  const probe = await connect(cleanup, pod);
   await probe.open(await polling.handshake());
   await probe.send(RawClient.frame('2probe'));
   await probe.take('3probe');
@@ -27,8 +25,8 @@ async function upgraded(pod: Pod): Promise<RawClient> {
   return probe;
 }
 
-async function opened(pod: Pod): Promise<RawClient> {
-  const client = await connect(pod);
+async function opened(cleanup: Cleanup, pod: Pod): Promise<RawClient> {
+  const client = await connect(cleanup, pod);
   await client.open();
   return client;
 }
@@ -38,73 +36,82 @@ async function sendPart(client: RawClient): Promise<void> {
   await client.send(frame(Buffer.alloc(MEBIBYTE - 100, 120), 1, MEBIBYTE));
 }
 
-test('clients that send all but the end of a large message do not fill the memory: they are cut, and nobody else is', async () => {
-  const pod = await Pod.start(cleanup, { MEMORY_LIMIT: String(200 * MEBIBYTE), MAX_MEMORY_PERCENT: '75' });
-  const honest = [
-    await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'] }),
-    await FeedClient.connect(cleanup, pod.url, { transports: ['polling'] }),
-    await FeedClient.connect(cleanup, pod.url),
-  ];
-  const hostile = await Promise.all(
-    Array.from({ length: HOSTILE }, async (_, i) => {
-      // A third over long-polling, a third on a WebSocket that engine.io serves.
-      if (i % 3 !== 0) return i % 3 === 1 ? opened(pod) : upgraded(pod);
-      const client = await connect(pod);
-      const sid = await client.handshake();
-      await client.post(sid, '40');
-      client.socket.write(
-        RawClient.request('POST', `transport=polling&sid=${sid}`, { 'content-length': MEBIBYTE - 10 }),
-      );
-      return client;
-    }),
-  );
-  await Promise.all(hostile.map(sendPart));
-  await until('the memory to be short', async () => (await pod.metric('gateway_memory_share')) > 0.75);
-  await until('them to be cut', () => hostile.every(({ closed }) => closed), { limit: 40_000 });
-  // Also those over long-polling, which uWebSockets.js would end some time.
-  const kinds = { reason: 'memory' };
-  expect(await pod.metric('gateway_disconnects_total', kinds)).toBeGreaterThanOrEqual(HOSTILE / 3);
-  await until('the memory to be back', async () => (await pod.metric('gateway_memory_share')) < 0.75);
-  await pod.ready();
-  await pod.post('/v1/signals', signal(1));
-  await until('the signal', () => honest.every(({ signals }) => signals.length === 1), { seen: () => honest });
-  expect(honest.flatMap(({ disconnects }) => disconnects)).toEqual([]);
-  expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
-}, 90_000);
+// They wait for what happens after seconds, so they wait together.
+test.concurrent(
+  'clients that send all but the end of a large message do not fill the memory: they are cut, and nobody else is',
+  async ({ cleanup }) => {
+    const pod = await Pod.start(cleanup, { MEMORY_LIMIT: String(200 * MEBIBYTE), MAX_MEMORY_PERCENT: '75' });
+    const honest = [
+      await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'] }),
+      await FeedClient.connect(cleanup, pod.url, { transports: ['polling'] }),
+      await FeedClient.connect(cleanup, pod.url),
+    ];
+    const hostile = await Promise.all(
+      Array.from({ length: HOSTILE }, async (_, i) => {
+        // A third over long-polling, a third on a WebSocket that engine.io serves.
+        if (i % 3 !== 0) return i % 3 === 1 ? opened(cleanup, pod) : upgraded(cleanup, pod);
+        const client = await connect(cleanup, pod);
+        const sid = await client.handshake();
+        await client.post(sid, '40');
+        client.socket.write(
+          RawClient.request('POST', `transport=polling&sid=${sid}`, { 'content-length': MEBIBYTE - 10 }),
+        );
+        return client;
+      }),
+    );
+    await Promise.all(hostile.map(sendPart));
+    await until('the memory to be short', async () => (await pod.metric('gateway_memory_share')) > 0.75);
+    await until('them to be cut', () => hostile.every(({ closed }) => closed), { limit: 40_000 });
+    // Also those over long-polling, which uWebSockets.js would end some time.
+    const kinds = { reason: 'memory' };
+    expect(await pod.metric('gateway_disconnects_total', kinds)).toBeGreaterThanOrEqual(HOSTILE / 3);
+    await until('the memory to be back', async () => (await pod.metric('gateway_memory_share')) < 0.75);
+    await pod.ready();
+    await pod.post('/v1/signals', signal(1));
+    await until('the signal', () => honest.every(({ signals }) => signals.length === 1), { seen: () => honest });
+    expect(honest.flatMap(({ disconnects }) => disconnects)).toEqual([]);
+    expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
+  },
+  90_000,
+);
 
-test('a client for which something waits on a slow line is not cut for its silence while memory is short', async () => {
-  const pod = await Pod.start(cleanup, {
-    MEMORY_LIMIT: String(200 * MEBIBYTE),
-    MAX_MEMORY_PERCENT: '75',
-    MAX_BACKPRESSURE: String(4 * MEBIBYTE),
-    PING_INTERVAL: '120000',
-  });
-  const honest = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'] });
-  const behind = [await opened(pod), await upgraded(pod)];
-  for (const client of behind) {
-    await client.send(RawClient.frame('40'));
-    await client.take('"welcome"');
-    client.socket.pause();
-  }
-  let published = 0;
-  const publish = async (): Promise<void> => {
-    const batch = Array.from({ length: 20 }, (_, i) => signal(published + i, { padding: 'x'.repeat(15_000) }));
-    published += batch.length;
-    expect((await pod.post('/v1/signals', batch)).status).toBe(202);
-    await until('the honest client to have it', () => honest.signals.length === published, { seen: () => honest });
-  };
-  // More than one of them alone may have waiting.
-  while ((await pod.metric('gateway_buffered_bytes')) < 5 * MEBIBYTE) await publish();
-  const hostile = await Promise.all(Array.from({ length: HOSTILE }, () => opened(pod)));
-  await Promise.all(hostile.map(sendPart));
-  await until('the memory to be short', async () => (await pod.metric('gateway_memory_share')) > 0.75);
-  await until('the hostile ones to be cut', () => hostile.every(({ closed }) => closed), { limit: 40_000 });
-  await until('the memory to be back', async () => (await pod.metric('gateway_memory_share')) < 0.75);
-  for (const client of behind) client.socket.resume();
-  for (const client of behind) await client.take(`"price":${published - 1},`);
-  await publish();
-  for (const client of behind) await client.take(`"price":${published - 1},`);
-  expect(await pod.metric('gateway_connections')).toBe(3);
-  expect(honest.disconnects).toEqual([]);
-  expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
-}, 120_000);
+test.concurrent(
+  'a client for which something waits on a slow line is not cut for its silence while memory is short',
+  async ({ cleanup }) => {
+    const pod = await Pod.start(cleanup, {
+      MEMORY_LIMIT: String(200 * MEBIBYTE),
+      MAX_MEMORY_PERCENT: '75',
+      MAX_BACKPRESSURE: String(4 * MEBIBYTE),
+      PING_INTERVAL: '120000',
+    });
+    const honest = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'] });
+    const behind = [await opened(cleanup, pod), await upgraded(cleanup, pod)];
+    for (const client of behind) {
+      await client.send(RawClient.frame('40'));
+      await client.take('"welcome"');
+      client.socket.pause();
+    }
+    let published = 0;
+    const publish = async (): Promise<void> => {
+      const batch = Array.from({ length: 20 }, (_, i) => signal(published + i, { padding: 'x'.repeat(15_000) }));
+      published += batch.length;
+      expect((await pod.post('/v1/signals', batch)).status).toBe(202);
+      await until('the honest client to have it', () => honest.signals.length === published, { seen: () => honest });
+    };
+    // More than one of them alone may have waiting.
+    while ((await pod.metric('gateway_buffered_bytes')) < 5 * MEBIBYTE) await publish();
+    const hostile = await Promise.all(Array.from({ length: HOSTILE }, () => opened(cleanup, pod)));
+    await Promise.all(hostile.map(sendPart));
+    await until('the memory to be short', async () => (await pod.metric('gateway_memory_share')) > 0.75);
+    await until('the hostile ones to be cut', () => hostile.every(({ closed }) => closed), { limit: 40_000 });
+    await until('the memory to be back', async () => (await pod.metric('gateway_memory_share')) < 0.75);
+    for (const client of behind) client.socket.resume();
+    for (const client of behind) await client.take(`"price":${published - 1},`);
+    await publish();
+    for (const client of behind) await client.take(`"price":${published - 1},`);
+    expect(await pod.metric('gateway_connections')).toBe(3);
+    expect(honest.disconnects).toEqual([]);
+    expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
+  },
+  120_000,
+);

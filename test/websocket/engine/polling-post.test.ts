@@ -1,14 +1,16 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { HTTP_ERRORS, type HttpErrorCode } from '../../../src/errors.js';
-import { Pod } from '../../support/pod.js';
+import type { Pod } from '../../support/pod.js';
 import { PollingSession } from '../../support/polling-session.js';
 import { Cleanup } from '../../support/processes.js';
 import { RawClient } from '../../support/raw-client.js';
 import { type RawAnswer, rawRequest } from '../../support/raw-http.js';
+import { sharedPods } from '../../support/shared-pods.js';
 import { until } from '../../support/until.js';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
+const shared = sharedPods();
 
 const LIMIT = 1000;
 const CHUNKED = { 'transfer-encoding': 'chunked' };
@@ -44,6 +46,8 @@ async function isServed(session: PollingSession): Promise<boolean> {
 
 async function sessionOn(pod: Pod, connect = '40'): Promise<PollingSession> {
   const session = await PollingSession.open(pod, connect);
+  // Most tests have ended it by then.
+  cleanup.add(session, (self) => self.post('1').catch(() => {}));
   await session.pollUntil(() => session.packets.some((packet) => packet.includes('"welcome"')));
   return session;
 }
@@ -62,7 +66,7 @@ describe('a POST of long-polling is taken', () => {
   ];
 
   test.each(TAKEN)('%s', async (_name, headers, pieces) => {
-    const pod = await Pod.start(cleanup, { MAX_PAYLOAD: String(LIMIT) });
+    const pod = await shared({ MAX_PAYLOAD: String(LIMIT) });
     const session = await sessionOn(pod);
     const answer = await post(pod, session, headers, pieces);
     expect([answer.status, answer.body]).toEqual([200, 'ok']);
@@ -71,7 +75,7 @@ describe('a POST of long-polling is taken', () => {
   });
 
   test('in chunks, and the next request on the same connection too', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const client = cleanup.add(await RawClient.connect(pod.port), ({ socket }) => socket.destroy());
     const sid = await client.handshake();
     const query = `transport=polling&sid=${sid}`;
@@ -79,10 +83,11 @@ describe('a POST of long-polling is taken', () => {
     await client.send(connect + RawClient.request('GET', query));
     await client.take('\r\n\r\nok');
     expect(await client.take('40{"sid":')).toContain('HTTP/1.1 200 OK');
+    await client.post(sid, '1');
   });
 
   test('with characters that chunks divide', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const session = await sessionOn(pod);
     const bytes = Buffer.from('420["subscribe",["Grüße","世界"]]');
     const chunks = [...bytes].map((byte) => Buffer.concat([Buffer.from('1\r\n'), Buffer.from([byte, 13, 10])]));
@@ -114,7 +119,7 @@ describe('a POST of long-polling is refused with a code that can be read, and en
   ];
 
   test.each(REFUSED)('%s', async (_name, code, headers, pieces) => {
-    const pod = await Pod.start(cleanup, { MAX_PAYLOAD: String(LIMIT) });
+    const pod = await shared({ MAX_PAYLOAD: String(LIMIT) });
     const session = await sessionOn(pod);
     const answer = await post(pod, session, headers, pieces);
     const { status, message } = HTTP_ERRORS[code];
@@ -128,7 +133,7 @@ describe('a POST of long-polling is refused with a code that can be read, and en
   });
 
   test.each(['GET', 'POST'] as const)('a second %s while the first is open', async (method) => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const session = await sessionOn(pod);
     const first = cleanup.add(await RawClient.connect(pod.port), ({ socket }) => socket.destroy());
     const query = `transport=polling&sid=${session.sid}`;
@@ -159,7 +164,7 @@ describe('a POST that lies about its length ends its session, and nothing else',
   ];
 
   test.each(LIES)('%s', async (_name, headers, body) => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const session = await sessionOn(pod);
     const client = cleanup.add(await RawClient.connect(pod.port), ({ socket }) => socket.destroy());
     await client.send(RawClient.request('POST', `transport=polling&sid=${session.sid}`, headers) + body);
@@ -172,7 +177,7 @@ describe('a POST that lies about its length ends its session, and nothing else',
   });
 
   test('chunks without an end are cut off', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const session = await sessionOn(pod);
     const client = cleanup.add(await RawClient.connect(pod.port), ({ socket }) => socket.destroy());
     await client.send(RawClient.request('POST', `transport=polling&sid=${session.sid}`, CHUNKED));

@@ -5,11 +5,13 @@ import { Pod } from '../../support/pod.js';
 import { PollingSession } from '../../support/polling-session.js';
 import { Cleanup } from '../../support/processes.js';
 import { RawClient } from '../../support/raw-client.js';
+import { sharedPods } from '../../support/shared-pods.js';
 import { signal, status } from '../../support/signals.js';
 import { until } from '../../support/until.js';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
+const shared = sharedPods();
 
 /** What python-engineio takes in one answer. */
 const MOST = 16;
@@ -26,9 +28,15 @@ async function publish(pod: Pod, count: number, from = 0, more: Record<string, u
   expect(response.status).toBe(202);
 }
 
+/** A session that ends with the test. */
+async function opened(pod: Pod, connect: string): Promise<PollingSession> {
+  const session = await PollingSession.open(pod, connect);
+  return cleanup.add(session, (self) => self.post('1').catch(() => {}));
+}
+
 /** A session that has got its welcome. */
 async function welcomed(pod: Pod, connect = '40'): Promise<PollingSession> {
-  const session = await PollingSession.open(pod, connect);
+  const session = await opened(pod, connect);
   await session.pollUntil(() => session.packets.some((packet) => packet.includes('"welcome"')));
   return session;
 }
@@ -43,7 +51,7 @@ async function offsetOfOneWhoLeft(pod: Pod): Promise<string> {
 
 describe('an answer to a poll has at most 16 packets, and nothing is lost, doubled or out of order', () => {
   test('of a batch of 100 that came between two polls, and what is published after it', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const session = await welcomed(pod);
     await publish(pod, 100);
     await session.poll();
@@ -56,7 +64,7 @@ describe('an answer to a poll has at most 16 packets, and nothing is lost, doubl
   });
 
   test('of a batch that comes while a poll waits', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const session = await welcomed(pod);
     const waiting = session.poll();
     await publish(pod, 100);
@@ -80,10 +88,10 @@ describe('an answer to a poll has at most 16 packets, and nothing is lost, doubl
   });
 
   test('of 1,000 signals that a client has missed, and those that are published meanwhile', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const offset = await offsetOfOneWhoLeft(pod);
     await publish(pod, 1000);
-    const session = await PollingSession.open(pod, `40${JSON.stringify({ pid: 'a-client-of-ours', offset })}`);
+    const session = await opened(pod, `40${JSON.stringify({ pid: 'a-client-of-ours', offset })}`);
     await session.pollUntil(() => session.prices.length >= 300);
     await publish(pod, 100, 1000);
     await session.pollUntil(() => session.prices.length >= 1100);
@@ -115,7 +123,7 @@ describe('an answer to a poll has at most 16 packets, and nothing is lost, doubl
 
 describe('a session that upgrades while packets wait for a poll', () => {
   test('gets them over the WebSocket first, once and in order, and then what is published', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const session = await welcomed(pod);
     await publish(pod, 100);
     await session.poll();
@@ -171,7 +179,7 @@ describe('what waits for a client to poll is counted until it has been fetched',
   const PADDING = 'x'.repeat(900);
 
   test('a client that polls too seldom is cut', async () => {
-    const pod = await Pod.start(cleanup, { MAX_BACKPRESSURE: String(LIMIT) });
+    const pod = await shared({ MAX_BACKPRESSURE: String(LIMIT) });
     const session = await welcomed(pod);
     for (let from = 0; from < 400; from += 100) {
       await publish(pod, 100, from, { padding: PADDING });
@@ -184,10 +192,10 @@ describe('what waits for a client to poll is counted until it has been fetched',
   });
 
   test('a client that polls steadily is not, whatever is published, and gets a replay of more than the limit', async () => {
-    const pod = await Pod.start(cleanup, { MAX_BACKPRESSURE: String(LIMIT) });
+    const pod = await shared({ MAX_BACKPRESSURE: String(LIMIT) });
     const offset = await offsetOfOneWhoLeft(pod);
     await publish(pod, 500, 0, { padding: PADDING });
-    const session = await PollingSession.open(pod, `40${JSON.stringify({ pid: 'a-client-of-ours', offset })}`);
+    const session = await opened(pod, `40${JSON.stringify({ pid: 'a-client-of-ours', offset })}`);
     for (let sent = 500; sent < 1000; sent += 50) {
       await session.pollUntil(() => session.prices.length >= sent);
       await publish(pod, 50, sent, { padding: PADDING });
@@ -200,7 +208,7 @@ describe('what waits for a client to poll is counted until it has been fetched',
 });
 
 test('a session that is closed while packets wait gets them all, and is told then', async () => {
-  const pod = await Pod.start(cleanup);
+  const pod = await shared();
   const session = await welcomed(pod);
   await publish(pod, 100);
   const sid = /^40\{"sid":"([^"]+)"/.exec(session.packets[0] ?? '')?.[1];

@@ -1,8 +1,8 @@
 import { decodeFromCompressedBase64, encodeIntoCompressedBase64 } from 'hdr-histogram-js';
 import { expect, test } from 'vitest';
-import { emptyHistogram } from '../../../bench/load/tally.js';
-import { ratesFrom } from '../../../bench/scenarios/saturation.js';
-import { measureSteady, runOf, steadyOf } from '../../../bench/harness/steady.js';
+import { emptyHistogram } from '../../../../bench/load/tally.js';
+import { ratesFrom } from '../../../../bench/scenarios/saturation.js';
+import { measureSteady, runOf, steadyOf } from '../../../../bench/harness/steady.js';
 
 const SILENT = { steps: () => {}, step: () => {}, within: () => {} };
 const SMALL = steadyOf({ clients: 20, rate: 20, seconds: 2, payload: 300, warmUp: 0 });

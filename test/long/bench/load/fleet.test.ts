@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeFromCompressedBase64 } from 'hdr-histogram-js';
 import { afterEach, expect, test } from 'vitest';
-import type { FleetPlan } from '../../../bench/load/fleet-types.js';
-import { Fleet } from '../../../bench/load/fleet.js';
-import { nowMicros, symbolName } from '../../../bench/load/message.js';
-import { Cleanup } from '../../support/processes.js';
-import { until } from '../../support/until.js';
-import { type Behaviour, FeedServer, welcome } from '../support/feed-server.js';
+import type { FleetPlan } from '../../../../bench/load/fleet-types.js';
+import { Fleet } from '../../../../bench/load/fleet.js';
+import { nowMicros, symbolName } from '../../../../bench/load/message.js';
+import { Cleanup } from '../../../support/processes.js';
+import { until } from '../../../support/until.js';
+import { type Behaviour, FeedServer, welcome } from '../../../bench/support/feed-server.js';
 
 const SETTLE_MS = 20_000;
 const cleanup = new Cleanup();

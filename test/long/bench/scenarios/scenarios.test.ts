@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { FIGURES, type FigureName, type ScenarioResult } from '../../../bench/result.js';
-import type { Progress, Scenario, Settings } from '../../../bench/scenario.js';
-import { compression } from '../../../bench/scenarios/compression.js';
-import { connect } from '../../../bench/scenarios/connect.js';
-import { http } from '../../../bench/scenarios/http.js';
-import { ingest } from '../../../bench/scenarios/ingest.js';
-import { memory } from '../../../bench/scenarios/memory.js';
-import { slow } from '../../../bench/scenarios/slow.js';
+import { FIGURES, type FigureName, type ScenarioResult } from '../../../../bench/result.js';
+import type { Progress, Scenario, Settings } from '../../../../bench/scenario.js';
+import { compression } from '../../../../bench/scenarios/compression.js';
+import { connect } from '../../../../bench/scenarios/connect.js';
+import { http } from '../../../../bench/scenarios/http.js';
+import { ingest } from '../../../../bench/scenarios/ingest.js';
+import { memory } from '../../../../bench/scenarios/memory.js';
+import { slow } from '../../../../bench/scenarios/slow.js';
 
 /** Every server and Redis is started anew for each row, which takes its time on a machine with other work. */
 const LIMIT_MS = 180_000;

@@ -1,0 +1,12 @@
+import { afterEach, test } from 'vitest';
+import { Cleanup } from '../../support/processes.js';
+import { expectSlowReadersComplete } from '../../support/slow-readers.js';
+
+const cleanup = new Cleanup();
+afterEach(() => cleanup.run());
+
+test(
+  '200 clients that read at random speeds, some stopped for seconds, are cut, come back and are complete',
+  { timeout: 300_000 },
+  () => expectSlowReadersComplete(cleanup, 200),
+);

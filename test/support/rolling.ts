@@ -1,0 +1,82 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect } from 'vitest';
+import { CheckedClient, summary } from './checked-client.js';
+import { Fleet } from './fleet.js';
+import { HaProxy } from './haproxy.js';
+import type { Cleanup } from './processes.js';
+import { RedisServer } from './redis.js';
+import { signal } from './signals.js';
+import { until } from './until.js';
+
+/** Signals a second. */
+const RATE = 50;
+
+export interface RollPlan {
+  readonly clients: number;
+  /** Pods to begin with. */
+  readonly pods: number;
+  readonly drainSeconds: number;
+  change(fleet: Fleet): Promise<void>;
+}
+
+/** Changes a fleet behind HAProxy while signals are published, and checks that every client got each of them once. */
+export async function expectCompleteWhileRolling(cleanup: Cleanup, plan: RollPlan): Promise<void> {
+  const redis = await RedisServer.start(cleanup);
+  const proxy = await HaProxy.start(cleanup, 4);
+  const fleet = new Fleet(cleanup, proxy, {
+    REDIS_URL: redis.url,
+    DRAIN_DELAY_SECONDS: '1',
+    DRAIN_SECONDS: String(plan.drainSeconds),
+  });
+  await fleet.scaleUp(plan.pods);
+  await fleet.bridged();
+  const clients = Array.from(
+    { length: plan.clients },
+    (_, i) =>
+      // One in ten over long-polling; it needs the load balancer's cookie to come to its pod.
+      new CheckedClient(
+        cleanup,
+        proxy.url,
+        i % 10 === 0 ? { transports: ['polling'], withCredentials: true } : { transports: ['websocket'] },
+        (payload) => String((payload as { price: number }).price),
+      ),
+  );
+  await until('all clients to be connected', () => clients.every((c) => c.last !== undefined), {
+    seen: () => summary(clients),
+    limit: 60_000,
+  });
+  const running = { now: true };
+  const sent: string[] = [];
+  const published: Promise<number>[] = [];
+  const publishing = (async () => {
+    const producer = redis.client(cleanup);
+    const begin = performance.now();
+    while (running.now) {
+      const wait = begin + (sent.length * 1000) / RATE - performance.now();
+      if (wait > 1) await sleep(wait);
+      published.push(producer.publish('new_signal', JSON.stringify(signal(sent.length))));
+      sent.push(String(sent.length));
+    }
+    await Promise.all(published);
+  })();
+  await sleep(1000);
+  await plan.change(fleet);
+  await sleep(1000);
+  running.now = false;
+  await publishing;
+  const isComplete = (client: CheckedClient): boolean => client.got.size === sent.length;
+  await until('every client to be complete', () => clients.every(isComplete), {
+    seen: () => clients.filter((c) => !isComplete(c)).slice(0, 10),
+    limit: 60_000,
+  });
+  const result = summary(clients);
+  expect({ ...result, bad: result.bad.map((c) => c.toJSON()) }).toMatchObject({
+    faults: { lost: 0, twice: 0, outOfOrder: 0 },
+    gaps: 0,
+    recovered: result.reconnects,
+    bad: [],
+  });
+  for (const client of clients) expect([...client.got.values()]).toEqual(sent);
+  // Each was on a pod that went away.
+  expect(Math.min(...clients.map(({ reconnects }) => reconnects.length))).toBeGreaterThanOrEqual(1);
+}
