@@ -144,7 +144,7 @@ describe('a signal to stop', () => {
     const pod = await Pod.start(cleanup, { REDIS_URL: redis.url, DRAIN_SECONDS: '600' });
     await clientsOf(pod);
     pod.child.process.kill('SIGTERM');
-    await until('the drain to begin', () => pod.logs().some(({ msg }) => msg === 'letting the clients go'), {
+    await until('the drain to begin', () => pod.logs().some(({ msg }) => msg === 'disconnecting the clients'), {
       seen: () => pod.output(),
     });
     // Both wait while the process is paused, so the second is there before the stop has got anywhere. The system delivers

@@ -3,7 +3,7 @@ import { NOTHING_TAKEN, Rate } from './rate-limit.js';
 /** Why a client was cut for what it sent. */
 export type FloodKind = 'messages' | 'pings' | 'bytes' | 'probes' | 'payload';
 
-/** What a frame is counted as: a message, or a ping or pong of the WebSocket itself, which is no message to anybody. */
+/** What a frame is counted as: a message, or a ping or pong of the WebSocket itself, which carries no message. */
 export type FrameKind = 'messages' | 'pings';
 
 /** What is kept of one client: when what it sent is paid for, as in {@link Rate}. */

@@ -7,7 +7,7 @@ import { NOTHING_TAKEN, Rate } from './rate-limit.js';
 export interface KeySetOptions {
   /** How long a set is used without asking again. @default 600_000 */
   readonly maxAgeMs?: number;
-  /** How long a set is used while no newer one can be had: a key may have been withdrawn meanwhile. @default 86_400_000 */
+  /** How long a set is used while no newer one is available: a key may have been withdrawn meanwhile. @default 86_400_000 */
   readonly maxStaleMs?: number;
   /** Pause after an attempt that failed: while nothing is known, and while the keys that are known do. @default 1000, 30_000 */
   readonly retryMs?: number;
@@ -62,7 +62,7 @@ export class KeySet {
   /**
    * The keys as they are known.
    *
-   * @throws when they are not known, and cannot be had right now
+   * @throws when they are not known, and are unavailable right now
    */
   async current(): Promise<PublishedKeys> {
     const { maxAgeMs, maxStaleMs, retryMs, refreshRetryMs } = this.#options;
@@ -88,7 +88,7 @@ export class KeySet {
    * The keys as they were at a time or later.
    *
    * @param timeMs - by `performance.now()`
-   * @throws when they cannot be had right now
+   * @throws when they are unavailable right now
    */
   async since(timeMs: number): Promise<PublishedKeys> {
     for (;;) {
@@ -164,7 +164,7 @@ export class KeySet {
   }
 }
 
-/** Logs when an issuer's keys cannot be had, and when they can be had again. */
+/** Logs when an issuer's keys become unavailable, and when they are available again. */
 export function keyFaults(log: Logger): (fault: string | undefined) => void {
   return (fault) => {
     if (fault === undefined) log.info('the keys of the token issuer are available again');

@@ -68,7 +68,7 @@ export class PublishedKeys {
   readonly #imported = new Map<JWK, Map<string, Promise<CryptoKey | undefined>>>();
 
   /**
-   * @param set - the issuer's word; members that are no keys are passed over
+   * @param set - the issuer's answer; members that are not keys are ignored
    * @throws when it is not a key set
    */
   constructor(set: unknown, askedAtMs: number) {

@@ -14,7 +14,7 @@ const MAX_TEXT_LENGTH = 200;
 
 /** What was refused under one code since its window began. */
 interface Window {
-  /** What the lines that were written say, as it came. */
+  /** The fields of the lines that were written, as received. */
   readonly written: RefusalFields[];
   leftOut: number;
   readonly timer: NodeJS.Timeout;
@@ -54,7 +54,7 @@ export class RefusalLog {
    * Notes a refusal. One of a kind that was written already costs a fifth of a microsecond, so that a flood may be noted too.
    *
    * @param reason - a stable code of this gateway, never a text from outside: each has a timer while it is in use
-   * @param fields - what came, as it came; texts are escaped and shortened here. MUST NOT hold a secret: no token, no
+   * @param fields - what was received, unchanged; texts are escaped and shortened here. MUST NOT hold a secret: no token, no
    *   query string, no cookie
    */
   note(reason: string, fields: RefusalFields = {}): void {

@@ -4,7 +4,7 @@ import { MAX_TOKEN_LENGTH } from './token-verifier.js';
 
 /** UTF-8 takes up to so many bytes for a character. */
 const BYTES_PER_CHARACTER = 4;
-/** Quotes and a comma around each topic; names of fields, the place to recover from, and room for fields of one's own. */
+/** Quotes and a comma around each topic; names of fields, the offset to recover from, and room for a client's own fields. */
 const QUOTING = 3;
 const AROUND = 1024;
 

@@ -6,7 +6,7 @@ import type { TokenErrorCode } from '../errors.js';
 import { KeySet, type KeySetOptions } from './key-set.js';
 import { PUBLIC_ALGORITHMS, type PublishedKeys } from './published-keys.js';
 
-/** What a token says of its bearer. */
+/** What a token says about its bearer. */
 export interface Identity {
   /** Claim `sub`. */
   readonly user: string | undefined;
@@ -88,7 +88,7 @@ const CLAIMS = { once: ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'topics'], max
 function refuseTwice(token: string, payload: JWTPayload): Verdict | undefined {
   const json = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8');
   const fault = scanObject(json, payload, CLAIMS);
-  return fault && refuse('token_bad_claims', `the claim "${fault.field}" stands twice`);
+  return fault && refuse('token_bad_claims', `the claim "${fault.field}" appears twice`);
 }
 
 /** The claims that this gateway reads, which are the issuer's word but may still be of a wrong shape. */
@@ -97,7 +97,7 @@ function identify({ sub, exp, topics }: JWTPayload): Verdict {
     return refuse('token_bad_claims', `the claim "sub" is not a text of up to ${MAX_USER_LENGTH} characters`);
   }
   if (sub !== undefined && !WELL_FORMED.test(sub)) {
-    return refuse('token_bad_claims', 'the claim "sub" has half of a surrogate pair');
+    return refuse('token_bad_claims', 'the claim "sub" has an unpaired surrogate');
   }
   const parsed = topics === undefined ? undefined : parseTopics(topics);
   if (parsed?.ok === false) return refuse('token_bad_claims', `the claim "topics": ${parsed.message}`);

@@ -5,7 +5,7 @@ export type TopicChoice =
   ParsedTopics | { readonly ok: false; readonly code: 'topics_not_allowed'; readonly message: string };
 
 /**
- * Reads the topics that a client asks for, and looks whether its token allows them.
+ * Reads the topics that a client asks for, and checks whether its token allows them.
  *
  * @param allowed - `undefined` allows everything
  */

@@ -49,7 +49,7 @@ export const deletedSchema = z.object({
 
 const count = z.int().nonnegative();
 
-/** What a pod says of itself. */
+/** What a pod says about itself. */
 export const podInfoSchema = z.object({
   pod: z.string().describe('A name that no other process has.'),
   version: z.string(),
@@ -63,7 +63,7 @@ export const podInfoSchema = z.object({
   bridge: z.boolean().describe('Whether this pod carries Pub/Sub into the journal.'),
 });
 
-/** What a pod says of itself. */
+/** What a pod says about itself. */
 export type PodInfo = Readonly<z.infer<typeof podInfoSchema>>;
 
 /** Answer of `GET /v1/info`. */

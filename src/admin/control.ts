@@ -15,7 +15,7 @@ export interface DisconnectOrder {
 /** All pods, as this one sees them. */
 export interface Pods {
   /**
-   * What every pod says of itself; this pod comes first.
+   * What every pod says about itself; this pod comes first.
    *
    * @throws when one of them does not answer
    */
@@ -30,7 +30,7 @@ export interface Pods {
 }
 
 const MAX_NAME_LENGTH = 256;
-// Between pods half of a surrogate pair becomes U+FFFD, and so another name.
+// Between pods an unpaired surrogate becomes U+FFFD, which makes it another name.
 const name = z.string().min(1).max(MAX_NAME_LENGTH).regex(WELL_FORMED);
 /** Body of `POST /v1/disconnect`. */
 export const orderSchema = z
@@ -59,7 +59,7 @@ function readOrder(request: RouteRequest): DisconnectOrder {
   if (!order.success) {
     const [issue] = order.error.issues;
     if (issue?.code === 'invalid_format') {
-      const detail = `The field "${issue.path.join('.')}" has half of a surrogate pair. Send whole characters.`;
+      const detail = `The field "${issue.path.join('.')}" has an unpaired surrogate. Send whole characters.`;
       throw new Problem('lone_surrogate', `${detail} Nobody was disconnected.`);
     }
     throw new Problem(
@@ -69,7 +69,7 @@ function readOrder(request: RouteRequest): DisconnectOrder {
   }
   const fault = scanObject(text, value as object, RULES);
   if (fault !== undefined) {
-    const detail = `The field "${fault.field}" stands twice, and readers differ in which one they take. Send it once.`;
+    const detail = `The field "${fault.field}" appears twice, and parsers differ in which one they use. Send it once.`;
     throw new Problem('duplicate_field', `${detail} Nobody was disconnected.`);
   }
   return order.data;

@@ -6,7 +6,7 @@ import { callerOf } from './caller.js';
 import type { RouteRequest, RouteResponse, Route } from '../http/router.js';
 import { readJson } from '../http/json-body.js';
 
-/** What the log says of a deleted entry. */
+/** What the log says about a deleted entry. */
 interface DeletedEntry {
   readonly event: string;
   readonly symbol?: string;

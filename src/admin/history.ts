@@ -81,7 +81,7 @@ async function page(source: HistorySource, { query }: RouteRequest): Promise<Rou
       if (list.length === limit || deleted.length === MAX_LIMIT) break;
       next = entry;
       const offset = formatOffset(entry);
-      // The payload is sent as it came: parsing and serialising it would change numbers that a double cannot hold.
+      // The payload is sent unchanged: parsing and serialising it would change numbers that a double cannot hold.
       if (entry.deleted) deleted.push(JSON.stringify(offset));
       else list.push(`{"offset":"${offset}","event":"${entry.event}","data":${entry.json}}`);
     }

@@ -59,7 +59,7 @@ export class Metrics {
     'gateway_deliveries_total',
     'Entries of the journal handed to clients of this pod, live and replayed, counted once for each client. One that is ' +
       'cut before it has read what was handed to it gets that again, and it counts again. Welcomes, gaps and ' +
-      'checkpoints, and what the gateway says of itself, do not count',
+      'checkpoints, and what the gateway says about itself, do not count',
   );
   readonly replayed = this.#counter('gateway_replayed_entries_total', 'Entries sent to clients that had missed them');
   readonly refusals = this.#counter('gateway_refusals_total', 'Requests and clients that were refused', ['reason']);
@@ -118,7 +118,9 @@ export class Metrics {
       'Bytes that wait to be read by clients; an estimate from 1,000 of them where there are more',
       () => gauges.bufferedBytes(),
     );
-    this.#gauge('gateway_draining', 'Whether this pod is stopping and lets its clients go', () => gauges.draining());
+    this.#gauge('gateway_draining', 'Whether this pod is stopping and disconnects its clients', () =>
+      gauges.draining(),
+    );
     this.#gauge('gateway_memory_share', 'Share of the memory limit in use', () => gauges.memoryShare());
     this.#gauge('gateway_journal_seq', 'Number of the newest journal entry delivered', () => gauges.journalSeq());
     const { redis, certificateEndSeconds } = gauges;

@@ -101,7 +101,7 @@ export class App {
     return facts;
   }
 
-  /** The Socket.IO server, for emits of one's own; they reach the clients of every pod. */
+  /** The Socket.IO server, for your own emits; they reach the clients of every pod. */
   get sio(): FeedServer {
     return this.#websocket.sio;
   }
@@ -149,7 +149,11 @@ export class App {
       { name: 'refuse new clients', run: () => this.#websocket.refuseNew() },
       // Before the clients leave, so that another pod is the bridge by then; this one still reads for its clients.
       { name: 'hand the bridge over', run: () => redis?.retire() },
-      { name: 'let the clients go', takesMs: drainDurationMs + DRAIN_END_MS, run: () => this.#drain(drainDurationMs) },
+      {
+        name: 'disconnect the clients',
+        takesMs: drainDurationMs + DRAIN_END_MS,
+        run: () => this.#drain(drainDurationMs),
+      },
       { name: 'stop listening', run: () => this.#publicApp.stopListening() },
       { name: 'close the clients', run: () => this.#websocket.close() },
       { name: 'end the checkpoints', run: () => this.#checkpoints.stop() },
@@ -167,7 +171,7 @@ export class App {
 
   async #drain(durationMs: number): Promise<void> {
     const clients = this.#websocket.connections;
-    this.#base.log.info({ clients, seconds: durationMs / 1000 }, 'letting the clients go');
+    this.#base.log.info({ clients, seconds: durationMs / 1000 }, 'disconnecting the clients');
     await this.#websocket.drain({
       durationMs,
       hurry: this.#hurry.signal,

@@ -12,7 +12,7 @@ import { connectionEvents } from './observers.js';
 export interface WebSocketParts extends Pick<JournalParts, 'journal' | 'redis'> {
   readonly publicApp: PublicApp;
   readonly fanout: Fanout;
-  /** What this pod says of itself; JSON. */
+  /** What this pod says about itself; JSON. */
   readonly describe: () => object;
 }
 

@@ -15,7 +15,7 @@ export interface PodStateParts extends Pick<JournalParts, 'journal' | 'redis'> {
   readonly websocket: () => WebSocketManager;
 }
 
-/** What a pod says of itself: whether it is ready, and how it is doing. */
+/** What a pod says about itself: whether it is ready, and how it is doing. */
 export class PodState {
   phase: 'starting' | 'serving' | 'stopping' = 'starting';
   readonly #parts: PodStateParts;

@@ -22,7 +22,7 @@ const NO_CONNECTION: ReadonlySet<string> = new Set([
 /** Codes of Node.js for a certificate that it does not trust; most are OpenSSL's without `X509_V_ERR_`. */
 const BAD_CERTIFICATE = /^(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_)/;
 
-/** What `node:http` and `fetch` say of a connection that ends before any answer. */
+/** What `node:http` and `fetch` say about a connection that ends before any answer. */
 const HUNG_UP = /^(?:socket hang up|other side closed)$/;
 
 /** Errors of a request that was under way: from the other side, from something between, and of `AbortSignal.timeout`. */

@@ -1,7 +1,7 @@
 import type { FeedEvent } from '../contract/events.js';
 import { EXIT, StartError } from '../errors.js';
 
-/** One message to publish: its JSON text as it came, and the number of its line. */
+/** One message to publish: its unchanged JSON text, and the number of its line. */
 export interface Item {
   readonly line: number;
   readonly text: string;

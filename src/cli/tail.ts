@@ -15,7 +15,7 @@ export interface TailOptions {
   readonly connectFor: number;
 }
 
-/** An error of the stock client, with what it says of the cause. */
+/** An error of the stock client, with what it says about the cause. */
 interface ConnectError extends Error {
   /** From the gateway, once Socket.IO is spoken. */
   readonly data?: { readonly code?: string };
@@ -59,7 +59,7 @@ function reasonOf(error: ConnectError, url: URL): Reason {
 
 /** A message as it is shown. */
 interface Shown {
-  /** `undefined` for a status that is no news. */
+  /** `undefined` for a status that is not new. */
   readonly offset: string | undefined;
   readonly event: FeedEvent;
   readonly data: unknown;

@@ -44,7 +44,7 @@ export const SOCKET_MESSAGES = {
   }),
   status_update: message('status_update', {
     summary:
-      'The state of a service. Without an offset if it is not news: the last status of a service, sent on connect, and what the gateway says of itself.',
+      'The state of a service. Without an offset if it is not news: the last status of a service, sent on connect, and what the gateway says about itself.',
     payload: args([schemaRef('StatusUpdate'), OFFSET], 1),
     examples: [
       { name: 'news', payload: [status, offset] },

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { REFUSALS, type RefusalCode, TOKEN_ERRORS, type TokenErrorCode } from '../errors.js';
 import { topicsSchema } from './topics.js';
 
-/** `auth` of a client, which is what its CONNECT packet carries. Other fields are passed over. */
+/** `auth` of a client, which is what its CONNECT packet carries. Other fields are ignored. */
 export const connectSchema = z
   .looseObject({
     topics: topicsSchema.optional(),

@@ -24,7 +24,7 @@ export const REJECT_REASONS = [
 /** One of {@link REJECT_REASONS}. */
 export type RejectReason = (typeof REJECT_REASONS)[number];
 
-/** A message that was found good: its JSON text as it came, and the fields that routing needs. */
+/** A valid message: its unchanged JSON text, and the fields that routing needs. */
 export interface FeedMessage {
   readonly event: FeedEvent;
   /** The JSON text as received. It is forwarded, never serialised again, so numbers and unknown fields stay as sent. */
@@ -87,13 +87,13 @@ function firstIssue(error: z.core.$ZodError, value: unknown): Decoded {
     typeof got === 'string' &&
     !WELL_FORMED.test(got)
   ) {
-    const detail = `${field} has half of a surrogate pair; got ${shown(got)}. Send whole characters`;
+    const detail = `${field} has an unpaired surrogate; got ${shown(got)}. Send whole characters`;
     return refuse('lone_surrogate', detail);
   }
   return refuse('shape', `${field} must be ${wanted(issue)}; got ${shown(got)}`);
 }
 
-/** A field that is checked stands once, so that every reader finds the value that was checked. */
+/** A field that is checked may appear only once, so that every parser finds the value that was checked. */
 const RULES: Readonly<Record<FeedEvent, ScanRules>> = {
   new_signal: { once: Object.keys(signalSchema.shape), maxDepth: MAX_MESSAGE_DEPTH },
   status_update: { once: Object.keys(statusSchema.shape), maxDepth: MAX_MESSAGE_DEPTH },
@@ -105,7 +105,7 @@ function ambiguity(event: FeedEvent, json: string, value: object): Decoded | und
   if (fault === undefined) return undefined;
   const field = `field ${shown(fault.field)}`;
   if (fault.kind === 'duplicate') {
-    return refuse('duplicate_field', `${field} stands twice, and readers differ in which one they take. Send it once`);
+    return refuse('duplicate_field', `${field} appears twice, and parsers differ in which one they use. Send it once`);
   }
   return refuse(
     'too_deep',
@@ -115,7 +115,7 @@ function ambiguity(event: FeedEvent, json: string, value: object): Decoded | und
 }
 
 /**
- * Checks one message as it came from a producer.
+ * Checks one message from a producer.
  *
  * @param event - which event the message is for
  * @param bytes - the JSON text, UTF-8

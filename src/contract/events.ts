@@ -26,8 +26,8 @@ export const MAX_PACKET_DEPTH = 64;
 export const MAX_MESSAGE_DEPTH = MAX_PACKET_DEPTH - 1;
 
 /**
- * `@` separates symbol and timeframe in a topic. Control characters are refused because names are logged. Half of a
- * surrogate pair cannot be written in UTF-8: Redis would keep all of them as U+FFFD, so that different names became one.
+ * `@` separates symbol and timeframe in a topic. Control characters are refused because names are logged. An
+ * unpaired surrogate cannot be written in UTF-8: Redis would store each as U+FFFD, and different names would become the same.
  */
 const NAME_CHARACTER = String.raw`[^@\u0000-\u001f\u007f\ud800-\udfff]`;
 
@@ -49,9 +49,9 @@ export const TOPIC_SHAPE = new RegExp(
 /** A topic of {@link TOPIC_SHAPE}. */
 export const topicSchema = z.string().regex(TOPIC_SHAPE).describe('`*` (every signal), `BTC/USDT`, or `BTC/USDT@1m`.');
 
-/** For the published contract: what JSON Schema cannot say of a payload. */
+/** For the published contract: what JSON Schema cannot say about a payload. */
 const PASSES =
-  `Fields that are not named here pass through untouched. A field that is named here may stand once only, and objects ` +
+  `Fields that are not named here pass through untouched. A field that is named here may appear only once, and objects ` +
   `and arrays nest at most ${MAX_MESSAGE_DEPTH} deep, the payload itself among them.`;
 
 /** For the published contract: what {@link signalSchema} takes as a timestamp, in one expression. */

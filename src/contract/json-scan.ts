@@ -1,6 +1,6 @@
 /** What an object may not have. */
 export interface ScanRules {
-  /** Fields that may stand once only, at most 31. */
+  /** Fields that may appear only once; at most 31. */
   readonly once: readonly string[];
   /** Most levels of objects and arrays, the object itself among them. */
   readonly maxDepth: number;
@@ -8,7 +8,7 @@ export interface ScanRules {
 
 /** Why readers may disagree about an object. */
 export interface ScanFault {
-  /** `duplicate`: the field stands twice. `depth`: objects and arrays nest too deep in it. */
+  /** `duplicate`: the field appears twice. `depth`: objects and arrays nest too deep in it. */
   readonly kind: 'duplicate' | 'depth';
   /** A name at the top level. */
   readonly field: string;
@@ -60,7 +60,7 @@ function unescaped(raw: string): string {
 
 /**
  * Looks through the text of a JSON object for what readers do not agree about (RFC 8259, sections 4 and 9): a name that
- * stands twice at the top level, of which `JSON.parse` takes the last and others the first; and nesting that is deeper
+ * appears twice at the top level, of which `JSON.parse` uses the last and others the first; and nesting that is deeper
  * than other readers follow. One pass without recursion, whatever the text.
  *
  * @param text - a JSON object

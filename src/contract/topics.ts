@@ -11,7 +11,7 @@ export const MAX_TOPICS = 1024;
 export const topicsSchema = z
   .array(topicSchema)
   .max(MAX_TOPICS)
-  .describe('Replaces all topics of the client. A signal that several of them cover comes once.');
+  .describe('Replaces all topics of the client. A signal that several of them cover arrives once.');
 
 /**
  * The topics under which a signal is delivered, widest first: `*`, `BTC/USDT`, `BTC/USDT@1m`.
@@ -34,7 +34,7 @@ export function isTopic(value: unknown): value is string {
 /** What is wrong with a value that is not a topic. */
 function faultOf(value: unknown): string {
   return typeof value === 'string' && !WELL_FORMED.test(value)
-    ? 'has half of a surrogate pair; send whole characters'
+    ? 'has an unpaired surrogate; send whole characters'
     : 'is not a topic such as "*", "BTC/USDT" or "BTC/USDT@1m"';
 }
 

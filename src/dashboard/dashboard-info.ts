@@ -8,7 +8,7 @@ export interface DashboardInfo {
   readonly head: string;
 }
 
-/** What a page must present to publish: the token of the link that the gateway shows at its start, or a key of `API_KEY`. */
+/** What a page must present to publish: the token of the link that the gateway shows when it starts, or a key of `API_KEY`. */
 export type PublishWith = 'link' | 'api_key';
 
 /** Answer of `GET /dashboard/info`. */

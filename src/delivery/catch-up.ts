@@ -52,7 +52,7 @@ export class CatchUp {
 
   /**
    * Resolves when the client is live or gone. If entries are lost it gets a `gap`; if they cannot be read right now it is
-   * sent away, and reconnects with the offset that it has got to.
+   * sent away, and reconnects with the offset that it has reached.
    */
   async run(client: ReturningClient, from: Offset): Promise<void> {
     const { feed, onReplayed, log } = this.#options;

@@ -57,7 +57,7 @@ export class ChosenTopics {
     this.#active.delete(client);
   }
 
-  /** Saves the topics of all connected clients anew: when time passes, or Redis may have lost them. */
+  /** Saves the topics of all connected clients again: when time passes, or Redis may have lost them. */
   async renew(): Promise<void> {
     let sent = 0;
     for (const [client, kept] of this.#active) {

@@ -28,7 +28,7 @@ export interface FanoutTiming {
   readonly age: number | undefined;
 }
 
-/** Name under which a gateway speaks of itself in `status_update`. */
+/** Name under which a gateway reports its own state in `status_update`. */
 const OWN_SERVICE = 'gateway';
 
 /** Takes entries out of the journal and sends each, encoded once, to the rooms that want it, on this pod only. */

@@ -30,7 +30,7 @@ function before({ epoch, seq }: Offset): Offset {
   return { epoch, seq: seq - 1 };
 }
 
-/** The packet that tells of entries that are lost between two places; empty if there are none. */
+/** The packet that reports the entries lost between two places; empty if none are. */
 function holePacket(previous: Offset, entry: JournalEntry): string {
   if (!isHole(previous, entry)) return '';
   return encodeGap({ reason: 'epoch', requested: formatOffset(previous), resumed: formatOffset(before(entry)) });

@@ -126,7 +126,7 @@ export class Subscription {
   end(): void {
     this.#isOver = true;
     const { chosen } = this.#services;
-    // What was not answered does not hold, wherever it has got to.
+    // What was not answered does not hold, however far it got.
     if (this.#waiting > 0) this.#generation++;
     // However it went: the stock client asks for its session even after a `disconnect()` of its own.
     if (this.#waiting > 0 || chosen.has(this.#client)) chosen.keep(this.#client, this.#kept(this.#client.topics));
@@ -144,7 +144,7 @@ export class Subscription {
       await chosen.save(this.#client, kept);
     } catch (error) {
       if (this.#isOver) return;
-      // It may have been carried out all the same, or may yet be: what follows goes above it.
+      // It may have been carried out anyway, or may still be: what follows goes above it.
       this.#generation++;
       chosen.keep(this.#client, this.#kept(this.#client.topics));
       const message = `the topics cannot be kept for a reconnect right now (${messageOf(error)}); ask again`;

@@ -10,7 +10,7 @@ export interface KeptTopics {
  * (`pid`), so that they survive a reconnect.
  *
  * A connection whose link is dead may be noticed long after the client has reconnected, maybe to another pod, and chosen
- * anew. So what is kept has a generation, and an older one never takes the place of a newer one.
+ * again. So what is kept has a generation, and an older one never takes the place of a newer one.
  */
 export interface TopicStore {
   /**

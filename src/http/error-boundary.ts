@@ -52,7 +52,7 @@ const SHOWN = /^(?:EIO=\d|transport=(?:polling|websocket))$/;
 /** Names of parameters; anything else may be a secret that was put into the wrong place. */
 const NAMES = new Set(['EIO', 'transport', 'sid', 't', 'b64', 'j', 'token', 'reason', 'after', 'limit']);
 
-/** Of a query the names that are known, and the values that are no secret: a `sid` is a key to its session. */
+/** The known names of a query, and those values that are not secret: a `sid` is a key to its session. */
 function withoutSecrets(query: string): string {
   return query
     .slice(0, MAX_PATH_LENGTH)

@@ -143,7 +143,7 @@ export class GuardedApp implements RoutedApp {
         if (result instanceof Promise) result.catch((error: unknown) => response.fail(stage, error));
       } else {
         // Nobody may know where its body ends, so nothing may follow on this connection. Not at once: uWebSockets.js would
-        // go on with what came in the same packet. While a request is open it closes the connection for that instead.
+        // continue with what came in the same packet. While a request is open it closes the connection for that instead.
         setImmediate(() => response.refuse(defect, [], true));
       }
     } catch (error) {

@@ -68,7 +68,7 @@ export class RequestHead {
   }
 
   /**
-   * What is wrong with the head: a length that stands twice or beside a transfer coding, or a coding that is not decoded
+   * What is wrong with the head: a length that appears twice or together with a transfer coding, or a coding that is not decoded
    * here. Whoever believes another of them sees another request (RFC 9112, 6.3 and 11.2). The same holds for a host, an
    * origin and a token: this gateway and a proxy before it may each believe another one.
    *

@@ -1,5 +1,5 @@
 /**
- * What became of a request for the lease:
+ * The outcome of a request for the lease:
  * - `held`: this pod held it before, and keeps it;
  * - `acquired`: this pod has it now;
  * - `handed-over`: the same, and the holder before had nothing left to append;

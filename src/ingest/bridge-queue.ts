@@ -76,7 +76,7 @@ function takeOne(ahead: Map<string, number[]>, key: string): boolean {
  *
  * Every pod keeps one, so that any of them can take the bridge over and append just what is missing, in the order
  * heard. Entries and messages come on two connections, in either order, so each is matched with the other: by the id
- * this pod gave it, else by content, first come first matched. Two equal messages in a row stay two messages.
+ * this pod gave it, otherwise by content, first come first matched. Two equal messages in a row stay two messages.
  */
 export class BridgeQueue {
   readonly #limits: BridgeQueueLimits;

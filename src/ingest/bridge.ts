@@ -27,7 +27,7 @@ export interface BridgeOptions {
    * that is not known.
    */
   readonly publishCanary: (text: string) => Promise<number | undefined>;
-  /** The same on a connection of its own, whatever has become of the others. */
+  /** The same on a connection of its own, whatever has happened to the others. */
   readonly publishObjection: (text: string) => Promise<unknown>;
   /**
    * How much later than one published after it a message may be heard: 0 where one server sends both, more on a cluster,

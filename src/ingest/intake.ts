@@ -18,7 +18,7 @@ export class Intake {
     this.#accept = accept;
   }
 
-  /** @param bytes - the message as it came from Redis; kept only for the length of the call */
+  /** @param bytes - the message as received from Redis; kept only for the length of the call */
   take(event: FeedEvent, bytes: Uint8Array): void {
     const decoded = decodeBytes(event, bytes, this.#maxBytes);
     if (decoded.ok) this.#accept(decoded.message);

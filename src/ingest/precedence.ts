@@ -222,7 +222,7 @@ export class Precedence {
   /** Whether no other pod can have heard what has to come before that which waits here. */
   #isSure(nowMs: number): boolean {
     const since = this.#options.queue.waitingSinceMs;
-    // A holder that could not append kept the lease all the same.
+    // A holder that could not append still kept the lease.
     const wasStuck = since !== undefined && nowMs - since >= SEASONED_MS;
     return this.#isCovered && !wasStuck;
   }

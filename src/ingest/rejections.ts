@@ -27,7 +27,7 @@ export interface RejectionStore {
 /** Counts a rejection. */
 export type OnReject = (source: Source, event: FeedEvent, reason: RejectReason) => void;
 
-/** A message that was refused, as it came. */
+/** A message that was refused, as received. */
 export interface RejectedMessage {
   readonly event: FeedEvent;
   readonly reason: RejectReason;

@@ -17,7 +17,7 @@ export interface JournalEntry extends FeedMessage, Offset {
 /** Why the entries after an offset cannot be read: they are too old, or the journal they were in is lost. */
 export type GapReason = 'expired' | 'epoch';
 
-/** What became of a request for the entries after an offset. */
+/** The outcome of a request for the entries after an offset. */
 export type Resolution = { readonly ok: true } | { readonly ok: false; readonly reason: GapReason };
 
 /** The newest `status_update` of a service. */
@@ -137,7 +137,7 @@ export interface Journal {
   head(): Offset;
 
   /**
-   * The place that has `count` entries after it, up to {@link head}; the oldest that can be had if it keeps fewer.
+   * The place that has `count` entries after it, up to {@link head}; the oldest that is available if it keeps fewer.
    *
    * @param count - `Infinity` for the oldest
    */

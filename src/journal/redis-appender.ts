@@ -47,7 +47,7 @@ export interface RedisAppenderOptions {
  * failed for the caller is not carried out later (docs/ordering.md).
  */
 const APPEND_PATIENCE_MS = 2500;
-/** How often an append has Redis look whether a new epoch is due. */
+/** How often an append has Redis check whether a new epoch is due. */
 const LOOK_INTERVAL_MS = 100;
 /** Most appended entries whose way through the journal is timed at once. */
 const MAX_TIMED = 10_000;
@@ -83,7 +83,7 @@ function digest(text: string): string {
 /** Appends to the journal in Redis, and remembers when what it appends came in. */
 export class RedisAppender {
   readonly #options: RedisAppenderOptions;
-  /** When an append last had Redis look whether a new epoch is due, Unix time. */
+  /** When an append last had Redis check whether a new epoch is due, Unix time. */
   #lookedAtMs = 0;
   /** Appends that Redis has not answered yet. */
   #pending = 0;

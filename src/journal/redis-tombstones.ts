@@ -166,7 +166,7 @@ export class RedisTombstones {
     for (;;) {
       const reloads = this.#reloads;
       const page = await this.#page(redis, this.#last);
-      // Read after a place that is no longer the last one: what lies between would be passed over.
+      // Read after a place that is no longer the last one: what lies between would be skipped.
       if (reloads !== this.#reloads) continue;
       this.take(page);
       if (page.length < PAGE) return;

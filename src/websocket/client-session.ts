@@ -163,7 +163,7 @@ export class ClientSession implements Subscriber, ReturningClient {
     const subscription = new Subscription(this, this.#services.subscriptions, start);
     this.#subscription = subscription;
     this.#socket.on('subscribe', (value: unknown, ack: unknown) => {
-      // The client's word: the answer may be asked for in the place of the topics, or not at all.
+      // The client's word: the acknowledgement may come instead of the topics, or not at all.
       const reply = typeof value === 'function' ? value : ack;
       subscription.request(typeof value === 'function' ? undefined : value, (answer) => {
         if (typeof reply === 'function') (reply as (answer: SubscribeAnswer) => void)(answer);

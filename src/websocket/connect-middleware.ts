@@ -27,7 +27,7 @@ export interface ConnectMiddlewareOptions {
   readonly log: Logger;
 }
 
-/** How often it is logged that the keys cannot be had. */
+/** How often it is logged that the keys are unavailable. */
 const LOG_EVERY_MS = 10_000;
 
 /** The middleware that every socket passes, those that are recovered too: one socket a connection, a good token, good topics. */
@@ -97,7 +97,10 @@ export class ConnectMiddleware {
     const now = Date.now();
     if (now >= this.#nextLog) {
       this.#nextLog = now + LOG_EVERY_MS;
-      this.#options.log.warn({ reason: message }, 'the keys of the token issuer cannot be had; clients are sent away');
+      this.#options.log.warn(
+        { reason: message },
+        'the keys of the token issuer are unavailable; clients are sent away',
+      );
     }
     this.#sendAway(socket, next);
   }

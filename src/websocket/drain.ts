@@ -13,7 +13,7 @@ export interface DrainOptions {
 
 /** Time between two checks which clients are due. */
 const TICK_MS = 10;
-/** How long a client on long-polling has, after the last was let go, to fetch the packet that says so. */
+/** How long a client on long-polling has, after the last one was disconnected, to fetch the packet that says so. */
 const LINGER_MS = 2000;
 
 function isPolling(connection: Connection): boolean {
@@ -31,7 +31,7 @@ function shuffled<T>(items: Iterable<T>): T[] {
 }
 
 /**
- * Lets clients go, spread evenly over a time and in random order, so that the other pods see no wave of reconnects.
+ * Disconnects clients, spread evenly over a time and in random order, so that the other pods see no wave of reconnects.
  *
  * The transport is closed rather than the Socket.IO socket: after that the stock client connects again by itself, and is
  * given what it missed. Clients on long-polling go first: each of their requests may need a TCP connection of its own, so

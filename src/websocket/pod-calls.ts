@@ -35,7 +35,7 @@ export class PodCalls {
 
   /**
    * @param others - unset where there is no Redis, and so no other pod
-   * @param describe - what this pod says of itself; JSON
+   * @param describe - what this pod says about itself; JSON
    */
   constructor(sio: FeedServer, others: OtherPods | undefined, describe: () => object) {
     this.#sio = sio;
@@ -45,7 +45,7 @@ export class PodCalls {
     sio.on(DISCONNECT, (target: Target, answer: (count: number) => void) => answer(this.#disconnectHere(target)));
   }
 
-  /** What every pod says of itself, this one first. @throws when one of them does not answer */
+  /** What every pod says about itself, this one first. @throws when one of them does not answer */
   async info(): Promise<readonly object[]> {
     const others = (await this.#ask(() => this.#sio.serverSideEmitWithAck(INFO))) as object[];
     return [this.#describe(), ...others];

@@ -56,7 +56,7 @@ export interface WebSocketManagerOptions extends EngineOptions {
   /** Unset: clients need no token. */
   readonly jwt: TokenOptions | undefined;
   readonly memory: MemoryPressure;
-  /** What this pod says of itself; JSON. */
+  /** What this pod says about itself; JSON. */
   readonly describe: () => object;
   /** Unset: there are none. */
   readonly otherPods?: OtherPods;
@@ -160,12 +160,12 @@ export class WebSocketManager {
     this.#admission.stopping = true;
   }
 
-  /** Lets the clients go so that they reconnect elsewhere, as {@link Drain} says. */
+  /** Disconnects the clients so that they reconnect elsewhere, as {@link Drain} says. */
   drain(options: DrainOptions): Promise<void> {
     return this.#drain.run(this.#engine.sessions(), () => this.connections, options);
   }
 
-  /** Saves anew what is kept of connected clients outside of this process: it may have been lost there. */
+  /** Saves again what is kept about connected clients outside of this process: it may have been lost there. */
   renewKept(): void {
     void this.#chosen.renew();
   }

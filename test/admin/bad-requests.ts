@@ -182,12 +182,12 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
     code: 'duplicate_field',
   },
   {
-    name: 'half of a surrogate pair as a symbol',
+    name: 'an unpaired surrogate as a symbol',
     send: post('/v1/signals', GOOD.replace('BTC/USDT', String.raw`\ud83d`)),
     code: 'lone_surrogate',
   },
   {
-    name: 'half of a surrogate pair as a service in a batch',
+    name: 'an unpaired surrogate as a service in a batch',
     send: post('/v1/status', json([status(), { ...status(), service: '\udc00' }])),
     code: 'lone_surrogate',
   },

@@ -146,8 +146,8 @@ describe('SIGTERM', () => {
       expect([first.disconnects, late.disconnects]).toEqual([['transport close'], ['transport close']]);
       const steps = pod.logs().map(({ msg }) => msg);
       expect(steps.filter((msg) => msg === 'a step of the stop failed; going on')).toEqual([]);
-      expect(steps.indexOf('stopping')).toBeLessThan(steps.indexOf('letting the clients go'));
-      expect(steps.indexOf('letting the clients go')).toBeLessThan(steps.indexOf('client disconnected'));
+      expect(steps.indexOf('stopping')).toBeLessThan(steps.indexOf('disconnecting the clients'));
+      expect(steps.indexOf('disconnecting the clients')).toBeLessThan(steps.indexOf('client disconnected'));
     },
   );
 

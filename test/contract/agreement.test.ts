@@ -30,7 +30,7 @@ const RUNS = { numRuns: 300 };
 /** A test in which nearly all is taken, or refused, shows little. */
 const OFTEN = RUNS.numRuns / 15;
 
-/** Characters of a text that may have half of a surrogate pair in it. */
+/** Characters of a text that may have an unpaired surrogate in it. */
 const halves = fc.constantFrom('a', 'é', '📈', '\ud83d', '\udcc8');
 
 const name = (maxLength: number): fc.Arbitrary<string> =>

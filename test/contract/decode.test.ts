@@ -192,14 +192,14 @@ describe('a message that other readers would read in another way', () => {
   test('names the field that appears twice, and what to do', () => {
     expect(refusal(json.replace('{', String.raw`{"s\u0079mbol":"ETH/USDT",`))).toEqual([
       'duplicate_field',
-      'field "symbol" stands twice, and readers differ in which one they take. Send it once',
+      'field "symbol" appears twice, and parsers differ in which one they use. Send it once',
     ]);
   });
 
   test('names the field with an unpaired surrogate, and shows the surrogate', () => {
     expect(refusal(json.replace('BTC/USDT', String.raw`BTC\ud83d`))).toEqual([
       'lone_surrogate',
-      String.raw`field "symbol" has half of a surrogate pair; got "BTC\ud83d". Send whole characters`,
+      String.raw`field "symbol" has an unpaired surrogate; got "BTC\ud83d". Send whole characters`,
     ]);
   });
 

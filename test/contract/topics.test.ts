@@ -161,9 +161,9 @@ test.each([
   ['a line break', ['BTC/USDT@1m\n']],
   ['a symbol that is too long', ['x'.repeat(MAX_SYMBOL_LENGTH + 1)]],
   ['a timeframe that is too long', [`BTC/USDT@${'x'.repeat(MAX_TIMEFRAME_LENGTH + 1)}`]],
-  ['half of a surrogate pair', ['BTC\ud83d']],
+  ['an unpaired surrogate', ['BTC\ud83d']],
   ['the other half of it', ['\udcc8']],
-  ['half of a surrogate pair in the timeframe', ['BTC/USDT@\ud83d']],
+  ['an unpaired surrogate in the timeframe', ['BTC/USDT@\ud83d']],
   ['a surrogate pair the wrong way round', ['\udcc8\ud83d']],
   ['one bad topic among good ones', ['BTC/USDT', '*', '']],
 ])('%s is refused as invalid_topics', (_, value) => {
@@ -176,7 +176,7 @@ test('the refusal names the place of the bad topic', () => {
 
 test('the refusal of a topic with an unpaired surrogate says what is wrong with it', () => {
   expect(parseTopics(['*', 'BTC\ud83d'])).toMatchObject({
-    message: 'topic 1 has half of a surrogate pair; send whole characters',
+    message: 'topic 1 has an unpaired surrogate; send whole characters',
   });
 });
 

@@ -86,7 +86,7 @@ describe.each(['websocket', 'polling'])('topics with an unpaired surrogate, over
     refused.socket.on('connect_error', (error) => errors.push(error));
     await until('the refusal', () => errors.length > 0);
     expect([errors[0]?.message, errors[0]?.data]).toEqual([
-      'topic 1 has half of a surrogate pair; send whole characters',
+      'topic 1 has an unpaired surrogate; send whole characters',
       { code: 'invalid_topics' },
     ]);
 

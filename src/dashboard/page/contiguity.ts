@@ -25,12 +25,12 @@ export class Contiguity {
     return this.#holes;
   }
 
-  /** Messages that came once more than they should. */
+  /** Messages that arrived once more than they should. */
   get repeated(): number {
     return this.#repeated;
   }
 
-  /** How often the gateway went on from another journal: what was missed then has no number. */
+  /** How often the gateway continued with another journal: what was missed then has no number. */
   get lostJournals(): number {
     return this.#lostJournals;
   }

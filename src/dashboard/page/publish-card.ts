@@ -47,7 +47,7 @@ export class PublishCard {
     token.takeFromAddress();
   }
 
-  /** Shows what the pod says of the page's right to publish. */
+  /** Shows what the pod says about the page's right to publish. */
   show({ mayPublish, publishWith }: PageInfo): void {
     const how = HOW[publishWith];
     setText(element('publish-key-label', HTMLElement), how.label);

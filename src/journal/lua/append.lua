@@ -11,7 +11,7 @@
 -- ARGV[4]  deadlineMs   Unix time on the clock of Redis: the batch is refused after it
 -- ARGV[5]  token        lease token that the caller holds; empty for a batch that needs no lease
 -- ARGV[6]  batch        number of the batch under that token, higher than those before
--- ARGV[7]  looks        '1' to look whether a new epoch is due, '0' not to: a look costs as much as all the rest
+-- ARGV[7]  looks        '1' to check whether a new epoch is due, '0' not to: a check costs as much as all the rest
 -- ARGV[8]  fingerprint  digest of the named request; empty for none
 -- ARGV[9]  requestMs    how long the named request is remembered
 -- ARGV[10…]             six for each message: event, json, symbol, timeframe, service, id

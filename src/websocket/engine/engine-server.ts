@@ -45,7 +45,7 @@ export class EngineServer extends EngineServerBase {
     if (forwarded !== '') prepared.headers['x-forwarded-for'] = forwarded;
   }
 
-  // The base class lets two requests pass: it leaves one that is no WebSocket, for a session that is on one, without an
+  // The base class lets two requests pass: it leaves a plain request, for a session that is on a WebSocket, without an
   // answer, and resets a second WebSocket for a session.
   protected override verify(...[req, upgrade, done]: Parameters<BaseServer['verify']>): void | boolean {
     return super.verify(req, upgrade, (code, context) => {

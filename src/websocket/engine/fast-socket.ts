@@ -140,7 +140,7 @@ export class FastSocket extends SocketBase {
     try {
       return super._onclose(reason, description);
     } catch (error) {
-      // A handler of "disconnecting" throws before the socket is let go of.
+      // A handler of "disconnecting" throws before the socket is released.
       if (this.connected) this.removeAllListeners('disconnecting')._onclose(reason, description);
       this.nsp.onFault(this, error);
       return this;

@@ -44,7 +44,7 @@ export class HalfSent {
         this.#onCut(connection);
         const transport: object = connection.transport;
         connection.close(true);
-        // The request keeps what there is of a body, and does not end with the session.
+        // The request keeps the part of a body that has arrived, and does not end with the session.
         if (transport instanceof PollingTransport) transport.dropBody();
       }
     }, ANSWER_MS).unref();

@@ -47,7 +47,7 @@ export class PollingTransport extends Transport {
   maxHttpBufferSize = 0;
   readonly #parser: PayloadParser;
   #outbox: EngineSocketInside | undefined = undefined;
-  /** The poll that waits for packets. MUST be let go of as soon as it is answered or aborted. */
+  /** The poll that waits for packets. MUST be released as soon as it is answered or aborted. */
   #poll: Exchange | undefined = undefined;
   /** The POST whose body is not whole yet. */
   #post: { readonly res: GuardedResponse; readonly body: BodyReader } | undefined = undefined;

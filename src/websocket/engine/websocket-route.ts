@@ -60,7 +60,7 @@ export class WebSocketRoute {
       // Engine.IO has heartbeats of its own.
       sendPingsAutomatically: false,
       maxBackpressure: engine.maxBackpressure,
-      // Without this, messages of a slow reader are dropped in silence and it stays connected.
+      // Without this, messages of a slow reader are dropped silently and it stays connected.
       closeOnBackpressureLimit: true,
       upgrade: (res, req, context) => this.#upgrade(res, req, { inner, context }),
       open: (ws) => {
