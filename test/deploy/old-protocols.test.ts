@@ -9,11 +9,13 @@ import { HAS_HAPROXY } from '../support/haproxy.js';
 import { FeedClient, Pod } from '../support/pod.js';
 import { Child, Cleanup, HOST, serverPort } from '../support/processes.js';
 import { rawRequest } from '../support/raw-http.js';
+import { sharedPods } from '../support/shared-pods.js';
 import { signal } from '../support/signals.js';
 import { until } from '../support/until.js';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
+const shared = sharedPods();
 
 const HAS_NGINX = spawnSync('sh', ['-c', 'command -v nginx']).status === 0;
 
@@ -76,7 +78,7 @@ const FAST = 'inter 100ms fall 1 rise 1';
 
 describe.skipIf(!HAS_HAPROXY)('health checks of HAProxy', () => {
   test('its default, which is HTTP/1.0, is refused with 505, so that the check says why the pod counts as down', async () => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     const balancer = await OneBackend.start(pod, ['option httpchk'], `check port ${pod.adminPort} ${FAST}`);
     await until('the check to fail', async () => (await balancer.check()).state === 'DOWN');
     expect(await balancer.check()).toEqual({ state: 'DOWN', kind: 'L7STS', status: '505' });
@@ -85,7 +87,7 @@ describe.skipIf(!HAS_HAPROXY)('health checks of HAProxy', () => {
   test.each(['/healthz', '/readyz'])(
     'with the lines of docs/operations.md and %s the pod is up and serves',
     async (uri) => {
-      const pod = await Pod.start(cleanup);
+      const pod = await shared();
       const lines = [
         'option httpchk',
         `http-check send meth GET uri ${uri} ver HTTP/1.1 hdr Host gateway`,
@@ -113,7 +115,7 @@ describe('a request of another version than HTTP/1.1 is refused with 505 and a s
     ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
     ['PROXY TCP4 203.0.113.9 192.0.2.1 50000 80\r\nGET /healthz HTTP/1.1\r\nHost: a\r\n\r\n'],
   ])('%j', async (request) => {
-    const pod = await Pod.start(cleanup);
+    const pod = await shared();
     for (const port of [pod.port, pod.adminPort]) {
       const answer = await rawRequest(port, [request]);
       expect([answer.status, answer.headers.get('connection')]).toEqual([505, 'close']);

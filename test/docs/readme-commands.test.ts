@@ -53,7 +53,10 @@ interface Gateway {
 
 let built: Promise<void> | undefined;
 
-/** Builds the checkout, once; `npm start` does it by itself. */
+/** `npm start` builds first, each time: for a line of which something else is to be seen, once before is enough. */
+const WITHOUT_BUILD = { npm_config_ignore_scripts: 'true' };
+
+/** Builds the checkout, once, unless `npm start` has done it by itself. */
 async function build(): Promise<void> {
   built ??= (async () => {
     const command = new ShellCommand(cleanup, 'npm run build', checkout, {});
@@ -112,7 +115,8 @@ async function post({ adminPort }: Gateway, path: string, body: unknown): Promis
 
 /** Starts a gateway with a Redis of some kind, and sees a signal through it. */
 async function worksWithRedis(line: string, env: Readonly<Record<string, string>> = {}): Promise<void> {
-  const started = await gateway(line, env);
+  await build();
+  const started = await gateway(line, { ...WITHOUT_BUILD, ...env });
   const feed = await client(started);
   await post(started, '/v1/signals', signal(7));
   await arrives(feed, { price: 7 });
@@ -156,6 +160,7 @@ const EFFECTS: Readonly<Record<string, (line: string) => Promise<void>>> = {
   // `npm ci` would take the packages away that this test runs with: `.ci/run` begins with it, which a test holds.
   'npm ci && npm start': async (line) => {
     const started = await gateway(substituted(line, { 'npm ci && ': '' }));
+    built ??= Promise.resolve();
     const feed = await client(started);
     expect(feed.welcomes[0]?.[0]).toEqual({
       message: 'Successfully connected to Quantum Trader Pro real-time feed.',
@@ -173,7 +178,8 @@ const EFFECTS: Readonly<Record<string, (line: string) => Promise<void>>> = {
   },
 
   'npm start -- --demo': async (line) => {
-    const started = await gateway(line);
+    await build();
+    const started = await gateway(line, WITHOUT_BUILD);
     const feed = await client(started);
     await until(
       'signals of several symbols',
