@@ -29,11 +29,14 @@ export function sharedPods(base: (whole: Cleanup) => Promise<Env> = async () => 
   };
 }
 
+async function withRedis(owner: Cleanup): Promise<Env> {
+  return { REDIS_URL: (await RedisServer.start(owner)).url };
+}
+
 /** The two places where a journal is; how a pod is started for one test alone, and what gives the one that tests share. */
 export function journalModes(
   cleanup: Cleanup,
 ): readonly (readonly [name: string, alone: PodStart, shared: PodStart])[] {
-  const withRedis = async (owner: Cleanup): Promise<Env> => ({ REDIS_URL: (await RedisServer.start(owner)).url });
   return [
     ['embedded', (env) => Pod.start(cleanup, env), sharedPods()],
     ['with Redis', async (env) => Pod.start(cleanup, { ...(await withRedis(cleanup)), ...env }), sharedPods(withRedis)],

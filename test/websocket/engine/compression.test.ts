@@ -156,7 +156,7 @@ describe.each(['shared', 'dedicated'] as const)('with COMPRESSION=%s an offer is
     '%s',
     async (kind) => {
       const pod = await shared({ COMPRESSION: way });
-      for (const [offer, shared, dedicated] of OFFERED) {
+      for (const [offer, takenByShared, takenByDedicated] of OFFERED) {
         const client = cleanup.add(await RawClient.connect(pod.port), ({ socket }) => socket.destroy());
         const session = await polling(pod);
         const sid = kind.includes('upgrades') ? await session.handshake() : undefined;
@@ -164,7 +164,7 @@ describe.each(['shared', 'dedicated'] as const)('with COMPRESSION=%s an offer is
         const head = await client.take('\r\n\r\n');
         expect(head).toContain('101 Switching Protocols');
         const answer = /^sec-websocket-extensions: (.*)$/im.exec(head)?.[1]?.trim();
-        const isTaken = way === 'shared' ? shared : dedicated;
+        const isTaken = way === 'shared' ? takenByShared : takenByDedicated;
         expect([offer, answer]).toEqual([offer, isTaken ? ANSWERS[way] : undefined]);
         client.socket.destroy();
         if (sid !== undefined) await session.post(sid, '1');
