@@ -437,7 +437,9 @@ describe('an answer that is lost for good', () => {
     const first = shell(cleanup, line);
     expect([await first.exit, first.stdout]).toEqual([1, '']);
     expect(first.stderr).toContain('1,000 published, 1 not. Everything up to line 1000 is done;');
-    expect(first.stderr).toContain('lines 1001 to 2001 may have been published, and nothing after. If you run this again');
+    expect(first.stderr).toContain(
+      'lines 1001 to 2001 may have been published, and nothing after. If you run this again',
+    );
     const again = cli(cleanup, [...args.with(1, file), pod.adminUrl]);
     expect([await again.exit, again.stdout]).toEqual([1, '']);
     expect(again.stderr).toContain('2,500 published, 1 not.');
