@@ -140,6 +140,7 @@ export class App {
     return runShutdown(this.#shutdownSteps(), this.#base.log);
   }
 
+  /** Their order is a promise to clients (docs/ordering.md). */
   #shutdownSteps(): ShutdownStep[] {
     const { drainDelayMs, drainDurationMs } = this.#base.config;
     const { redis } = this.#journal;

@@ -153,8 +153,8 @@ export class RedisParts {
       session: (redis, up) => this.journal.reader.session(redis, up),
       onLink: (up) => {
         this.#readerUp = up;
-        // Not before: what is heard has to come out of the journal after this pod has joined it, or the bridge would
-        // take it for missing.
+        // Not before: what is heard must come out of the journal after this pod has joined it, or the bridge would take it
+        // for missing (docs/ordering.md).
         if (up) this.#subscriptionLink.start();
         this.#linkChanged(up);
       },
