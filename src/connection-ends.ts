@@ -46,7 +46,9 @@ export const CONNECTION_ENDS = {
     advice: 'Nothing. If it repeats, check what the client sends.',
   },
   'forced server close': {
-    meaning: 'The same as `forced close`, after a packet for a namespace that a client on long-polling had not joined.',
+    meaning:
+      'The same as `forced close`, after a client on long-polling sent a packet for a namespace that it had not joined, or a ' +
+      'second CONNECT.',
     clientReasons: ['transport close'],
     reconnects: true,
     advice: 'Fix the client.',
@@ -89,8 +91,8 @@ export const CONNECTION_ENDS = {
   },
   'payload too large': {
     meaning:
-      'The client sent a message longer than `MAX_PAYLOAD` that is neither CONNECT nor `subscribe`. The close code is 1009, ' +
-      'with the reason `payload_too_large`.',
+      'The client sent a message longer than `MAX_PAYLOAD` that is neither CONNECT nor `subscribe`, or its fifth message that ' +
+      'is longer. Which close code it gets is [below](#messages-that-are-too-large-and-floods).',
     clientReasons: ['transport close'],
     reconnects: true,
     advice: 'Send less at once.',

@@ -151,7 +151,7 @@ export class ClientSession implements Subscriber, ReturningClient {
     this.goLive();
   }
 
-  /** Written as a packet, since `socket.emit` would be shared with the other pods by the adapter. */
+  /** Written as a packet around JSON that exists already: `socket.emit` would encode the message for every client. */
   #greet(offset: string): void {
     this.#socket.conn.write(encodeEvent('welcome', this.#services.welcomeJson, offset));
   }

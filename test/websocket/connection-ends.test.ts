@@ -99,11 +99,14 @@ test.each(Object.entries(ENDINGS) as [EndReason, Ending][])(
   },
 );
 
-test('a connection on long-polling that ends for a packet of a namespace that it has not joined is counted as "forced server close"', async () => {
+test.each([
+  ['a packet for a namespace that it has not joined', '42/other,["a"]'],
+  ['a second CONNECT', '40'],
+])('a connection on long-polling that ends for %s is counted as "forced server close"', async (_what, packet) => {
   const pod = await Pod.start(cleanup);
   const session = await PollingSession.open(pod);
   await session.poll();
-  await session.post('42/other,["a"]');
+  await session.post(packet);
   const reason = 'forced server close';
   await until('it to end', async () => (await pod.metric('gateway_disconnects_total', { reason })) === 1);
   // What the stock client takes for "transport close".
