@@ -7,32 +7,32 @@
 export const CONNECTION_ENDS = {
   'client namespace disconnect': {
     meaning: 'The client called `disconnect()`.',
-    clientReason: 'io client disconnect',
+    clientReasons: ['io client disconnect'],
     reconnects: false,
     advice: 'Call `connect()` to reconnect.',
   },
   'transport close': {
     meaning: 'The client, its network or a proxy closed the connection.',
-    clientReason: 'transport close',
+    clientReasons: ['transport close'],
     reconnects: true,
     advice: 'Nothing.',
   },
   'transport error': {
     meaning:
       'The connection broke, a long-polling request was refused, or the client sent a packet that only a server may send.',
-    clientReason: 'transport error',
+    clientReasons: ['transport error', 'transport close'],
     reconnects: true,
     advice: 'Nothing. If it repeats, see [refused requests](#refused-requests).',
   },
   'ping timeout': {
     meaning: 'The client did not answer a ping within `PING_TIMEOUT`.',
-    clientReason: 'ping timeout',
+    clientReasons: ['ping timeout', 'transport close'],
     reconnects: true,
     advice: 'Nothing.',
   },
   'parse error': {
     meaning: 'The client sent an invalid Engine.IO packet.',
-    clientReason: 'transport close',
+    clientReasons: ['transport close'],
     reconnects: true,
     advice: 'Fix the client.',
   },
@@ -41,49 +41,49 @@ export const CONNECTION_ENDS = {
       'The gateway closed the connection: an operator asked for it (`POST /v1/disconnect` with `reconnect`), a replay was ' +
       'interrupted, serving the client failed (`gateway_unhandled_faults_total`), or the client sent a Socket.IO packet that ' +
       'is invalid or too costly.',
-    clientReason: 'transport close',
+    clientReasons: ['transport close'],
     reconnects: true,
     advice: 'Nothing. If it repeats, check what the client sends.',
   },
   'forced server close': {
     meaning: 'A client on long-polling sent a packet for a namespace that it had not joined.',
-    clientReason: 'transport close',
+    clientReasons: ['transport close'],
     reconnects: true,
     advice: 'Fix the client.',
   },
   'server namespace disconnect': {
     meaning: 'An operator disconnected the client (`POST /v1/disconnect`).',
-    clientReason: 'io server disconnect',
+    clientReasons: ['io server disconnect'],
     reconnects: false,
     advice: 'Call `connect()` only if the user asks for it.',
   },
   'server shutting down': {
     meaning: 'The pod stopped while the client was still connected, after the drain.',
-    clientReason: 'transport close',
+    clientReasons: ['transport close'],
     reconnects: true,
     advice: 'Nothing. It gets what it missed.',
   },
   drained: {
     meaning: 'The pod is stopping: it drains its clients over `DRAIN_SECONDS`.',
-    clientReason: 'transport close',
+    clientReasons: ['transport close'],
     reconnects: true,
     advice: 'Nothing. It gets what it missed.',
   },
   'slow client': {
     meaning: 'More than `MAX_BACKPRESSURE` bytes were waiting for the client to read them.',
-    clientReason: 'transport close',
+    clientReasons: ['transport close'],
     reconnects: true,
     advice: 'Read faster or choose fewer topics. It gets what it missed.',
   },
   flood: {
     meaning: 'The client sent too much at once; `gateway_floods_total` says what.',
-    clientReason: 'transport close',
+    clientReasons: ['transport close'],
     reconnects: true,
     advice: 'Send less.',
   },
   'token expired': {
     meaning: "The client's token has expired.",
-    clientReason: 'transport close',
+    clientReasons: ['transport close'],
     reconnects: true,
     advice: 'Make `auth` a function that fetches a fresh token.',
   },
@@ -91,14 +91,14 @@ export const CONNECTION_ENDS = {
     meaning:
       'The client sent a message longer than `MAX_PAYLOAD` that is neither CONNECT nor `subscribe`. The close code is 1009, ' +
       'with the reason `payload_too_large`.',
-    clientReason: 'transport close',
+    clientReasons: ['transport close'],
     reconnects: true,
     advice: 'Send less at once.',
   },
   memory: {
     meaning:
       'The pod is short of memory, and the client was silent for 10 seconds, possibly in the middle of a message.',
-    clientReason: 'transport close',
+    clientReasons: ['transport close'],
     reconnects: true,
     advice: 'Nothing.',
   },
@@ -107,8 +107,8 @@ export const CONNECTION_ENDS = {
 /** What there is to know of one reason. Texts are for the documents, in Markdown. */
 export interface ConnectionEnd {
   readonly meaning: string;
-  /** What the stock client gives to its event `disconnect`, if it is still there. */
-  readonly clientReason: ClientReason;
+  /** What the stock client gives to its event `disconnect`: one of these, depending on which side notices first. */
+  readonly clientReasons: readonly ClientReason[];
   /** Whether the stock client reconnects by itself. */
   readonly reconnects: boolean;
   /** What a client should do beside that. */

@@ -173,14 +173,14 @@ describe('lines', () => {
   test('that are a lot of text through a pipe take little memory', async () => {
     const pod = await shared({ JOURNAL_MAXLEN: '1000' });
     const file = fileOf(numbers(1000).map((i) => JSON.stringify(signal(i, { note: 'x'.repeat(500) }))));
-    const line = `for i in $(seq 100); do cat ${file}; done | exec "$NODE" --max-old-space-size=60 "$CLI" publish`;
+    const line = `for i in $(seq 50); do cat ${file}; done | exec "$NODE" --max-old-space-size=30 "$CLI" publish`;
     const child = shell(cleanup, `${line} & P=$!; echo $P; wait $P`, { ADMIN_URL: pod.adminUrl });
     const pid = await until('the process id', () => /^\d+\n/.exec(child.stdout)?.[0].trim());
     const peak = await peakMemory(pid, child);
-    expect([await child.exit, child.stderr]).toEqual([0, '100,000 published.\n']);
+    expect([await child.exit, child.stderr]).toEqual([0, '50,000 published.\n']);
     expect(peak).toBeGreaterThan(20);
-    // The lines have 65 MB, the heap may have 60, and needs some for itself.
-    expect(peak).toBeLessThan(150);
+    // The lines have 32 MB, the heap may have 30, and needs some for itself.
+    expect(peak).toBeLessThan(120);
   }, 120_000);
 
   test('that are invalid are reported with number and reason, valid ones are published, and the exit code is 1', async () => {
@@ -334,8 +334,8 @@ describe('a gateway that is away for a moment', () => {
     const env = { REDIS_URL: redis.url, PORT: String(await serverPort()), ADMIN_PORT: String(await serverPort()) };
     const first = await Pod.start(cleanup, env);
     const begin = await headOf(first);
-    const all = linesOf(60_000);
-    const [before, after] = [fileOf(all.slice(0, 50_000)), fileOf(all.slice(50_000))];
+    const all = linesOf(25_000);
+    const [before, after] = [fileOf(all.slice(0, 20_000)), fileOf(all.slice(20_000))];
     const killed = `${after}.now`;
     const lines = `cat ${before}; until [ -e ${killed} ]; do sleep 0.05; done; cat ${after}`;
     const child = shell(cleanup, `{ ${lines}; } | signal-gateway publish --retry-for 60`, {
@@ -348,10 +348,10 @@ describe('a gateway that is away for a moment', () => {
     writeFileSync(killed, '');
     const second = await Pod.start(cleanup, env);
     expect(await child.exit).toBe(0);
-    expect(child.stderr).toContain('60,000 published.');
+    expect(child.stderr).toContain('25,000 published.');
     expect(child.stderr).toContain('The gateway answers again.');
     await second.ready();
-    expect(await pricesAfter(second, begin)).toEqual(numbers(60_000));
+    expect(await pricesAfter(second, begin)).toEqual(numbers(25_000));
   });
 
   test('for too long makes it fail, and say from which line to continue', async () => {

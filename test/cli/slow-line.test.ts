@@ -71,7 +71,7 @@ test.concurrent(
     for (const child of children) {
       expect([await child.exit, child.stdout]).toEqual([1, '']);
       expect(child.stderr).toMatch(
-        /a request of \d+ KiB had no answer after \d+ s \(.+\)\. It may have come too slowly/,
+        /a request of \d+ KiB had no answer after \d+ s \(.+\)\. It may have arrived too slowly/,
       );
       expect(child.stderr).toContain('--batch');
       expect(child.stderr).toMatch(/lines 1 to \d+ may have been published/);

@@ -87,7 +87,7 @@ describe.skipIf(!HAS_HAPROXY)('health checks of HAProxy', () => {
   test.each(['/healthz', '/readyz'])(
     'with the lines of docs/operations.md and %s the pod is up and serves',
     async (uri) => {
-      const pod = await shared();
+      const pod = await Pod.start(cleanup);
       const lines = [
         'option httpchk',
         `http-check send meth GET uri ${uri} ver HTTP/1.1 hdr Host gateway`,

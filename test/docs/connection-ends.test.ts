@@ -29,10 +29,10 @@ function code(text: string | number): string {
 describe('docs/events.md has every row of a registry, in its words and in its order', () => {
   test('why connections end', () => {
     expect(table('reason', 'meaning', 'reason at the client')).toEqual(
-      Object.entries(CONNECTION_ENDS).map(([reason, { meaning, clientReason, reconnects, advice }]) => [
+      Object.entries(CONNECTION_ENDS).map(([reason, { meaning, clientReasons, reconnects, advice }]) => [
         code(reason),
         meaning,
-        code(clientReason),
+        clientReasons.map(code).join(' or '),
         reconnects ? 'yes' : 'no',
         advice,
       ]),
