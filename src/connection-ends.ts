@@ -9,7 +9,7 @@ export const CONNECTION_ENDS = {
     meaning: 'The client called `disconnect()`.',
     clientReasons: ['io client disconnect'],
     reconnects: false,
-    advice: 'Call `connect()` to come back.',
+    advice: 'Call `connect()` to reconnect.',
   },
   'transport close': {
     meaning: 'The client, its network or a proxy closed the connection.',
@@ -19,7 +19,7 @@ export const CONNECTION_ENDS = {
   },
   'transport error': {
     meaning:
-      'The connection broke, a request of long-polling was refused, or the client sent a packet that only a server sends.',
+      'The connection broke, a long-polling request was refused, or the client sent a packet that only a server may send.',
     clientReasons: ['transport error', 'transport close'],
     reconnects: true,
     advice: 'Nothing. If it repeats, see [refused requests](#refused-requests).',
@@ -46,9 +46,7 @@ export const CONNECTION_ENDS = {
     advice: 'Nothing. If it repeats, check what the client sends.',
   },
   'forced server close': {
-    meaning:
-      'The same as `forced close`, after a client on long-polling sent a packet for a namespace that it had not joined, or a ' +
-      'second CONNECT.',
+    meaning: 'A client on long-polling sent a packet for a namespace that it had not joined, or a second CONNECT.',
     clientReasons: ['transport close'],
     reconnects: true,
     advice: 'Fix the client.',
@@ -72,7 +70,7 @@ export const CONNECTION_ENDS = {
     advice: 'Nothing. It gets what it missed.',
   },
   'slow client': {
-    meaning: 'More than `MAX_BACKPRESSURE` bytes waited for the client to read them.',
+    meaning: 'More than `MAX_BACKPRESSURE` bytes were waiting for the client to read them.',
     clientReasons: ['transport close'],
     reconnects: true,
     advice: 'Read faster or choose fewer topics. It gets what it missed.',
@@ -84,10 +82,10 @@ export const CONNECTION_ENDS = {
     advice: 'Send less.',
   },
   'token expired': {
-    meaning: 'The token of the client has expired.',
+    meaning: "The client's token has expired.",
     clientReasons: ['transport close'],
     reconnects: true,
-    advice: 'Give `auth` as a function that gets a fresh token.',
+    advice: 'Make `auth` a function that fetches a fresh token.',
   },
   'payload too large': {
     meaning:
@@ -99,7 +97,7 @@ export const CONNECTION_ENDS = {
   },
   memory: {
     meaning:
-      'The pod is short of memory, and the client said nothing for 10 seconds, maybe in the middle of a message.',
+      'The pod is short of memory, and the client was silent for 10 seconds, possibly in the middle of a message.',
     clientReasons: ['transport close'],
     reconnects: true,
     advice: 'Nothing.',
@@ -141,11 +139,11 @@ export const EARLY_ENDS = {
     counted: 'gateway_refusals_total{reason="memory"}',
   },
   keys_unavailable: {
-    meaning: "The token cannot be checked, since the issuer's keys are not available right now.",
+    meaning: "The token cannot be checked, because the issuer's keys are not available right now.",
     counted: 'gateway_refusals_total{reason="keys_unavailable"}',
   },
   retry: {
-    meaning: 'Redis cannot be asked right now whether the client can get what it missed.',
+    meaning: 'Redis is unavailable, so the pod cannot tell whether the client can get what it missed.',
     counted: 'gateway_recoveries_total{result="retry"}',
   },
   fault: {

@@ -123,7 +123,7 @@ export const TOKEN_ERRORS = {
   token_malformed: 'not a signed JSON Web Token',
   token_too_large: 'longer than 8,192 characters',
   token_expired: 'the time in `exp` has passed',
-  token_not_yet_valid: 'the time in `nbf` has not come',
+  token_not_yet_valid: 'the time in `nbf` is in the future',
   token_wrong_audience: '`aud` is missing or is not `JWT_AUDIENCE`',
   token_wrong_issuer: '`iss` is missing or is not `JWT_ISSUER`',
   token_wrong_algorithm: 'unsigned, or signed with an algorithm that is not accepted',

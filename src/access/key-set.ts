@@ -168,7 +168,7 @@ export class KeySet {
 export function keyFaults(log: Logger): (fault: string | undefined) => void {
   return (fault) => {
     if (fault === undefined) log.info('the keys of the token issuer are available again');
-    else log.warn({ reason: fault }, 'the issuer does not give its keys; those that are known stay in use');
+    else log.warn({ reason: fault }, 'cannot fetch the keys of the token issuer; the known keys stay in use');
   };
 }
 

@@ -30,15 +30,15 @@ export function sizeWarnings({ maxPayload, maxBytesPerSecond }: Sizes): string[]
   if (maxPayload < LARGEST_AUTH) {
     warnings.push(
       `MAX_PAYLOAD is ${maxPayload}: clients with many topics are refused with payload_too_large. ` +
-        `${LARGEST_AUTH} takes every choice of topics that is legal.`,
+        `${LARGEST_AUTH} is enough for every valid selection of topics.`,
     );
   }
   const pause = maxBytesPerSecond === 0 ? 0 : Math.round(maxPayload / maxBytesPerSecond);
   if (pause > MAX_PAUSE_SECONDS) {
     warnings.push(
       `MAX_BYTES_PER_SECOND is ${maxBytesPerSecond} and MAX_PAYLOAD ${maxPayload}: a client that sends one message of that ` +
-        `size has to be nearly silent for ${pause} s after it, or it is cut. Set MAX_BYTES_PER_SECOND to ` +
-        `${Math.ceil(maxPayload / MAX_PAUSE_SECONDS)} at least, or MAX_PAYLOAD lower.`,
+        `size must then stay nearly silent for ${pause} s, or it is cut. Raise MAX_BYTES_PER_SECOND to at least ` +
+        `${Math.ceil(maxPayload / MAX_PAUSE_SECONDS)}, or lower MAX_PAYLOAD.`,
     );
   }
   return warnings;

@@ -124,7 +124,7 @@ async function remove(options: EntriesRouteOptions, request: RouteRequest): Prom
   }
   if (result.outcome === 'expired') {
     const oldest = formatOffset(await store.back(Infinity));
-    throw new Problem('offset_expired', `The entry at ${text} is no longer kept, so nobody gets it any more.`, {
+    throw new Problem('offset_expired', `The entry at ${text} is no longer kept, so nobody receives it.`, {
       members: { oldest },
     });
   }

@@ -71,7 +71,7 @@ export class Metrics {
   readonly recoveries = this.#counter('gateway_recoveries_total', 'Clients that asked for what they missed', [
     'result',
   ]);
-  readonly dropped = this.#counter('gateway_messages_dropped_total', 'Good messages from Pub/Sub that were given up', [
+  readonly dropped = this.#counter('gateway_messages_dropped_total', 'Valid messages from Pub/Sub that were dropped', [
     'reason',
   ]);
   readonly faults = this.#counter('gateway_unhandled_faults_total', 'Errors that no part of the gateway handled', [

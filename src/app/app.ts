@@ -207,6 +207,6 @@ export class App {
       'serving',
     );
     if (facts.publishToken !== undefined)
-      log.info({ dashboard: dashboardLink(facts) }, 'whoever opens this link may publish from the dashboard');
+      log.info({ dashboard: dashboardLink(facts) }, 'anyone who opens this link can publish from the dashboard');
   }
 }

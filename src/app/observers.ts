@@ -42,7 +42,7 @@ export function faultObserver(log: Logger, metrics: Metrics): (fault: Fault) => 
     if (kinds.size >= MAX_FAULT_KINDS) kinds.clear();
     kinds.set(kind, { untilMs: now + FAULT_WINDOW_MS, leftOut: 0 });
     const leftOut = known !== undefined && known.leftOut > 0 ? { leftOut: known.leftOut } : {};
-    log.error({ stage, subject, err: error, ...leftOut }, 'unhandled fault; what it served was ended, nothing else');
+    log.error({ stage, subject, err: error, ...leftOut }, 'unhandled fault; the rest of the pod keeps running');
   };
 }
 
@@ -170,6 +170,6 @@ export function deletionObserver(metrics: Metrics): () => void {
 export function dropObserver(log: Logger, metrics: Metrics): (count: number, why: 'full' | 'expired') => void {
   return (count, why) => {
     metrics.dropped.inc({ reason: why }, count);
-    log.error({ count, reason: why }, 'messages from Pub/Sub were given up: nobody could put them into the journal');
+    log.error({ count, reason: why }, 'dropped messages from Pub/Sub that no pod could append to the journal');
   };
 }

@@ -22,7 +22,7 @@ export async function runShutdown(steps: readonly ShutdownStep[], log: Logger): 
     try {
       await withTimeout(takesMs + STOP_STEP_MS, name, Promise.resolve(run()));
     } catch (error) {
-      log.warn({ step: name, reason: messageOf(error) }, 'a step of the stop failed; going on');
+      log.warn({ step: name, reason: messageOf(error) }, 'a step of the shutdown failed; continuing with the next');
     }
   }
 }

@@ -7,7 +7,7 @@ export function wholeNumberOption(low: number, high: number): (text: string) => 
   return (text) => {
     const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
     if (value >= low && value <= high) return value;
-    throw new InvalidArgumentError(`It takes a whole number from ${low} to ${high}.`);
+    throw new InvalidArgumentError(`It must be a whole number from ${low} to ${high}.`);
   };
 }
 
@@ -16,7 +16,7 @@ export function positiveNumberOption(high: number): (text: string) => number {
   return (text) => {
     const value = /^\d{1,15}(?:\.\d{1,15})?$/.test(text) ? Number(text) : NaN;
     if (value > 0 && value <= high) return value;
-    throw new InvalidArgumentError(`It takes a number above 0 and up to ${high}.`);
+    throw new InvalidArgumentError(`It must be a number above 0 and up to ${high}.`);
   };
 }
 
@@ -24,7 +24,7 @@ export function positiveNumberOption(high: number): (text: string) => number {
 export function idempotencyKey(text: string): string {
   // Spaces at either end would be lost on the way.
   if (KEY_SHAPE.test(text) && text.length <= MAX_KEY_LENGTH && text.trim() === text) return text;
-  throw new InvalidArgumentError(`It takes 1 to ${MAX_KEY_LENGTH} visible ASCII characters.`);
+  throw new InvalidArgumentError(`It must have 1 to ${MAX_KEY_LENGTH} visible ASCII characters.`);
 }
 
 /** The option `--url`, which a variable can set too. Its value is a `URL`. */
@@ -36,8 +36,9 @@ export function urlOption(description: string, variable: string, fallback: strin
       if (url !== undefined && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '') return url;
       const wanted = `an address such as ${fallback}, without a user`;
       // Commander shows the value that it refuses, and an "@" may follow a password.
-      if (text.includes('@')) throw new StartError(`--url, or the variable ${variable}, takes ${wanted}.`, EXIT.config);
-      throw new InvalidArgumentError(`It takes ${wanted}.`);
+      if (text.includes('@'))
+        throw new StartError(`--url, or the variable ${variable}, must be ${wanted}.`, EXIT.config);
+      throw new InvalidArgumentError(`It must be ${wanted}.`);
     })
     .default(new URL(fallback), fallback);
 }

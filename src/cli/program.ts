@@ -15,39 +15,39 @@ function addPublish(parent: Command): void {
   parent
     .command('publish')
     .description(
-      'Publish one message given by options, or many: one JSON object a line, from a file or from standard input.',
+      'Publish one message made from options, or many: one JSON object per line, from a file or from standard input.',
     )
-    .argument('[file]', 'JSON lines; "-" is standard input, which is also read when it is not a terminal')
-    .option('--symbol <symbol>', 'of a signal, such as BTC/USDT')
-    .addOption(new Option('--signal <side>', 'of a signal').choices(['BUY', 'SELL']))
-    .option('--price <number>', 'of a signal')
-    .option('--timeframe <text>', 'of a signal (default: 1m)')
-    .option('--type <text>', 'what made the signal (default: MANUAL)')
-    .option('--timestamp <instant>', 'of a signal, ISO 8601 in UTC (default: now)')
+    .argument('[file]', 'JSON lines; "-" is standard input, which is also read if it is not a terminal')
+    .option('--symbol <symbol>', 'symbol of the signal, such as BTC/USDT')
+    .addOption(new Option('--signal <side>', 'side of the signal').choices(['BUY', 'SELL']))
+    .option('--price <number>', 'price of the signal')
+    .option('--timeframe <text>', 'timeframe of the signal (default: 1m)')
+    .option('--type <text>', 'what produced the signal (default: MANUAL)')
+    .option('--timestamp <instant>', 'time of the signal, ISO 8601 in UTC (default: now)')
     .addOption(
       new Option('--status <state>', 'publish a status_update instead').choices(['active', 'degraded', 'offline']),
     )
-    .option('--service <name>', 'of a status')
-    .option('--message <text>', 'of a status (default: empty)')
+    .option('--service <name>', 'service of the status')
+    .option('--message <text>', 'text of the status (default: empty)')
     .addOption(urlOption('admin port of a gateway', 'ADMIN_URL', 'http://localhost:3001'))
-    .addOption(new Option('--api-key <key>', 'key of the publish API; better kept in the variable').env('API_KEY'))
-    .option('--redis [url]', 'PUBLISH in Redis instead of HTTP (default of the address: REDIS_URL)')
+    .addOption(new Option('--api-key <key>', 'key of the publish API; safer in the variable').env('API_KEY'))
+    .option('--redis [url]', 'use PUBLISH in Redis instead of HTTP; without an address, REDIS_URL')
     .addOption(
       new Option(
         '--retry-for <seconds>',
-        'how long a request is sent again while the gateway is away (default: 30; one message: 5)',
+        'how long to retry a request while the gateway is unavailable (default: 30; one message: 5)',
       ).argParser(wholeNumberOption(0, MAX_RETRY_SECONDS)),
     )
     .addOption(
       new Option(
         '--batch <n>',
-        `most lines in one request (default: ${MAX_PUBLISH_BATCH}); fewer for a slow line`,
+        `most lines in one request (default: ${MAX_PUBLISH_BATCH}); use fewer on a slow line`,
       ).argParser(wholeNumberOption(1, MAX_PUBLISH_BATCH)),
     )
     .addOption(
       new Option(
         '--idempotency-key <key>',
-        'run again with the same key and messages within 5 minutes, it publishes nothing twice',
+        'a second run with the same key and messages within 5 minutes publishes nothing twice',
       ).argParser(idempotencyKey),
     )
     .allowExcessArguments(false)
@@ -61,12 +61,13 @@ Examples:
   my-strategy | signal-gateway publish --url http://gateway:3001
   signal-gateway publish --redis redis://localhost:6379 < signals.jsonl
 
-A line with "service" is a status_update, every other one a signal. Good lines are
-published in order; each bad one is named on standard error and makes the exit code 1.
-A request that is sent again publishes nothing twice (Idempotency-Key). PUBLISH has
-no such thing, so with --redis nothing is sent again; SIGNAL_CHANNEL and STATUS_CHANNEL
-name its channels. The offset of a single message goes to standard output. Everything
-is published, also when nobody reads what is told.
+A line with "service" and without "signal" is a status_update; every other line is a
+signal. Valid lines are published in order. Each invalid line is reported on standard
+error and makes the exit code 1. A retried request publishes nothing twice
+(Idempotency-Key). PUBLISH has no such key, so with --redis nothing is retried;
+SIGNAL_CHANNEL and STATUS_CHANNEL name the channels. The offset of a single message
+goes to standard output. The command publishes everything even if nobody reads its
+output.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (file: string | undefined, options: PublishOptions) => {
@@ -78,14 +79,14 @@ ${EXIT_CODES_HELP}`,
 function addTail(parent: Command): void {
   parent
     .command('tail')
-    .description('Show signals and statuses as they come, one a line.')
+    .description('Print signals and statuses as they arrive, one per line.')
     .addOption(urlOption('public port of a gateway', 'GATEWAY_URL', 'http://localhost:3000'))
     .option('--topics <list>', 'symbols, or symbols in a timeframe, comma-separated (default: everything)')
-    .option('--json', 'one JSON object a line: {"offset", "event", "data"}')
-    .addOption(new Option('--token <token>', 'JSON Web Token, where the gateway wants one').env('GATEWAY_TOKEN'))
-    .addOption(new Option('--count <n>', 'end after n lines').argParser(wholeNumberOption(1, Number.MAX_SAFE_INTEGER)))
+    .option('--json', 'one JSON object per line: {"offset", "event", "data"}')
+    .addOption(new Option('--token <token>', 'JSON Web Token, if the gateway requires one').env('GATEWAY_TOKEN'))
+    .addOption(new Option('--count <n>', 'exit after n lines').argParser(wholeNumberOption(1, Number.MAX_SAFE_INTEGER)))
     .addOption(
-      new Option('--connect-for <seconds>', 'how long to try for the first connection')
+      new Option('--connect-for <seconds>', 'how long to try to connect for the first time')
         .argParser(positiveNumberOption(86_400))
         .default(10),
     )
@@ -99,10 +100,10 @@ Examples:
   signal-gateway tail --json --count 100 > signals.jsonl
   signal-gateway tail | head -3
 
-Drops, recoveries and gaps are told on standard error. After a drop it connects again
-by itself and shows what it missed. It runs until Ctrl-C (exit code 130, as with tail -f),
-until --count is reached, or until nobody reads its output (0). Colours are for
-terminals; NO_COLOR turns them off.
+The command reports disconnects, recoveries and gaps on standard error. After a
+disconnect it reconnects by itself and prints what it missed. It runs until Ctrl-C
+(exit code 130, like tail -f), until it reaches --count, or until nobody reads its
+output (0). It only uses colours on terminals; NO_COLOR turns them off.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (options: TailOptions) => {
@@ -115,7 +116,7 @@ function addCheck(parent: Command): void {
   parent
     .command('check')
     .description(
-      'Check the configuration in the environment, the binary of uWebSockets.js, the ports and Redis, without starting.',
+      'Check the configuration in the environment, the uWebSockets.js binary, the ports and Redis, without starting.',
     )
     .option('--json', 'one JSON object on standard output')
     .allowExcessArguments(false)
@@ -126,7 +127,7 @@ Examples:
   signal-gateway check
   REDIS_URL=redis://localhost:6379 signal-gateway check --json
 
-Secrets are not shown. A wrong configuration is told as a whole.
+Secrets are not shown. If the configuration is invalid, all mistakes are listed.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (options: CheckOptions) => {
@@ -138,8 +139,8 @@ ${EXIT_CODES_HELP}`,
 function addBench(parent: Command): void {
   parent
     .command('bench')
-    .description('Run the bench of the checkout; all arguments are passed on to it.')
-    .argument('[arguments...]', 'of the bench; "bench -- --help" lists them')
+    .description('Run the bench of this checkout, with all arguments that follow.')
+    .argument('[arguments...]', 'arguments of the bench; "bench -- --help" lists them')
     .allowUnknownOption()
     .passThroughOptions()
     .addHelpText(
@@ -149,8 +150,8 @@ Examples:
   signal-gateway bench --smoke
   signal-gateway bench -- --help
 
-The bench is in the repository and not in an installed package. Its own exit code is
-passed on.
+The bench is only in the repository, not in an installed package. The command exits
+with the exit code of the bench.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (args: string[]) => {
@@ -166,7 +167,7 @@ export function program(): Command {
     .version(version())
     .exitOverride()
     .enablePositionalOptions()
-    .showHelpAfterError('(add --help to see what it takes)')
+    .showHelpAfterError('(add --help for usage)')
     .addHelpText(
       'after',
       `
@@ -175,7 +176,7 @@ Examples:
   signal-gateway tail
   signal-gateway publish --symbol BTC/USDT --signal BUY --price 162.5
 
-"signal-gateway <command> --help" tells more of each command.
+"signal-gateway <command> --help" describes a command in full.
 ${EXIT_CODES_HELP}`,
     );
   addStartCommand(root.command('start'), 'signal-gateway start');

@@ -43,11 +43,10 @@ async function targetOf(
   const { idempotencyKey: key } = options;
   if (options.redis !== undefined) {
     if (key !== undefined) {
-      throw new StartError('--idempotency-key does not go with --redis: PUBLISH knows no keys.', EXIT.config);
+      throw new StartError('--idempotency-key cannot be used with --redis: PUBLISH has no such keys.', EXIT.config);
     }
     const url = options.redis === true ? unlessEmpty(env['REDIS_URL']) : options.redis;
-    if (url === undefined)
-      throw new StartError('--redis needs an address: give it one, or set REDIS_URL.', EXIT.config);
+    if (url === undefined) throw new StartError('--redis needs an address: add one, or set REDIS_URL.', EXIT.config);
     const { RedisPublishTarget } = await import('./redis-target.js');
     const [new_signal, status_update] = FEED_EVENTS;
     return new RedisPublishTarget(url, {
@@ -79,7 +78,8 @@ export async function publish(file: string | undefined, options: PublishOptions)
     await publishLines(file, options);
     return;
   }
-  if (file !== undefined) throw new StartError('Give a message by options, or a file of them, not both.', EXIT.config);
+  if (file !== undefined)
+    throw new StartError('Give either one message as options or a file of messages, not both.', EXIT.config);
   const target = await targetOf(options, 'one', (text) => process.stderr.write(`${text}\n`));
   try {
     const { offsets, refused } = await target.publish(message.event, [{ line: 1, text: message.json }]);

@@ -5,9 +5,9 @@ import { endWithReader } from './terminal.js';
 /** What every `--help` says about exit codes. */
 export const EXIT_CODES_HELP = `
 Exit codes:
-  0  done
-  1  failed: the message says what, and what to do
-  2  the command line or the configuration is wrong; nothing was done`;
+  0  success
+  1  failure: the message says what went wrong and what to do
+  2  the command line or the configuration is invalid; nothing was done`;
 
 /**
  * Runs a program on a command line. Errors go to standard error, one message each without a stack trace, and set the exit code.

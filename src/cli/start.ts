@@ -10,8 +10,8 @@ const MAX_RATE = 5000;
 /** Makes a command start the gateway. */
 export function addStartCommand(command: Command, example: string): Command {
   return command
-    .description('Start the gateway. Everything else is set by environment variables, see the README.')
-    .option('--demo', 'publish made-up signals of a dozen symbols, to try it out')
+    .description('Start the gateway. Environment variables configure it; see the README.')
+    .option('--demo', 'publish made-up signals for a dozen symbols, to try the gateway out')
     .addOption(
       new Option('--demo-rate <per second>', `made-up signals a second (default: ${DEFAULT_RATE}); implies --demo`)
         .argParser(positiveNumberOption(MAX_RATE))
@@ -25,8 +25,8 @@ Examples:
   ${example} --demo
   PORT=4000 REDIS_URL=redis://localhost:6379 ${example}
 
-The gateway runs until SIGINT (Ctrl-C) or SIGTERM, and then exits with 0. It still
-serves when nobody reads its log any more.
+The gateway runs until SIGINT (Ctrl-C) or SIGTERM, and then exits with 0. It keeps
+serving even if nobody reads its log.
 ${EXIT_CODES_HELP}`,
     )
     .action(async ({ demo, demoRate }: { demo?: true; demoRate?: number }) => {
@@ -39,6 +39,6 @@ ${EXIT_CODES_HELP}`,
 
 /** The program of `dist/main.js`: the command `start` alone. */
 export function startProgram(): Command {
-  const command = new Command('node dist/main.js').exitOverride().showHelpAfterError('(--help lists what it takes)');
+  const command = new Command('node dist/main.js').exitOverride().showHelpAfterError('(add --help for usage)');
   return addStartCommand(command, 'node dist/main.js');
 }

@@ -126,7 +126,7 @@ function topicsOf(list: string | undefined): string[] | undefined {
 export async function tail(options: TailOptions): Promise<void> {
   const { url, token, connectFor, json = false } = options;
   const topics = topicsOf(options.topics);
-  if (topics?.length === 0) throw new StartError('--topics takes a list such as BTC/USDT,ETH/USDT@1m.', EXIT.config);
+  if (topics?.length === 0) throw new StartError('--topics must be a list such as BTC/USDT,ETH/USDT@1m.', EXIT.config);
   const socket: Socket<ServerToClientEvents> = io(url.origin, {
     // The stock client takes the path of an address for a namespace; here it is the gateway's BASE_PATH.
     path: `${url.pathname.replace(/\/$/, '')}/socket.io/`,
@@ -155,8 +155,8 @@ export async function tail(options: TailOptions): Promise<void> {
       socket.on('welcome', (_, offset) => {
         clearTimeout(deadline);
         if (!connected) say(`connected to ${url.origin} at ${offset}`);
-        else if (socket.recovered) say('reconnected: recovered, what was missed follows');
-        else say('reconnected: not recovered');
+        else if (socket.recovered) say('reconnected and recovered; what was missed follows');
+        else say('reconnected, but not recovered');
         connected = true;
         told = false;
       });

@@ -4,7 +4,7 @@ import type { Uws } from './uws.js';
 
 /** A socket that listens. */
 export interface Listener {
-  /** The port in use, also when port 0 was asked for. */
+  /** The port in use, even if port 0 was asked for. */
   readonly port: number;
   /** Stops listening; open connections stay. May be called twice. */
   close(): void;

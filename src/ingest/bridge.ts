@@ -283,7 +283,7 @@ export class Bridge {
     }
     if (!isWanted()) return;
     if (!isFirst) {
-      this.#options.log.info('another pod has heard messages that this one has not; it bridges first');
+      this.#options.log.info('another pod has received messages that this one has not; it bridges first');
       await this.#resign('another pod goes first', { calls: true });
       return;
     }

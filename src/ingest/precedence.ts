@@ -21,7 +21,7 @@ export interface PrecedenceOptions {
   readonly log: Logger;
 }
 
-/** A holder that says nothing for this long has lost the lease. */
+/** A holder that stays silent for this long has lost the lease. */
 export const LEASE_TTL_MS = 3000;
 /** A subscription younger than this may have missed what a dead holder had not appended yet; older pods go first. */
 const SEASONED_MS = LEASE_TTL_MS + 2000;

@@ -84,7 +84,7 @@ export class Rejections {
     this.#windowEndMs = nowMs + WINDOW_MS;
     for (const [reason, count] of this.#window) {
       if (count > 1) {
-        this.#options.log.warn({ reason, left: count - 1 }, 'more messages were rejected than were logged');
+        this.#options.log.warn({ reason, left: count - 1 }, 'more messages were rejected than logged');
       }
     }
     this.#window.clear();

@@ -99,7 +99,7 @@ function guardedSubscriber<C extends Connection>(connection: C, log: Logger): C 
         const now = Date.now();
         if (now < nextLogMs) return;
         nextLogMs = now + LOG_EVERY_MS;
-        log.warn({ reason: messageOf(error) }, 'a message of another pod cannot be read; it was dropped');
+        log.warn({ reason: messageOf(error) }, 'dropped a message from another pod that cannot be read');
       }
     };
     guards.set(listener, guarded);

@@ -99,7 +99,7 @@ export class ConnectMiddleware {
       this.#nextLog = now + LOG_EVERY_MS;
       this.#options.log.warn(
         { reason: message },
-        'the keys of the token issuer are unavailable; clients are sent away',
+        'the keys of the token issuer are unavailable; clients are turned away',
       );
     }
     this.#sendAway(socket, next);

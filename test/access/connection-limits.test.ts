@@ -193,7 +193,7 @@ test.each([
   expect(answers).toEqual([200, 200, 200, 429, 429]);
 });
 
-test('a proxy that adds a line of its own is heard beside the line that the client made up', async () => {
+test('the header line that a proxy adds counts, next to the line that the client made up', async () => {
   const pod = await Pod.start(cleanup, { MAX_CONNECTIONS_PER_IP: '1', TRUST_PROXY: '1' });
   const answers: string[] = [];
   for (const [i, transport] of (['websocket', 'polling', 'websocket', 'polling'] as const).entries()) {

@@ -28,7 +28,7 @@ test('a pod takes no more clients than it has open files for, and tells the othe
   expect(await pod.metric('gateway_refusals_total', { reason: 'max_connections' })).toBe(1);
 });
 
-test('a pod without a file left lives on, and so do its clients', async () => {
+test('a pod that has run out of open files keeps running, and keeps its clients', async () => {
   const pod = await Pod.start(cleanup, {}, { openFiles: OPEN_FILES });
   const client = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'] });
   const idle: Socket[] = [];

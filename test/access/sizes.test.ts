@@ -117,7 +117,7 @@ describe.each(['websocket', 'polling'])('over %s', (transport) => {
   });
 });
 
-test('what nobody waits for an answer to closes the connection with a code that the client sees', async () => {
+test('an oversized message that expects no answer closes the connection with a code that the client sees', async () => {
   const pod = await Pod.start(cleanup, { MAX_PAYLOAD: '1000' });
   const client = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'], reconnection: false });
   const ends: unknown[] = [];

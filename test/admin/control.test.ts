@@ -132,14 +132,14 @@ test('an order that two readers would read differently is refused, and ends nobo
   });
 });
 
-test('with a key set, nobody without it may look or disconnect', async () => {
+test('if a key is set, nobody without it can list clients or disconnect them', async () => {
   const pod = await Pod.start(cleanup, { API_KEY: 'the-key' });
   expect((await fetch(`${pod.adminUrl}/v1/info`)).status).toBe(401);
   expect((await pod.post('/v1/disconnect', { sid: 'x' })).status).toBe(401);
   expect((await pod.post('/v1/disconnect', { sid: 'x' }, { authorization: 'Bearer the-key' })).status).toBe(200);
 });
 
-test('while a pod does not answer, the others are told and the caller knows', async () => {
+test('while a pod does not answer, the others carry the request out and the caller is told', async () => {
   const [first, second] = await start(true, JWT);
   const client = await connect(first, 'bad');
   await second.child.kill('SIGSTOP');

@@ -105,7 +105,7 @@ describe.each(journalModes(cleanup))('deleting an entry, %s', (_, start, shared)
     ]);
   });
 
-  test('without a reason that can be read, once, is refused and changes nothing', async () => {
+  test('without exactly one readable reason is refused and changes nothing', async () => {
     const pod = await start();
     const [offset = ''] = await publish(pod);
     const requests: [string, RequestInit, ProblemCode][] = [
@@ -160,7 +160,7 @@ describe.each(journalModes(cleanup))('deleting an entry, %s', (_, start, shared)
     expect(await pod.metric('gateway_entries_deleted_total')).toBe(0);
   });
 
-  test('that is not there is told from one that is no longer kept', async () => {
+  test('that never existed is distinguished from one that is no longer kept', async () => {
     const pod = await start({ JOURNAL_MAXLEN: '50' });
     const [first = ''] = await publish(pod);
     const epoch = first.split(':')[0] ?? '';

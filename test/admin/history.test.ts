@@ -62,7 +62,7 @@ async function expectProblem(answer: Response, code: ProblemCode): Promise<Recor
 }
 
 describe.each(journalModes(cleanup))('the history, %s', (_, start, shared) => {
-  test('gives what came after an offset, oldest first, page by page', async () => {
+  test('returns what followed an offset, oldest first, page by page', async () => {
     const pod = await shared();
     const offsets = await publish(pod, 1, 250);
     const first = await history(pod, `?after=${offsets[9]}`);
@@ -76,7 +76,7 @@ describe.each(journalModes(cleanup))('the history, %s', (_, start, shared) => {
     expect(third).toEqual({ entries: [], next: second.next });
   });
 
-  test('gives the newest entries when it is not said after which', async () => {
+  test('returns the newest entries if no offset is given', async () => {
     const pod = await start();
     const empty = await history(pod);
     expect(empty.entries).toEqual([]);
@@ -87,7 +87,7 @@ describe.each(journalModes(cleanup))('the history, %s', (_, start, shared) => {
     expect(prices(await history(pod, `?after=${empty.next}&limit=2`))).toEqual([1, 2]);
   });
 
-  test('gives every payload to the letter, and says of which event it is', async () => {
+  test('returns every payload unchanged, with the name of its event', async () => {
     const pod = await start();
     const text =
       '{ "type":"A", "signal":"BUY","price":1.50,"symbol":"BTC/USDT","timeframe":"1m","timestamp":"2023-10-27T10:00:00Z","big":12345678901234567890,"text":"é€😀\\n" }';
@@ -134,7 +134,7 @@ describe.each(journalModes(cleanup))('the history, %s', (_, start, shared) => {
     expect(last - first + 1).toBeGreaterThanOrEqual(200);
   });
 
-  test('asks for a key as publishing does', async () => {
+  test('requires a key, as publishing does', async () => {
     const pod = await shared({ API_KEY: 'right-key-of-the-test' });
     const refused = await ask(pod);
     expect(refused.headers.get('www-authenticate')).toBe('Bearer');
@@ -149,7 +149,7 @@ describe.each(journalModes(cleanup))('the history, %s', (_, start, shared) => {
     expect(await expectProblem(refused, 'forbidden')).not.toHaveProperty('entries');
   });
 
-  test('refuses pages that reach this machine by a name of their own, for which browsers send no origin', async () => {
+  test('refuses pages that reach this machine by a host name of theirs, for which browsers send no origin', async () => {
     const pod = await shared();
     for (const path of ['/v1/signals', '/v1/info']) {
       for (const host of [
@@ -184,7 +184,7 @@ describe.each(journalModes(cleanup))('the history, %s', (_, start, shared) => {
   });
 });
 
-test('every pod gives the same history, one that started later too', async () => {
+test('every pod returns the same history, including one that started later', async () => {
   const redis = await RedisServer.start(cleanup);
   const pod = await Pod.start(cleanup, { REDIS_URL: redis.url });
   await publish(pod, 1, 300);
@@ -225,7 +225,7 @@ test('an offset of a journal that Redis has lost is refused by a pod that has ne
   expect(prices(await history(pod, `?after=${offsets[4]}`))).toEqual(range(6, 11));
 });
 
-test('a small page over many deleted entries does not ask the journal for them one by one', async () => {
+test('a small page over many deleted entries does not read them one by one from the journal', async () => {
   const journal = new MemoryJournal(5000, { onEntry: () => {}, onGap: () => {} });
   const start = journal.head();
   const places = await journal.append(messages(1300));

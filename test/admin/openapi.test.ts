@@ -34,7 +34,7 @@ function* examplesOf(value: unknown, pointer: string): Generator<[string, unknow
 }
 
 describe('the OpenAPI document', () => {
-  test('is one of OpenAPI 3.1', async () => {
+  test('is valid OpenAPI 3.1', async () => {
     const validator = new Validator();
     expect(await validator.validate(structuredClone(DOCUMENT) as Record<string, unknown>)).toEqual({ valid: true });
     expect(validator.version).toBe('3.1');
@@ -42,7 +42,7 @@ describe('the OpenAPI document', () => {
     expect((await new Validator().validate(wrong)).valid).toBe(false);
   });
 
-  test('has every example right, and one of every JSON body', () => {
+  test('has an example of every JSON body, and all of them are valid', () => {
     const schemas = new DocumentSchemas(DOCUMENT, { draft: 2020, isClosed: true });
     const parts = { paths: DOCUMENT['paths'], components: DOCUMENT['components'] };
     const examples = [...examplesOf(parts, '#')];
@@ -277,7 +277,7 @@ test('what the OpenAPI document does not say is found', () => {
   expect(check.faults).toHaveLength(6);
 });
 
-test('a live gateway serves the documents as they are checked in, the one of the feed to pages of any origin', async () => {
+test('a live gateway serves the committed documents, and the AsyncAPI document to pages of any origin', async () => {
   const pod = await Pod.start(cleanup, { CORS_ORIGIN: 'https://page.example' });
   for (const { name, file } of DOCUMENTS) {
     const answer = await fetch(`${pod.adminUrl}/${name}`);

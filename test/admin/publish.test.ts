@@ -139,7 +139,7 @@ describe('a bad request', () => {
     expect(await pod.metric('gateway_messages_accepted_total')).toBe(0);
   });
 
-  test('does not come of the array of a batch: it is no level of the messages in it', async () => {
+  test('is not caused by the array of a batch: the array does not count as a level of its messages', async () => {
     const pod = await shared();
     const deepest = nested(signal(1), 63, ['[', ']']);
     expect(await offsetsOf(await pod.post('/v1/signals', deepest))).toHaveLength(1);
@@ -177,7 +177,7 @@ function headersOf(authorization?: string): Record<string, string> {
 }
 
 describe('the API key', () => {
-  test('is asked of everybody once it is set, and each key of the list is taken', async () => {
+  test('is required of everybody once it is set, and each key of the list is accepted', async () => {
     const pod = await Pod.start(cleanup, { API_KEY: 'first-key,second-key' });
     const clients = await clientsOf(pod);
     const refused = [

@@ -23,7 +23,7 @@ afterEach(async () => {
   vi.unstubAllEnvs();
 });
 
-test('what a pod ran is counted in the lines of the sources, also when a test kills it', async () => {
+test('what a pod ran is counted in the lines of the sources, even if a test kills it', async () => {
   const pod = await Pod.start(cleanup, {}, { nodeArgs: ['--require', PRELOAD] });
   expect((await pod.post('/v1/signals', { no: 'signal' })).status).toBe(422);
   expect(await pod.child.kill()).toBe('SIGKILL');

@@ -34,7 +34,7 @@ function failed(report: Report): string[] {
   return (report.checks ?? []).filter(({ ok }) => !ok).map(({ name, detail }) => `${name}: ${detail}`);
 }
 
-test('a good configuration is shown as the gateway would run with it, and ends with 0', async () => {
+test('a valid configuration is shown as the gateway would use it, and the exit code is 0', async () => {
   const redis = await RedisServer.start(cleanup);
   const env = { ...FREE, REDIS_URL: redis.url, JOURNAL_MAXLEN: '5000' };
   const child = cli(cleanup, ['check'], env);
@@ -49,7 +49,7 @@ test('a good configuration is shown as the gateway would run with it, and ends w
   expect(report.variables).toMatchObject({ JOURNAL_MAXLEN: '5000', DRAIN_SECONDS: '20', JWT_SECRET: null });
 });
 
-test('every mistake of the configuration is told at once, and ends with 2', async () => {
+test('all mistakes of the configuration are reported at once, and the exit code is 2', async () => {
   const env = { ...FREE, PORT: 'none', DRAIN_SECONDS: '-1', API_KEY: 'not a key', AUTH: 'jwt' };
   const child = cli(cleanup, ['check'], env);
   expect([await child.exit, child.stdout]).toEqual([2, '']);
@@ -70,7 +70,7 @@ test('secrets are not shown, neither those of the configuration nor that of Redi
   expect(report.variables).toMatchObject({ API_KEY: '(hidden)', REDIS_URL: `redis://${HOST}:${port}` });
 });
 
-describe('what is out of order ends with 1, and is told with what to do:', () => {
+describe('a fault ends with 1, and the message says what to do:', () => {
   test('Redis that is not there, or refuses', async () => {
     const port = await serverPort();
     const away = await check({ ...FREE, REDIS_URL: `redis://${HOST}:${port}` });
@@ -84,7 +84,7 @@ describe('what is out of order ends with 1, and is told with what to do:', () =>
     expect([refused.code, failed(refused.report)]).toEqual([1, [expect.stringContaining('WRONGPASS')]]);
   });
 
-  test('a port that is taken, and by whom', async () => {
+  test('a port that is taken, and the process that has it', async () => {
     const pod = await Pod.start(cleanup);
     const { code, report } = await check({ ...FREE, PORT: String(pod.port), ADMIN_PORT: String(pod.adminPort) });
     expect(code).toBe(1);
@@ -104,7 +104,7 @@ describe('what is out of order ends with 1, and is told with what to do:', () =>
     expect(failed((await check({ ...FREE, PORT: port })).report)).toHaveLength(1);
   });
 
-  test('one port for both, and an address that is not of this machine', async () => {
+  test('one port for both, and an address that this machine does not have', async () => {
     const port = String(await serverPort());
     expect((await check({ ...FREE, PORT: port, ADMIN_PORT: port })).code).toBe(1);
     const elsewhere = await check({ ...FREE, HOST: '192.0.2.1' });

@@ -106,7 +106,7 @@ describe('tail', () => {
     expect(silent).toEqual(QUIET);
   });
 
-  test('goes on without the reader of what it tells, until it has its lines', async () => {
+  test('continues without a reader of its messages until it has its lines', async () => {
     const pod = await shared();
     const children = ['2>&3', '2>&-'].map((where) =>
       withoutReader(`signal-gateway tail --count 3 ${where}`, { GATEWAY_URL: pod.url }),
@@ -121,7 +121,7 @@ describe('tail', () => {
     }
   });
 
-  test('of no gateway ends quietly with 1 when nobody reads why', async () => {
+  test('ends quietly with 1 if there is no gateway and nobody reads why', async () => {
     const url = `http://${HOST}:${await serverPort()}`;
     const line = 'signal-gateway tail --connect-for 0.5 >&3 2>&3';
     expect(await ended(withoutReader(line, { GATEWAY_URL: url }))).toEqual({ ...QUIET, code: 1 });
@@ -141,7 +141,7 @@ describe('publish', () => {
     },
   );
 
-  test('publishes every line of its input when nobody reads what it tells, and its exit code is that of the lines', async () => {
+  test('publishes every line of its input even if nobody reads its messages, and its exit code is that of the lines', async () => {
     const pod = await shared();
     const good = fileOf(Array.from({ length: 3000 }, (_, i) => JSON.stringify(signal(i))));
     const bad = fileOf(Array.from({ length: 3000 }, (_, i) => (i % 2 === 0 ? JSON.stringify(signal(i)) : 'bad')));
@@ -164,7 +164,7 @@ describe('publish', () => {
     expect(await pod.metric('gateway_messages_accepted_total')).toBe(1);
   });
 
-  test('of no gateway ends quietly with 1 when nobody reads why', async () => {
+  test('ends quietly with 1 if there is no gateway and nobody reads why', async () => {
     const url = `http://${HOST}:${await serverPort()}`;
     const line = `${ONE} --retry-for 0 2>&3`;
     expect(await ended(withoutReader(line, { ADMIN_URL: url }))).toEqual({ ...QUIET, code: 1 });

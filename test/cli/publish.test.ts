@@ -130,7 +130,7 @@ describe('one message by options', () => {
     expect(refused.stderr + taken.stdout + pod.output()).not.toMatch(/(first|second|wrong)-key/);
   });
 
-  test('fails with what to do where there is no gateway, or something else', async () => {
+  test('fails and says what to do if there is no gateway, or something else listens', async () => {
     const nobody = `http://${HOST}:${await serverPort()}`;
     const args = ['publish', '--status', 'active', '--service', 'A', '--retry-for', '0', '--url'];
     const away = cli(cleanup, [...args, nobody]);
@@ -142,7 +142,7 @@ describe('one message by options', () => {
     expect(wrong.stderr).toContain('ADMIN_PORT');
   });
 
-  test('fails with what to do where TLS is not what the address says, and does not fear that it published', async () => {
+  test('fails and says what to do if TLS does not match the address, and does not claim that it may have published', async () => {
     const { certFile, keyFile } = new Certificate(cleanup, 'localhost');
     const pod = await Pod.start(cleanup, { TLS_CERT: certFile, TLS_KEY: keyFile });
     const args = ['publish', '--status', 'active', '--service', 'A', '--retry-for', '0', '--url'];
@@ -183,7 +183,7 @@ describe('lines', () => {
     expect(peak).toBeLessThan(120);
   }, 120_000);
 
-  test('that are bad are named with number and reason, the good ones are published, and the exit code is 1', async () => {
+  test('that are invalid are reported with number and reason, valid ones are published, and the exit code is 1', async () => {
     const pod = await shared();
     const begin = await headOf(pod);
     const file = fileOf([
@@ -272,7 +272,7 @@ describe('lines', () => {
     expect(child.stdout.trimEnd()).toMatch(/30,000 published\.$/);
   });
 
-  test('from nowhere are none, and a file that is not there is an error', async () => {
+  test('of an empty input are none, and a missing file is an error', async () => {
     const pod = await shared();
     const empty = cli(cleanup, ['publish', '--url', pod.adminUrl]);
     expect([await empty.exit, empty.stderr]).toEqual([0, '0 published.\n']);
@@ -354,7 +354,7 @@ describe('a gateway that is away for a moment', () => {
     expect(await pricesAfter(second, begin)).toEqual(numbers(25_000));
   });
 
-  test('for too long makes it fail, and say from which line to go on', async () => {
+  test('for too long makes it fail, and say from which line to continue', async () => {
     const url = `http://${HOST}:${await serverPort()}`;
     const child = cli(cleanup, ['publish', '--url', url, '--retry-for', '1', fileOf(linesOf(3))]);
     expect([await child.exit, child.stdout]).toEqual([1, '']);
@@ -363,7 +363,7 @@ describe('a gateway that is away for a moment', () => {
 });
 
 describe('a proxy that takes only small bodies', () => {
-  test('gets the lines in parts that it takes, and one line that is too long for it is named', async () => {
+  test('gets the lines in parts that it accepts, and a line that is too long for it is reported', async () => {
     const pod = await shared();
     const begin = await headOf(pod);
     const proxy = await AnswerEater.open(pod.adminPort, () => false, 10_000);
@@ -401,7 +401,7 @@ test('a request has up to 1 MiB, counted in bytes', async () => {
 });
 
 describe('an answer that is lost for good', () => {
-  test('makes it say which lines may have been published, and with --idempotency-key a rerun doubles none', async () => {
+  test('makes it say which lines may have been published, and with --idempotency-key a rerun publishes none twice', async () => {
     const pod = await shared();
     const begin = await headOf(pod);
     const eater = await AnswerEater.open(pod.adminPort, (answer) => answer > 1);
@@ -422,7 +422,7 @@ describe('an answer that is lost for good', () => {
     expect(await pricesAfter(pod, begin)).toEqual(numbers(2500));
   });
 
-  test('of one message makes it say so, and with --idempotency-key a rerun doubles nothing', async () => {
+  test('to one message makes it say so, and with --idempotency-key a rerun publishes nothing twice', async () => {
     const pod = await shared();
     const begin = await headOf(pod);
     const eater = await AnswerEater.open(pod.adminPort, () => true);

@@ -207,7 +207,7 @@ describe('the connection', () => {
     await until('the drop to be told', () => child.stderr.includes('disconnected: '), { seen: () => child.stderr });
     await publish();
     await Pod.start(cleanup, env);
-    await until('the recovery to be told', () => child.stderr.includes('reconnected: recovered'), {
+    await until('the recovery to be told', () => child.stderr.includes('reconnected and recovered'), {
       seen: () => child.stderr,
       limit: 30_000,
     });
@@ -230,6 +230,6 @@ describe('the connection', () => {
       seen: () => child.stderr,
       limit: 30_000,
     });
-    expect(child.stderr).toContain('reconnected: not recovered');
+    expect(child.stderr).toContain('reconnected, but not recovered');
   });
 });

@@ -108,7 +108,7 @@ test.concurrent('a pod that stops in order hands the bridge over without a pause
 });
 
 test.concurrent(
-  'equal messages all arrive, also when the pod that bridges next had missed one of them',
+  'equal messages all arrive, even if the pod that bridges next had missed one of them',
   async ({ cleanup }) => {
     const redis = await RedisServer.start(cleanup);
     const pods = await Promise.all([1, 2].map(() => Pod.start(cleanup, { REDIS_URL: redis.url })));

@@ -196,7 +196,7 @@ describe.each(journalModes(cleanup))('%s,', (_, alone, shared) => {
     },
   );
 
-  test('the newest status of a service is told to nobody who connects once it is deleted, and an older one is not told again', async () => {
+  test('once the newest status of a service is deleted, new clients get neither it nor an older one', async () => {
     const gateway = await shared();
     const publish = async (...all: readonly object[]): Promise<string[]> =>
       ((await (await gateway.post('/v1/status', all)).json()) as { offsets: string[] }).offsets;

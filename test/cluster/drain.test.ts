@@ -57,7 +57,7 @@ describe('SIGTERM', () => {
       expect(await end).toBe(0);
       expect([first.disconnects, late.disconnects]).toEqual([['transport close'], ['transport close']]);
       const steps = pod.logs().map(({ msg }) => msg);
-      expect(steps.filter((msg) => msg === 'a step of the stop failed; going on')).toEqual([]);
+      expect(steps.filter((msg) => msg === 'a step of the shutdown failed; continuing with the next')).toEqual([]);
       expect(steps.indexOf('stopping')).toBeLessThan(steps.indexOf('disconnecting the clients'));
       expect(steps.indexOf('disconnecting the clients')).toBeLessThan(steps.indexOf('client disconnected'));
     },

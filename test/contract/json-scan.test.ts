@@ -125,7 +125,7 @@ const { value } = fc.letrec<{ value: string }>((tie) => ({
 const object = enclosed(member(value), ['{', '}']);
 
 describe('a JSON object', () => {
-  test('has a fault exactly where one that reads it slowly finds one, however it is spelled', () => {
+  test('is found faulty exactly where a slow, careful reader finds it faulty, however it is spelled', () => {
     const counts: Record<string, number> = {};
     fc.assert(
       fc.property(fc.tuple(space, object, space), fc.constantFrom(1, 2, 4, 64, 64, 64), (parts, maxDepth) => {

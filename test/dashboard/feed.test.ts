@@ -8,7 +8,7 @@ import { signal } from '../support/signals.js';
 
 const at = (seq: number, epoch = 'a'): { epoch: string; seq: number } => ({ epoch, seq });
 
-test('a ring gives what it has newest first, and forgets what is older', () => {
+test('a ring returns its items newest first and forgets older ones', () => {
   const ring = new History<number>(3);
   expect([...ring.newestFirst()]).toEqual([]);
   for (let i = 1; i <= 7; i++) {

@@ -116,7 +116,7 @@ test('with DASHBOARD=off there is nothing at any of its paths', async () => {
   }
 });
 
-test('a gateway whose dashboard is not built serves without it and says so', async () => {
+test('a gateway without a built dashboard serves everything else and says so', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'signal-gateway-dist-'));
   cleanup.add(folder, () => rmSync(folder, { recursive: true }));
   const root = dirname(dirname(MAIN));

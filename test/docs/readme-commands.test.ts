@@ -188,6 +188,20 @@ const EFFECTS: Readonly<Record<string, (line: string) => Promise<void>>> = {
     );
   },
 
+  'node dist/cli.js tail': async (line) => {
+    const started = await anyGateway();
+    const command = new ShellCommand(cleanup, line, checkout, { GATEWAY_URL: `http://${HOST}:${started.port}` });
+    await until(
+      'the signal in the output',
+      async () => {
+        await post(started, '/v1/signals', signal(1));
+        return command.stdout.includes('BTC/USDT');
+      },
+      { seen: () => command, limit: 60_000 },
+    );
+    await command.interrupt();
+  },
+
   [`curl -s http://localhost:3001/v1/signals -H 'content-type: application/json' -d '${SEED}'`]: async (line) => {
     const started = await anyGateway();
     const feed = await client(started);

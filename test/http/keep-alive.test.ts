@@ -72,7 +72,7 @@ test.concurrent(
 );
 
 test.concurrent(
-  'a connection on which no whole request comes is closed, also when its bytes never stop',
+  'a connection on which no whole request comes is closed, even if its bytes never stop',
   { timeout: 40_000 },
   async ({ cleanup }) => {
     const pod = await Pod.start(cleanup);

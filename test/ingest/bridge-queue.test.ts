@@ -284,7 +284,7 @@ describe('an entry that was deleted before this pod read it', () => {
     expect(texts(queue.first(9))).toEqual(['a', 'b']);
   });
 
-  test('takes away a message that is heard later, one, and none when that is too late', () => {
+  test('takes away one message that is heard later, and none if it is heard too late', () => {
     const queue = new BridgeQueue(newId, { seenForMs: 10_000 });
     queue.seen(left('a'), 0);
     queue.seen(foreign('b'), 0);

@@ -225,7 +225,7 @@ describe('the lease', () => {
     );
   });
 
-  test('is free again when its holder has said nothing for the time to live', async () => {
+  test('is free again if its holder has been silent for the time to live', async () => {
     const redis = await RedisServer.start(cleanup);
     const { journal } = await JournalPod.start(cleanup, { url: redis.url });
     await journal.lease.ask({ token: 'a', ttlMs: 200, mayTakeOver: true, claims: false });

@@ -135,7 +135,7 @@ describe.each(Object.entries(KINDS))('over %s', (_name, { transports, at }) => {
     expect(await answer).toEqual([expect.stringContaining('operation has timed out'), [1]]);
   });
 
-  test('flags of an emit change nothing of what arrives', async () => {
+  test('flags of an emit do not change what arrives', async () => {
     const socket = await connected();
     const sent = next(socket, 'sent');
     socket.emit('flags', 'with flags', Buffer.from('x'));
@@ -288,7 +288,7 @@ describe.each(Object.entries(KINDS))('over %s', (_name, { transports, at }) => {
     expect(await ask(root, 'ack', 1)).toBe(1);
   });
 
-  test('a middleware refuses with a message and data, or lets in, also when it takes its time', async () => {
+  test('a middleware refuses with a message and data, or lets in, even if it takes its time', async () => {
     const refused = client('', { auth: { refuse: true } });
     const [error] = (await next(refused, 'connect_error')) as [Error & { data?: unknown }];
     expect(error.message).toBe('refused');

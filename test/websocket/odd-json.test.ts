@@ -27,7 +27,7 @@ async function stillServed(pod: Pod, honest: FeedClient): Promise<void> {
 }
 
 describe('JSON that nests 30,000 levels deep harms nobody', () => {
-  test('it closes its connection alone, wherever it stands, over either transport', async () => {
+  test('it closes only its own connection, wherever it appears, over either transport', async () => {
     const pod = await Pod.start(cleanup, ROOMY);
     const honest = await FeedClient.connect(cleanup, pod.url);
     for (const body of [`40{"x":${DEEP},"topics":["BTC/USDT"]}`, `40{"topics":${DEEP}}`, `421["subscribe",${DEEP}]`]) {
@@ -54,7 +54,7 @@ describe('JSON that nests 30,000 levels deep harms nobody', () => {
     }
   });
 
-  test('around an attachment it closes that connection alone, over either transport', async () => {
+  test('around an attachment, it closes only its own connection, over either transport', async () => {
     const pod = await Pod.start(cleanup, ROOMY);
     const honest = await FeedClient.connect(cleanup, pod.url);
     const inside = `${'['.repeat(LEVELS)}{"_placeholder":true,"num":0}${']'.repeat(LEVELS)}`;

@@ -69,7 +69,7 @@ describe('the rows of a scenario', () => {
 });
 
 describe('servers for a run', () => {
-  test('are all gone afterwards, also when the run throws, and so is Redis', async () => {
+  test('are all gone afterwards, even if the run throws, and so is Redis', async () => {
     const pids: number[] = [];
     const run = withServers('gateway', { pods: 2 }, ({ servers, redisPid }) => {
       pids.push(redisPid, ...servers.map(({ pid }) => pid));

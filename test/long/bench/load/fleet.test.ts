@@ -229,7 +229,7 @@ test("a browser's headers are sent where they are asked for", async () => {
   for (const { headerBytes } of server.connections) expect(headerBytes).toBeGreaterThan(700);
 });
 
-test('a fleet does not come to be when a server refuses one client, and says why', async () => {
+test('a fleet fails to start if a server refuses one client, and says why', async () => {
   const refusing = await serve({ onConnect: ({ ws }) => ws.send('44{"message":"too many"}') });
   await expect(connect(refusing)).rejects.toThrow(/client \d+: the server refused it: \{"message":"too many"\}/);
   const closing = await serve({ onConnect: ({ ws }) => ws.end(1000) });
@@ -239,7 +239,7 @@ test('a fleet does not come to be when a server refuses one client, and says why
   await expect(connect(gone)).rejects.toThrow('ECONNREFUSED');
 });
 
-test('a server that sends what no server may ends the measurement', async () => {
+test('a server that breaks the protocol ends the measurement', async () => {
   const server = await serve();
   const fleet = await connect(server);
   const { ws } = server.connections[0] ?? {};
