@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { CheckedClient, summary } from '../support/checked-client.js';
+import { CheckedClient, connected, summary } from '../support/checked-client.js';
 import { deleteEntry, deleted, deletedGap, historyOf } from '../support/deletion.js';
 import { FrontDoor } from '../support/front-door.js';
 import { FeedClient, Pod } from '../support/pod.js';
@@ -35,12 +35,6 @@ async function start(count: number, url: string): Promise<Pod[]> {
 
 function checked(url: string, options = {}): CheckedClient {
   return new CheckedClient(cleanup, url, { transports: ['websocket'], ...options });
-}
-
-async function connected(clients: readonly CheckedClient[]): Promise<void> {
-  await until('the clients to be connected', () => clients.every((c) => c.socket.connected && c.last !== undefined), {
-    seen: () => clients,
-  });
 }
 
 async function have(clients: readonly CheckedClient[], count: number): Promise<void> {
