@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { CheckedClient, summary } from '../support/checked-client.js';
+import { CheckedClient, connected, summary } from '../support/checked-client.js';
 import { deleteEntry, deleted, deletedGap, historyOf } from '../support/deletion.js';
 import { FrontDoor } from '../support/front-door.js';
 import { FeedClient, Pod } from '../support/pod.js';
@@ -35,12 +35,6 @@ async function start(count: number, url: string): Promise<Pod[]> {
 
 function checked(url: string, options = {}): CheckedClient {
   return new CheckedClient(cleanup, url, { transports: ['websocket'], ...options });
-}
-
-async function connected(clients: readonly CheckedClient[]): Promise<void> {
-  await until('the clients to be connected', () => clients.every((c) => c.socket.connected && c.last !== undefined), {
-    seen: () => clients,
-  });
 }
 
 async function have(clients: readonly CheckedClient[], count: number): Promise<void> {
@@ -162,39 +156,39 @@ describe.each(journalModes(cleanup))('%s,', (_, alone, shared) => {
     expect(gaps).toEqual([deletedGap(offsets[12])]);
   });
 
-  test.each(['websocket', 'polling'])(
-    'a replay over %s that is under way leaves out what is deleted meanwhile',
-    async (transport) => {
-      const gateway = await alone({ MAX_BACKPRESSURE: '65536', MAX_SIGNAL_BYTES: '65536' });
-      const [place] = await post(gateway, 0, 0);
-      const offsets: string[] = [];
-      // More than the buffers of the kernel take.
-      for (let n = 1; n <= 800; n += 100)
-        offsets.push(...(await post(gateway, n, n + 99, { filler: 'x'.repeat(60_000) })));
-      await readUpTo(gateway, offsets[799]);
-      const forwarder = await TcpForwarder.open(cleanup, gateway.port);
-      const auth = { pid: 'returning', offset: place };
-      const client = checked(`http://${HOST}:${forwarder.port}`, { auth, transports: [transport] });
-      await have([client], 5);
-      forwarder.hold();
-      let sent = -1;
-      await until('the replay to stand still', async () => {
-        const former = sent;
-        sent = await gateway.metric('gateway_replayed_entries_total');
-        await new Promise((resolve) => setTimeout(resolve, 500));
-        return sent === former;
-      });
-      expect(sent).toBeLessThan(600);
-      // It has read a batch of 200 of which these are the next, and they are not sent.
-      const gone = [sent, sent + 1, sent + 3, 799].map((index) => offsets[index]);
-      for (const offset of gone) await deleted(gateway, offset);
-      forwarder.release();
-      await until('the rest', () => client.got.size === 796, { limit: 60_000, seen: () => client });
-      await until('the end', () => client.gaps.length === 4, { seen: () => client });
-      expect(client.gaps).toEqual(gone.map(deletedGap));
-      expect(client.faultCount).toBe(0);
-    },
-  );
+  // More than the buffers of the kernel take, or a client that polls asks for.
+  test.each([
+    ['websocket', 500],
+    ['polling', 200],
+  ])('a replay over %s that is under way leaves out what is deleted meanwhile', async (transport, count) => {
+    const gateway = await alone({ MAX_BACKPRESSURE: '65536', MAX_SIGNAL_BYTES: '65536' });
+    const [place] = await post(gateway, 0, 0);
+    const offsets: string[] = [];
+    for (let n = 1; n <= count; n += 100)
+      offsets.push(...(await post(gateway, n, n + 99, { filler: 'x'.repeat(60_000) })));
+    await readUpTo(gateway, offsets[count - 1]);
+    const forwarder = await TcpForwarder.open(cleanup, gateway.port);
+    const auth = { pid: 'returning', offset: place };
+    const client = checked(`http://${HOST}:${forwarder.port}`, { auth, transports: [transport] });
+    await have([client], 5);
+    forwarder.hold();
+    let sent = -1;
+    await until('the replay to stand still', async () => {
+      const former = sent;
+      sent = await gateway.metric('gateway_replayed_entries_total');
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      return sent === former;
+    });
+    expect(sent).toBeLessThan(count - 50);
+    // It has read a batch of 200 of which these are the next, and they are not sent.
+    const gone = [sent, sent + 1, sent + 3, count - 1].map((index) => offsets[index]);
+    for (const offset of gone) await deleted(gateway, offset);
+    forwarder.release();
+    await until('the rest', () => client.got.size === count - 4, { limit: 60_000, seen: () => client });
+    await until('the end', () => client.gaps.length === 4, { seen: () => client });
+    expect(client.gaps).toEqual(gone.map(deletedGap));
+    expect(client.faultCount).toBe(0);
+  });
 
   test('once the newest status of a service is deleted, new clients get neither it nor an older one', async () => {
     const gateway = await shared();

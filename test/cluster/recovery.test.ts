@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Emitter } from '@socket.io/redis-emitter';
 import { afterEach, describe, expect, test } from 'vitest';
-import { CheckedClient, summary } from '../support/checked-client.js';
+import { CheckedClient, connected, summary } from '../support/checked-client.js';
 import { FrontDoor } from '../support/front-door.js';
 import { Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
@@ -26,12 +26,6 @@ async function pair(): Promise<[Pod, Pod]> {
 }
 
 const PERFECT = { faults: { lost: 0, twice: 0, outOfOrder: 0 }, gaps: 0 };
-
-async function connected(clients: readonly CheckedClient[]): Promise<void> {
-  await until('the clients to be connected', () => clients.every((c) => c.socket.connected && c.last !== undefined), {
-    seen: () => clients,
-  });
-}
 
 async function post(
   pod: Pod,

@@ -1,6 +1,7 @@
 import { type ManagerOptions, type Socket, type SocketOptions, io } from 'socket.io-client';
 import { type Offset, parseOffset } from '../../src/contract/offset.js';
 import type { Cleanup } from './processes.js';
+import { until } from './until.js';
 
 /** What a client found wrong with what it got. */
 export interface Faults {
@@ -117,4 +118,11 @@ export function summary(clients: readonly CheckedClient[]): {
     recovered += client.reconnects.filter(Boolean).length;
   }
   return { faults, gaps, reconnects, recovered, bad: clients.filter((c) => c.faultCount > 0 || c.gaps.length > 0) };
+}
+
+/** Waits until every client has its welcome. */
+export async function connected(clients: readonly CheckedClient[]): Promise<void> {
+  await until('the clients to be connected', () => clients.every((c) => c.socket.connected && c.last !== undefined), {
+    seen: () => clients,
+  });
 }

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { CheckedClient, summary } from './checked-client.js';
 import { Fleet } from './fleet.js';
-import { HaProxy } from './haproxy.js';
-import type { Cleanup } from './processes.js';
+import { HAS_HAPROXY, HaProxy } from './haproxy.js';
+import { Cleanup } from './processes.js';
 import { RedisServer } from './redis.js';
 import { signal } from './signals.js';
 import { until } from './until.js';
@@ -11,7 +11,7 @@ import { until } from './until.js';
 /** Signals a second. */
 const RATE = 50;
 
-export interface RollPlan {
+interface RollPlan {
   readonly clients: number;
   /** Pods to begin with. */
   readonly pods: number;
@@ -20,7 +20,7 @@ export interface RollPlan {
 }
 
 /** Changes a fleet behind HAProxy while signals are published, and checks that every client got each of them once. */
-export async function expectCompleteWhileRolling(cleanup: Cleanup, plan: RollPlan): Promise<void> {
+async function expectCompleteWhileRolling(cleanup: Cleanup, plan: RollPlan): Promise<void> {
   const redis = await RedisServer.start(cleanup);
   const proxy = await HaProxy.start(cleanup, 4);
   const fleet = new Fleet(cleanup, proxy, {
@@ -79,4 +79,28 @@ export async function expectCompleteWhileRolling(cleanup: Cleanup, plan: RollPla
   for (const client of clients) expect([...client.got.values()]).toEqual(sent);
   // Each was on a pod that went away.
   expect(Math.min(...clients.map(({ reconnects }) => reconnects.length))).toBeGreaterThanOrEqual(1);
+}
+
+/** The tests of a rolling restart and of a change of scale, for so many clients. */
+export function rollingTests(plan: { readonly clients: number; readonly drainSeconds: number }): void {
+  const cleanup = new Cleanup();
+  afterEach(() => cleanup.run());
+
+  describe.skipIf(!HAS_HAPROXY)(`behind HAProxy, for ${plan.clients} clients,`, () => {
+    test('a rolling restart of 3 pods loses, duplicates and reorders nothing', { timeout: 240_000 }, () =>
+      expectCompleteWhileRolling(cleanup, { ...plan, pods: 3, change: (fleet) => fleet.roll() }),
+    );
+
+    test('2 pods becoming 4 and 2 again lose, duplicate and reorder nothing', { timeout: 240_000 }, () =>
+      expectCompleteWhileRolling(cleanup, {
+        ...plan,
+        pods: 2,
+        change: async (fleet) => {
+          await fleet.scaleUp(4);
+          await sleep(1000);
+          await fleet.scaleDown(2);
+        },
+      }),
+    );
+  });
 }
