@@ -93,7 +93,8 @@ async function setting(start: Start): Promise<Setting> {
   const starting = shared.get(start) ?? startServers(whole, start);
   shared.set(start, starting);
   const servers = await starting;
-  for (const { pod } of servers.pods) await pod.visit();
+  for (const { pod } of servers.pods)
+    await until('the clients of the tests before to be gone', async () => pod.visit());
   return withClients(servers);
 }
 

@@ -23,9 +23,12 @@ export function sharedPods(base: (whole: Cleanup) => Promise<Env> = async () => 
     common ??= base(whole);
     const all = { ...(await common), ...env };
     const key = JSON.stringify([all, which]);
-    const pod = pods.get(key) ?? Pod.start(whole, all);
+    const known = await pods.get(key);
+    const visited = await known?.visit();
+    if (visited !== undefined) return visited;
+    const pod = Pod.start(whole, all);
     pods.set(key, pod);
-    return (await pod).visit();
+    return pod;
   };
 }
 
