@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Socket as EngineSocket, Transport, uServer } from 'engine.io';
 import { Server, Socket } from 'socket.io';
 import { EXIT, StartError, messageOf } from '../errors.js';
@@ -171,8 +172,12 @@ function missingOf(owner: string, members: Readonly<Record<string, Kind>>, make:
   }
 }
 
-/** The installed version after a space; empty where the package is not beside the program, such as in a bundle. */
+/** In a bundle this module has no file. The packages are part of the bundle, all but uWebSockets.js. */
+const IS_BUNDLED = !existsSync(fileURLToPath(import.meta.url));
+
+/** The version in use after a space; empty if it is not known: what is installed beside a bundle may be another one. */
 function versionOf(name: Package): string {
+  if (IS_BUNDLED && name !== 'uWebSockets.js') return '';
   try {
     const main = createRequire(import.meta.url).resolve(name);
     const folder = join('node_modules', name);
@@ -199,7 +204,8 @@ export function checkInternals(uws: Uws): void {
   });
   if (faults.length === 0) return;
   throw new StartError(
-    `${faults.join('; ').replaceAll(/\s+/g, ' ')}. The gateway uses these. Install the versions in package-lock.json: run "npm ci".`,
+    `${faults.join('; ').replaceAll(/\s+/g, ' ')}. The gateway uses these. Install the versions in package-lock.json and build ` +
+      'again: run "npm ci" and "npm run build".',
     EXIT.failed,
   );
 }

@@ -1,10 +1,11 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { MAIN, Pod } from '../support/pod.js';
-import { Child, Cleanup } from '../support/processes.js';
+import { Child, Cleanup, HOST } from '../support/processes.js';
 import { RedisServer } from '../support/redis.js';
+import { failedStart } from '../support/start.js';
 import { until } from '../support/until.js';
 
 const cleanup = new Cleanup();
@@ -43,6 +44,18 @@ test('a gateway with Redis and every command of the package run with no package 
   expect(await ended(command('publish', '--redis', redis.url, ...STATUS))).toEqual({ code: 0, stderr: '' });
   expect([await tail.exit, tail.stdout.match(/Behind the market/g)?.length]).toEqual([0, 2]);
   expect(await ended(command('check'))).toEqual({ code: 0, stderr: '' });
+});
+
+test('a bundle with an engine.io that lacks what the gateway uses says to build again, and names no version from beside it', async () => {
+  const dist = copyOfDist();
+  symlinkSync(join(ROOT, 'node_modules/engine.io'), join(dist, '../node_modules/engine.io'));
+  const bundle = join(dist, 'gateway.js');
+  writeFileSync(bundle, readFileSync(bundle, 'utf8').replaceAll(/\bprepare\(/g, 'prepareRequest('));
+  const env = { HOST, ADMIN_HOST: HOST, PORT: '0', ADMIN_PORT: '0' };
+  const child = cleanup.add(new Child(process.execPath, [join(dist, 'main.js')], env), (self) => self.kill());
+  expect(await failedStart(child)).toMatch(
+    /^engine\.io does not have uServer\.prepare \(function\)\..*"npm run build"\.$/,
+  );
 });
 
 test('the licenses of all packages in the bundle are with it', () => {

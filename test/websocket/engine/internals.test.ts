@@ -192,7 +192,9 @@ describe('private members of dependencies that the gateway uses', () => {
       const [, missing = ''] = /^([^;]+)/.exec(said.slice(said.indexOf(`${name} `))) ?? [];
       expect(missing).toMatch(/^\S+ \d+\.\d+\.\d+ does not have /);
       expect(missing).toContain(`${owner}.${member} (${kind})`);
-      expect(said).toMatch(/^[^\n]+ Install the versions in package-lock\.json: run "npm ci"\.$/);
+      expect(said).toMatch(
+        /^[^\n]+ Install the versions in package-lock\.json and build again: run "npm ci" and "npm run build"\.$/,
+      );
       restore();
       expect(complaint(uws)).toBe('');
     },
