@@ -14,11 +14,7 @@ import { until } from '../support/until.js';
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
 const shared = sharedPods();
-let sharedRedis: RedisServer;
-const sharedWithRedis = sharedPods(async (whole) => {
-  sharedRedis = await RedisServer.start(whole);
-  return { REDIS_URL: sharedRedis.url };
-});
+const sharedWithRedis = sharedPods(async (whole) => ({ REDIS_URL: (await RedisServer.start(whole)).url }));
 
 /** Two pods with one Redis that tests share. */
 async function pair(): Promise<[Pod, Pod]> {
@@ -152,7 +148,10 @@ test.each(['not an offset', ':', 'a:-1', 'a:1e3', 'x'.repeat(300), 'a:9999999999
 );
 
 test('a recovered client gets broadcasts to the namespace and to rooms', async () => {
-  const pods = await pair();
+  const redis = await RedisServer.start(cleanup);
+  const pods = await Promise.all([1, 2].map(() => Pod.start(cleanup, { REDIS_URL: redis.url })));
+  const [pod] = pods;
+  if (pod === undefined) throw new Error('two pods were started');
   const door = await FrontDoor.open(cleanup, pods);
   const clients = ['websocket', 'polling'].map(
     (transport) => new CheckedClient(cleanup, door.url, { transports: [transport] }),
@@ -162,7 +161,7 @@ test('a recovered client gets broadcasts to the namespace and to rooms', async (
   await until('the clients to be back', () => clients.every((c) => c.reconnects.length === 1 && c.socket.connected));
   expect(clients.map((c) => c.socket.recovered)).toEqual([true, true]);
 
-  const emitter = new Emitter(sharedRedis.client(cleanup));
+  const emitter = new Emitter(redis.client(cleanup));
   emitter.emit('to_all', 1);
   await until('the broadcast to all', () => clients.every((c) => c.other.length === 1), { seen: () => clients });
   emitter.socketsJoin('vip');
@@ -173,7 +172,7 @@ test('a recovered client gets broadcasts to the namespace and to rooms', async (
       ['to_all', 1],
       ['to_room', 2],
     ]);
-  await post(pods[0], 0, 20);
+  await post(pod, 0, 20);
   await until('the feed', () => clients.every((c) => c.got.size === 20), { seen: () => clients });
   expect(summary(clients)).toMatchObject(PERFECT);
 });
