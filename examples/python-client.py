@@ -53,7 +53,9 @@ async def disconnect(*reason):
 
 async def main():
     await sio.connect(url, auth=auth, transports=["websocket"], wait_timeout=10)
-    await sio.wait()
+    # wait() also returns when a reconnect is finished within a second.
+    while sio.connected:
+        await sio.wait()
 
 
 asyncio.run(main())
