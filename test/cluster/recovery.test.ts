@@ -100,7 +100,8 @@ describe.each([
     const redis = withRedis ? await RedisServer.start(cleanup) : undefined;
     const pod = await Pod.start(cleanup, { JOURNAL_MAXLEN: '50', ...(redis && { REDIS_URL: redis.url }) });
     const door = await FrontDoor.open(cleanup, [pod]);
-    const client = new CheckedClient(cleanup, door.url, { transports: ['websocket'], reconnectionDelay: 2000 });
+    // It is away until everything that it is to miss has been published.
+    const client = new CheckedClient(cleanup, door.url, { transports: ['websocket'], reconnection: false });
     await connected([client]);
     await post(pod, 0, 10);
     await until('the first signals', () => client.got.size === 10, { seen: () => client });
@@ -108,6 +109,7 @@ describe.each([
     door.cut();
     await until('the client to be away', () => !client.socket.connected);
     const offsets = await post(pod, 10, 1010);
+    client.socket.connect();
     await until('the client to be back', () => client.gaps.length === 1, { seen: () => client });
     expect(client.reconnects).toEqual([false]);
     expect(client.gaps).toEqual([
