@@ -173,11 +173,13 @@ function missingOf(owner: string, members: Readonly<Record<string, Kind>>, make:
 }
 
 /** In a bundle this module has no file. The packages are part of the bundle, all but uWebSockets.js. */
-const IS_BUNDLED = !existsSync(fileURLToPath(import.meta.url));
+function isBundled(): boolean {
+  return !existsSync(fileURLToPath(import.meta.url));
+}
 
 /** The version in use after a space; empty if it is not known: what is installed beside a bundle may be another one. */
 function versionOf(name: Package): string {
-  if (IS_BUNDLED && name !== 'uWebSockets.js') return '';
+  if (name !== 'uWebSockets.js' && isBundled()) return '';
   try {
     const main = createRequire(import.meta.url).resolve(name);
     const folder = join('node_modules', name);
