@@ -23,14 +23,17 @@ export function isHole(before: Offset, after: Offset): boolean {
 /** Longest offset taken from a client, in characters. */
 const MAX_OFFSET_LENGTH = 64;
 
-const OFFSET_SHAPE = /^([\w-]{1,40}):(0|[1-9]\d{0,15})$/;
+/** Ends the place of a client that has chosen topics while connected. */
+const CHOSEN_MARK = '~';
+
+const OFFSET_SHAPE = /^([\w-]{1,40}):(0|[1-9]\d{0,15})(~?)$/;
 
 /** The wire form of an {@link Offset}, for the published contract. */
 export const offsetSchema = z
   .string()
   .max(MAX_OFFSET_LENGTH)
   .regex(OFFSET_SHAPE)
-  .describe('A place in the journal, `<epoch>:<seq>`; opaque to clients.');
+  .describe('A place in the journal; opaque to clients. `<epoch>:<seq>`, with `~` behind it on some connections.');
 
 /** The wire form of an offset: `<epoch>:<seq>`. */
 export function formatOffset({ epoch, seq }: Offset): string {
@@ -38,14 +41,39 @@ export function formatOffset({ epoch, seq }: Offset): string {
 }
 
 /**
- * Reads an offset that came from outside.
- *
- * @returns `undefined` for anything that {@link formatOffset} does not make
+ * Where a client is. On the wire it is an offset, with `~` behind it if the client has chosen: so a client that reconnects
+ * tells by its offset alone whether its topics are those of its `auth`, and nobody has to be asked.
  */
-export function parseOffset(text: unknown): Offset | undefined {
+export interface ClientPlace {
+  readonly offset: Offset;
+  /** Whether it has chosen topics while connected, in this session or in one that it recovered from. */
+  readonly hasChosen: boolean;
+}
+
+/** The wire form of a {@link ClientPlace}: `<epoch>:<seq>`, or `<epoch>:<seq>~`. */
+export function formatPlace(offset: Offset, hasChosen: boolean): string {
+  return hasChosen ? formatOffset(offset) + CHOSEN_MARK : formatOffset(offset);
+}
+
+/**
+ * Reads a place that came from a client.
+ *
+ * @returns `undefined` for anything that {@link formatPlace} does not make
+ */
+export function parsePlace(text: unknown): ClientPlace | undefined {
   if (typeof text !== 'string' || text.length > MAX_OFFSET_LENGTH) return undefined;
   const match = OFFSET_SHAPE.exec(text);
   if (match?.[1] === undefined) return undefined;
   const seq = Number(match[2]);
-  return Number.isSafeInteger(seq) ? { epoch: match[1], seq } : undefined;
+  if (!Number.isSafeInteger(seq)) return undefined;
+  return { offset: { epoch: match[1], seq }, hasChosen: match[3] === CHOSEN_MARK };
+}
+
+/**
+ * Reads an offset that came from outside. One that a client was sent may be marked; the mark says nothing about the place.
+ *
+ * @returns `undefined` for anything that {@link formatOffset} and {@link formatPlace} do not make
+ */
+export function parseOffset(text: unknown): Offset | undefined {
+  return parsePlace(text)?.offset;
 }

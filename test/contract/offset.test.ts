@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { formatOffset, parseOffset } from '../../src/contract/offset.js';
+import { formatOffset, formatPlace, offsetSchema, parseOffset, parsePlace } from '../../src/contract/offset.js';
 import { newEpoch } from '../../src/journal/epoch.js';
 
 const epoch = fc.stringMatching(/^[\w-]{1,40}$/);
@@ -22,15 +22,27 @@ test('the offsets of a new epoch are read back as they were written', () => {
   }
 });
 
+test('the place of a client is read back with whether the client has chosen topics', () => {
+  fc.assert(
+    fc.property(epoch, seq, fc.boolean(), (name, number, hasChosen) => {
+      const offset = { epoch: name, seq: number };
+      const text = formatPlace(offset, hasChosen);
+      expect(parsePlace(text)).toEqual({ offset, hasChosen });
+      expect(parseOffset(text)).toEqual(offset);
+      expect(offsetSchema.safeParse(text).success).toBe(true);
+    }),
+  );
+});
+
 test('whatever is taken for an offset is exactly what that offset is written as', () => {
   const nearly = fc
     .tuple(fc.string({ maxLength: 50 }), fc.constantFrom(':', '', '::', ' :', ': '), fc.string({ maxLength: 20 }))
     .map((parts) => parts.join(''));
-  const digits = fc.tuple(epoch, fc.stringMatching(/^[-+ 0-9.e]{0,20}$/)).map((parts) => parts.join(':'));
+  const digits = fc.tuple(epoch, fc.stringMatching(/^[-+ 0-9.e~]{0,20}$/)).map((parts) => parts.join(':'));
   fc.assert(
     fc.property(fc.oneof(nearly, digits, fc.string()), (text) => {
-      const offset = parseOffset(text);
-      expect(offset === undefined ? text : formatOffset(offset)).toBe(text);
+      const place = parsePlace(text);
+      expect(place === undefined ? text : formatPlace(place.offset, place.hasChosen)).toBe(text);
     }),
     { numRuns: 2000 },
   );
@@ -48,6 +60,9 @@ test.each([
   ['an exponent', 'abc:1e3'],
   ['white space', ' abc:1'],
   ['a line break', 'abc:1\n'],
+  ['two marks', 'abc:1~~'],
+  ['a mark before the number', 'abc:~1'],
+  ['something after the mark', 'abc:1~2'],
   ['a foreign character', 'ab/c:1'],
   ['another alphabet', 'äbc:1'],
   ['digits of another alphabet', 'abc:١'],
