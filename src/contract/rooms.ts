@@ -25,7 +25,8 @@ function roomOfTopic(topic: string): string {
   return ROOM_PREFIX + topic;
 }
 
-const ROOM_OF_ALL = roomOfTopic(ALL_SIGNALS);
+/** The room of the clients that get every signal. */
+export const ROOM_OF_ALL = roomOfTopic(ALL_SIGNALS);
 
 /**
  * The rooms that a client is in.

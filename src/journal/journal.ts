@@ -103,6 +103,54 @@ export interface DeletingJournal {
   current(entry: JournalEntry): JournalEntry;
 }
 
+/** Numbers of entries: `from` and what follows, below `to`. */
+export interface NumberRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** When a search ends early. */
+export interface LookLimits {
+  /** Entries found at most. At least 1. */
+  readonly entries: number;
+  /** Work at most: an entry looked at counts as one, and so does the lookup of a room. At least 1. */
+  readonly looks: number;
+}
+
+/** What came of a search. */
+export interface Found {
+  /** Numbers of entries, ascending. */
+  readonly numbers: readonly number[];
+  /** Everything below this number was looked at. */
+  readonly upTo: number;
+  /** Work done, as {@link LookLimits.looks} counts. */
+  readonly looked: number;
+}
+
+/**
+ * The newest entries, in memory. Each has a number: consecutive, whatever the epochs, and never used twice. What was deleted
+ * keeps its number.
+ */
+export interface RecentEntries {
+  /** Number of the newest entry, plus one. */
+  readonly end: number;
+
+  /** Number of the first entry after a place; `undefined` where the entries after it are not all here. */
+  numberAfter(offset: Offset): number | undefined;
+
+  /** The entry of a number, if it is here. */
+  at(number: number): JournalEntry | undefined;
+
+  /**
+   * Finds the entries that go to one of the rooms (`roomsOfEntry`), and the first of each epoch, where a hole may be.
+   *
+   * Costs what is found where the rooms are few, and never more than looking at every entry of the range.
+   *
+   * @param range - what of it is no longer here is passed over
+   */
+  wanted(rooms: ReadonlySet<string>, range: NumberRange, limits: LookLimits): Found;
+}
+
 /** What is left of an entry when it is deleted. */
 export function tombstone({ epoch, seq, id, event, symbol, timeframe, service }: JournalEntry): JournalEntry {
   return {
@@ -135,6 +183,9 @@ export interface Journal {
 
   /** The newest place that the listener has been given. */
   head(): Offset;
+
+  /** The newest entries, up to {@link head}. */
+  readonly recent: RecentEntries;
 
   /**
    * The place that has `count` entries after it, up to {@link head}; the oldest that is available if it keeps fewer.

@@ -10,6 +10,7 @@ import {
   type Journal,
   type JournalEntry,
   type JournalListener,
+  type RecentEntries,
   type IdempotentJournal,
   type Resolution,
   tombstone,
@@ -48,6 +49,10 @@ export class MemoryJournal implements Journal, IdempotentJournal, DeletingJourna
 
   head(): Offset {
     return this.#ring.head;
+  }
+
+  get recent(): RecentEntries {
+    return this.#ring;
   }
 
   back(count: number): Offset {

@@ -12,6 +12,7 @@ import type {
   IdempotentJournal,
   Journal,
   JournalEntry,
+  RecentEntries,
   Resolution,
 } from './journal.js';
 import { type Fence, type FencedResult, type NamedMessage, RedisAppender } from './redis-appender.js';
@@ -115,6 +116,10 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
 
   head(): Offset {
     return this.#ring.head;
+  }
+
+  get recent(): RecentEntries {
+    return this.#ring;
   }
 
   back(count: number): Offset | Promise<Offset> {

@@ -1,15 +1,17 @@
 import type { Offset } from '../contract/offset.js';
-import type { JournalEntry } from './journal.js';
+import type { Found, JournalEntry, LookLimits, NumberRange, RecentEntries } from './journal.js';
+import { RoomIndex } from './room-index.js';
 
 /**
  * The newest entries, in memory, across epochs.
  *
  * Within the ring entries are found by their offset in constant time: each epoch is a run of consecutive places.
  */
-export class Ring {
+export class Ring implements RecentEntries {
   readonly #maxEntries: number;
   readonly #maxBytes: number;
-  readonly #slots: (JournalEntry | undefined)[];
+  readonly #slots: (JournalEntry | undefined)[] = [];
+  readonly #index: RoomIndex;
   /** Count of all entries ever put in; the newest has this number less one. */
   #end = 0;
   /** Number of the oldest entry that is still here. */
@@ -28,7 +30,7 @@ export class Ring {
     this.#base = base;
     this.#maxEntries = maxEntries;
     this.#maxBytes = maxBytes;
-    this.#slots = [];
+    this.#index = new RoomIndex(maxEntries);
   }
 
   /** Entries here. */
@@ -36,14 +38,19 @@ export class Ring {
     return this.#end - this.#start;
   }
 
+  /** Number of the newest entry, plus one. */
+  get end(): number {
+    return this.#end;
+  }
+
   /** The newest place; the base while nothing has been put in. */
   get head(): Offset {
-    return this.#at(this.#end - 1) ?? this.#base;
+    return this.at(this.#end - 1) ?? this.#base;
   }
 
   /** The newest entry. */
   get newest(): JournalEntry | undefined {
-    return this.#at(this.#end - 1);
+    return this.at(this.#end - 1);
   }
 
   /** The place before the oldest entry. */
@@ -59,6 +66,7 @@ export class Ring {
     }
     if (this.size === this.#maxEntries) this.#dropOldest();
     this.#slots[this.#end % this.#maxEntries] = entry;
+    this.#index.push(this.#end, entry);
     this.#end++;
     this.#bytes += entry.json.length;
     while (this.size > 1 && this.#bytes > this.#maxBytes) this.#dropOldest();
@@ -66,7 +74,9 @@ export class Ring {
 
   /** Forgets everything; what comes next follows `base`. */
   reset(base: Offset): void {
-    this.#slots.length = 0;
+    // Not emptied: numbers go on, and a list that begins far from 0 is slow.
+    this.#slots.fill(undefined);
+    this.#index.clear();
     this.#start = this.#end;
     this.#bytes = 0;
     this.#runs = [];
@@ -75,12 +85,33 @@ export class Ring {
 
   /** The place that has `count` entries after it; the base if there are fewer. */
   back(count: number): Offset {
-    return this.#at(this.#end - 1 - count) ?? this.#base;
+    return this.at(this.#end - 1 - count) ?? this.#base;
+  }
+
+  /** As {@link RecentEntries.numberAfter}. */
+  numberAfter(offset: Offset): number | undefined {
+    if (offset.epoch === this.#base.epoch && offset.seq === this.#base.seq) return this.#start;
+    const n = this.#find(offset);
+    if (n !== undefined) return n + 1;
+    // The place before the first entry of an epoch, where a pod is that found the journal empty.
+    return this.#find({ epoch: offset.epoch, seq: offset.seq + 1 });
+  }
+
+  /** The entry of a number, if it is here. */
+  at(number: number): JournalEntry | undefined {
+    return number < this.#start || number >= this.#end ? undefined : this.#slots[number % this.#maxEntries];
+  }
+
+  /** As {@link RecentEntries.wanted}. */
+  wanted(rooms: ReadonlySet<string>, { from, to }: NumberRange, limits: LookLimits): Found {
+    const range = { from: Math.max(from, this.#start), to: Math.min(to, this.#end) };
+    if (range.from >= range.to) return { numbers: [], upTo: range.to, looked: 0 };
+    return this.#index.wanted({ rooms, range, limits, always: this.#runs.map((run) => run.from) });
   }
 
   /** Whether every entry after this place is here. */
   covers(offset: Offset): boolean {
-    return this.#indexAfter(offset) !== undefined;
+    return this.numberAfter(offset) !== undefined;
   }
 
   /** Whether the epoch of this place is one that the ring has entries of, or begins after. */
@@ -90,11 +121,11 @@ export class Ring {
 
   /** Up to `limit` entries after a place, oldest first; `undefined` if the ring does not cover it. */
   after(offset: Offset, limit: number): readonly JournalEntry[] | undefined {
-    const from = this.#indexAfter(offset);
+    const from = this.numberAfter(offset);
     if (from === undefined) return undefined;
     const entries: JournalEntry[] = [];
     for (let n = from; n < this.#end && entries.length < limit; n++) {
-      const entry = this.#at(n);
+      const entry = this.at(n);
       if (entry !== undefined) entries.push(entry);
     }
     return entries;
@@ -103,7 +134,7 @@ export class Ring {
   /** The entry at a place, if it is here. */
   get(offset: Offset): JournalEntry | undefined {
     const n = this.#find(offset);
-    return n === undefined ? undefined : this.#at(n);
+    return n === undefined ? undefined : this.at(n);
   }
 
   /**
@@ -113,15 +144,11 @@ export class Ring {
    */
   replace(entry: JournalEntry): boolean {
     const n = this.#find(entry);
-    const former = n === undefined ? undefined : this.#at(n);
+    const former = n === undefined ? undefined : this.at(n);
     if (n === undefined || former?.id !== entry.id) return false;
     this.#bytes += entry.json.length - former.json.length;
     this.#slots[n % this.#maxEntries] = entry;
     return true;
-  }
-
-  #at(n: number): JournalEntry | undefined {
-    return n < this.#start || n >= this.#end ? undefined : this.#slots[n % this.#maxEntries];
   }
 
   #find({ epoch, seq }: Offset): number | undefined {
@@ -135,14 +162,6 @@ export class Ring {
     return undefined;
   }
 
-  #indexAfter(offset: Offset): number | undefined {
-    if (offset.epoch === this.#base.epoch && offset.seq === this.#base.seq) return this.#start;
-    const n = this.#find(offset);
-    if (n !== undefined) return n + 1;
-    // The place before the first entry of an epoch, where a pod is that found the journal empty.
-    return this.#find({ epoch: offset.epoch, seq: offset.seq + 1 });
-  }
-
   #dropOldest(): void {
     const slot = this.#start % this.#maxEntries;
     const entry = this.#slots[slot];
@@ -151,6 +170,7 @@ export class Ring {
       this.#bytes -= entry.json.length;
     }
     this.#slots[slot] = undefined;
+    this.#index.drop(this.#start);
     this.#start++;
     const second = this.#runs[1];
     if (second !== undefined && second.from <= this.#start) this.#runs.shift();
