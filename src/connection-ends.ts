@@ -70,10 +70,10 @@ export const CONNECTION_ENDS = {
     advice: 'Nothing. It gets what it missed.',
   },
   'slow client': {
-    meaning: 'More than `MAX_BACKPRESSURE` bytes were waiting for the client to read them.',
+    meaning: 'The client had something waiting and read nothing for `SLOW_TIMEOUT`.',
     clientReasons: ['transport close'],
     reconnects: true,
-    advice: 'Read faster or choose fewer topics. It gets what it missed.',
+    advice: 'Nothing. It gets what it missed.',
   },
   flood: {
     meaning: 'The client sent too much at once; `gateway_floods_total` says what.',

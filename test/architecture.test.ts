@@ -249,6 +249,9 @@ test('private members of dependencies are reached through websocket/engine/inter
 
 /** Objects of ours that the next test cannot tell from those of a dependency by their names, with what is set of them. */
 const OURS = new Set([
+  // FeedClient.
+  'client.slot',
+  'client.walk',
   // FastConnection.
   ...['receiver', 'bucket', 'slot', 'pingedTick', 'heardTick', 'isSlow'].map((name) => `connection.${name}`),
   // GuardedRequest and GuardedResponse, as engine.io and handlers of ours know them.

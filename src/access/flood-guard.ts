@@ -20,6 +20,8 @@ export interface FloodOptions {
   readonly maxPayload: number;
   /** Called just before a client is cut. */
   readonly onFlood: (connection: object, kind: FloodKind) => void;
+  /** Whether a connection that keeps no account has not answered a ping. Unset: pongs are messages like others. */
+  readonly owesPong?: (connection: object) => boolean;
 }
 
 function newSender(): Sender {
@@ -50,10 +52,11 @@ export class FloodGuard {
   readonly #messages: Rate | undefined;
   readonly #bytes: Rate | undefined;
   readonly #onFlood: FloodOptions['onFlood'];
+  readonly #owesPong: (connection: object) => boolean;
   /** Of WebSockets that keep no account of their own: what they have spent on pings and pongs. */
   readonly #senders = new WeakMap<object, Sender>();
 
-  constructor({ maxMessagesPerSecond, maxBytesPerSecond, maxPayload, onFlood }: FloodOptions) {
+  constructor({ maxMessagesPerSecond, maxBytesPerSecond, maxPayload, onFlood, owesPong }: FloodOptions) {
     if (maxMessagesPerSecond > 0) {
       this.#messages = new Rate(maxMessagesPerSecond, BURST_SECONDS * maxMessagesPerSecond);
     }
@@ -63,6 +66,7 @@ export class FloodGuard {
       this.#bytes = new Rate(maxBytesPerSecond, burst);
     }
     this.#onFlood = onFlood;
+    this.#owesPong = owesPong ?? (() => false);
   }
 
   /** Watches what comes in on a connection of engine.io's. Call it before anybody else listens there. */
@@ -73,7 +77,9 @@ export class FloodGuard {
       this.#onFlood(connection, kind);
       connection.close(true);
     };
-    connection.on('packet', ({ data }: Packet) => {
+    connection.on('packet', ({ type, data }: Packet) => {
+      // What it was asked for costs it nothing.
+      if (type === 'pong' && this.#owesPong(connection)) return;
       const kind = this.#overspent(sender, (data?.length ?? 0) + 1, 'messages');
       if (kind !== undefined) cut(kind);
     });

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { TemplatedApp } from 'uWebSockets.js';
 import { Documents } from '../admin/documents.js';
 import { Checkpoints } from '../delivery/checkpoints.js';
-import { Fanout } from '../delivery/fanout.js';
+import { FeedDelivery } from '../delivery/delivery.js';
 import type { CertificateWatch } from '../http/certificate-watch.js';
 import type { FaultStage } from '../http/error-boundary.js';
 import { listen } from '../http/listener.js';
@@ -18,7 +18,7 @@ import { type JournalParts, buildJournal } from './build-journal.js';
 import { addPages, buildCertificateWatch, buildPublicApp } from './build-public-app.js';
 import { buildWebSocket } from './build-websocket.js';
 import { gaugesOf } from './gauges.js';
-import { acceptObserver, fanoutObserver, httpRejectObserver } from './observers.js';
+import { acceptObserver, fanoutObserver, httpRejectObserver, servedObserver } from './observers.js';
 import { PodState } from './pod-state.js';
 import { publisherInto } from './publisher.js';
 import { type ShutdownStep, runShutdown } from './shutdown.js';
@@ -34,6 +34,7 @@ const DRAIN_END_MS = 2500;
 export class App {
   readonly #base: Base;
   readonly #journal: JournalParts;
+  readonly #delivery: FeedDelivery;
   readonly #checkpoints: Checkpoints;
   readonly #state: PodState;
   readonly #publicApp: PublicApp;
@@ -49,11 +50,8 @@ export class App {
     const base = buildBase(options);
     const { metrics, memory, pod } = base;
     const websocket = (): WebSocketManager => this.#websocket;
-    const fanout = new Fanout(
-      { publish: (rooms, packet) => websocket().publish(rooms, packet) },
-      fanoutObserver(metrics),
-    );
-    const parts = buildJournal(base, fanout, () => websocket().renewKept());
+    const delivery = buildDelivery(base);
+    const parts = buildJournal(base, delivery, () => websocket().renewKept());
     const { journal, rejections, redis } = parts;
     const state = new PodState({ pod, memory, journal, redis, websocket });
     const publicApp = buildPublicApp(base);
@@ -61,9 +59,12 @@ export class App {
     this.#journal = parts;
     this.#state = state;
     this.#publicApp = publicApp;
-    this.#checkpoints = new Checkpoints(fanout, () => journal.head());
+    this.#checkpoints = new Checkpoints(delivery, () => delivery.fanout.place);
+    this.#delivery = delivery;
     this.#certificate = buildCertificateWatch(base, publicApp);
-    this.#websocket = buildWebSocket(base, { publicApp, fanout, journal, redis, describe: () => state.info() });
+    this.#websocket = buildWebSocket(base, { publicApp, delivery, journal, redis, describe: () => state.info() });
+    delivery.connect({ journal, rooms: this.#websocket });
+    delivery.fanout.begin(journal.head());
     const publishing = {
       publisher: publisherInto(journal, acceptObserver(metrics, 'http')),
       onRejected: httpRejectObserver(rejections),
@@ -158,6 +159,7 @@ export class App {
       { name: 'stop listening', run: () => this.#publicApp.stopListening() },
       { name: 'close the clients', run: () => this.#websocket.close() },
       { name: 'end the checkpoints', run: () => this.#checkpoints.stop() },
+      { name: 'end the replays', run: () => this.#delivery.scheduler.close() },
       { name: 'stop reading', run: () => redis?.stop() },
       { name: 'close Redis', run: () => redis?.close() },
       { name: 'close the public app', run: () => this.#publicApp.close() },
@@ -209,4 +211,14 @@ export class App {
     if (facts.publishToken !== undefined)
       log.info({ dashboard: dashboardLink(facts) }, 'anyone who opens this link can publish from the dashboard');
   }
+}
+
+function buildDelivery({ config, log, metrics }: Base): FeedDelivery {
+  return new FeedDelivery({
+    maxBackpressureBytes: config.maxBackpressureBytes,
+    slowTimeoutMs: config.slowTimeoutMs,
+    onDelivered: fanoutObserver(metrics),
+    onServed: servedObserver(metrics),
+    log,
+  });
 }

@@ -1,4 +1,4 @@
-import type { Fanout } from '../delivery/fanout.js';
+import type { FeedDelivery } from '../delivery/delivery.js';
 import { Rejections } from '../ingest/rejections.js';
 import type { DeletingJournal, IdempotentJournal, Journal, JournalListener } from '../journal/journal.js';
 import { MemoryJournal } from '../journal/memory-journal.js';
@@ -16,17 +16,19 @@ export interface JournalParts {
 }
 
 /**
- * Builds the journal, in Redis or in memory; its entries go to the fan-out.
+ * Builds the journal, in Redis or in memory; its entries go to the delivery.
  *
  * @param onLinkBack - called when a lost link to Redis is back
  */
-export function buildJournal(base: Base, fanout: Fanout, onLinkBack: () => void): JournalParts {
+export function buildJournal(base: Base, delivery: FeedDelivery, onLinkBack: () => void): JournalParts {
   const { config, pod, log, metrics } = base;
   const onReject = rejectObserver(metrics);
+  const { fanout } = delivery;
   const listener: JournalListener = {
     onEntry: (entry, since) => fanout.deliver(entry, since),
     onGap: (reason, requested, resumed) => fanout.gap(reason, requested, resumed),
     onDeleted: (entry) => fanout.forget(entry),
+    room: () => fanout.room(),
   };
   if (config.redis === undefined) {
     return {
@@ -42,7 +44,7 @@ export function buildJournal(base: Base, fanout: Fanout, onLinkBack: () => void)
     listener: {
       ...listener,
       onStatuses: (statuses) => fanout.remember(statuses),
-      onLink: linkAnnouncer(fanout, onLinkBack),
+      onLink: linkAnnouncer(delivery, onLinkBack),
       onBridged: acceptObserver(metrics, 'pubsub'),
       onDropped: dropObserver(log, metrics),
       onReject,

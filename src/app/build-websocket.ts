@@ -1,5 +1,4 @@
-import { encodeEntry } from '../contract/packet.js';
-import type { Fanout } from '../delivery/fanout.js';
+import type { FeedDelivery } from '../delivery/delivery.js';
 import { MemoryTopicStore } from '../delivery/topic-store.js';
 import type { PublicApp } from '../http/public-app.js';
 import { compressor } from '../http/uws.js';
@@ -11,7 +10,7 @@ import { connectionEvents } from './observers.js';
 /** What the Socket.IO door is built from, beside the base. */
 export interface WebSocketParts extends Pick<JournalParts, 'journal' | 'redis'> {
   readonly publicApp: PublicApp;
-  readonly fanout: Fanout;
+  readonly delivery: FeedDelivery;
   /** What this pod says about itself; JSON. */
   readonly describe: () => object;
 }
@@ -19,7 +18,7 @@ export interface WebSocketParts extends Pick<JournalParts, 'journal' | 'redis'> 
 /** Builds the Socket.IO door on the public app. */
 export function buildWebSocket(base: Base, parts: WebSocketParts): WebSocketManager {
   const { config, uws, log, metrics, boundary, refusals, origins, memory } = base;
-  const { publicApp, fanout, journal, redis, describe } = parts;
+  const { publicApp, delivery, journal, redis, describe } = parts;
   return new WebSocketManager(publicApp, {
     transports: config.transports,
     pingIntervalMs: config.pingIntervalMs,
@@ -39,19 +38,19 @@ export function buildWebSocket(base: Base, parts: WebSocketParts): WebSocketMana
     connectTimeoutMs: config.connectTimeoutMs,
     ...(redis && { adapter: redis.adapter, otherPods: { reachable: () => redis.linked } }),
     topicStore: redis?.topicStore ?? new MemoryTopicStore(),
-    feed: feedOf(journal, fanout),
+    feed: feedOf(journal, delivery),
+    scheduler: delivery.scheduler,
     events: connectionEvents(metrics),
     log,
   });
 }
 
 /** What the Socket.IO door reads of the feed. */
-function feedOf(journal: JournalParts['journal'], fanout: Fanout): FeedSource {
+function feedOf(journal: JournalParts['journal'], { fanout }: FeedDelivery): FeedSource {
   return {
-    head: () => journal.head(),
+    place: () => fanout.place,
     resolve: (offset) => journal.resolve(offset),
-    read: (after, limit) => journal.read(after, limit),
-    encode: (entry) => encodeEntry(journal.current(entry)),
     statuses: () => fanout.statuses.packets(),
+    ownStatus: () => fanout.ownStatus,
   };
 }

@@ -4,7 +4,8 @@ import { problemText } from '../http/router.js';
 import type { Metrics } from '../admin/metrics.js';
 import type { OnRejected } from '../admin/publish.js';
 import type { FeedEvent } from '../contract/events.js';
-import type { Fanout, FanoutTiming } from '../delivery/fanout.js';
+import type { FeedDelivery } from '../delivery/delivery.js';
+import type { FanoutTiming } from '../delivery/fanout.js';
 import type { Fault } from '../http/error-boundary.js';
 import type { GuardOptions } from '../http/guarded-app.js';
 import type { AnswerPolicy, Headers } from '../http/guarded-response.js';
@@ -110,15 +111,11 @@ export function connectionEvents(metrics: Metrics): ConnectionEvents {
     subscribed: (result) => metrics.subscribes.inc({ result }),
     flooded: (kind) => metrics.floods.inc({ kind }),
     recovery: (result) => metrics.recoveries.inc({ result }),
-    replayed: (entries) => {
-      metrics.replayed.inc(entries);
-      metrics.deliveries.inc(entries);
-    },
   };
 }
 
 /** Tells clients when the link to Redis is lost and when it is back. @param onBack - called when it is back */
-export function linkAnnouncer(fanout: Fanout, onBack: () => void): (up: boolean) => void {
+export function linkAnnouncer(delivery: Pick<FeedDelivery, 'announce'>, onBack: () => void): (up: boolean) => void {
   /** What clients were told last; `undefined` while there was no news. */
   let announced: boolean | undefined;
   return (up) => {
@@ -126,9 +123,9 @@ export function linkAnnouncer(fanout: Fanout, onBack: () => void): (up: boolean)
     if (announced === up || (first && up)) return;
     announced = up;
     if (up) {
-      fanout.announce('active', 'The link to Redis is back; signals flow again.');
+      delivery.announce('active', 'The link to Redis is back; signals flow again.');
       onBack();
-    } else fanout.announce('degraded', 'The link to Redis is lost; signals are late until it is back.');
+    } else delivery.announce('degraded', 'The link to Redis is lost; signals are late until it is back.');
   };
 }
 
@@ -153,6 +150,14 @@ export function fanoutObserver(metrics: Metrics): (timing: FanoutTiming) => void
     metrics.deliveries.inc(clients);
     metrics.fanout.observe(seconds);
     if (age !== undefined) metrics.publishToFanout.observe(age);
+  };
+}
+
+/** Counts entries that clients were sent one by one. */
+export function servedObserver(metrics: Metrics): (entries: number, isReplay: boolean) => void {
+  return (entries, isReplay) => {
+    metrics.deliveries.inc(entries);
+    if (isReplay) metrics.replayed.inc(entries);
   };
 }
 

@@ -52,6 +52,8 @@ export interface Config {
   readonly pingIntervalMs: number;
   readonly pingTimeoutMs: number;
   readonly connectTimeoutMs: number;
+  /** A client that takes nothing of what it missed for so long is closed. */
+  readonly slowTimeoutMs: number;
   /** Longest head of a request: its request line and all headers together. */
   readonly maxHeaderBytes: number;
   /** Longest message that a client may send. */
@@ -185,6 +187,7 @@ function configOf(v: VariableValues): Config {
     pingIntervalMs: v.PING_INTERVAL,
     pingTimeoutMs: v.PING_TIMEOUT,
     connectTimeoutMs: v.CONNECT_TIMEOUT,
+    slowTimeoutMs: v.SLOW_TIMEOUT,
     maxPayloadBytes: v.MAX_PAYLOAD,
     maxHeaderBytes: v.MAX_HEADER_BYTES,
     drainDelayMs: v.DRAIN_DELAY_SECONDS * 1000,

@@ -129,6 +129,7 @@ export const VARIABLES = {
   PING_INTERVAL: wholeNumber([100, 3_600_000], 25_000, 'milliseconds'),
   PING_TIMEOUT: wholeNumber([100, 3_600_000], 20_000, 'milliseconds'),
   CONNECT_TIMEOUT: wholeNumber([100, 3_600_000], 45_000, 'milliseconds'),
+  SLOW_TIMEOUT: wholeNumber([1000, 3_600_000], 60_000, 'milliseconds'),
   // Holds all topics that a client may have and the longest token, even where the client escapes every character.
   MAX_PAYLOAD: wholeNumber([256, 64 * ONE_MEBIBYTE], ONE_MEBIBYTE, 'bytes'),
   // A token of 8,192 characters, a cookie of 8 KB, and 4 KB for everything else.

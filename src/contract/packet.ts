@@ -1,6 +1,6 @@
 import type { ConnectError } from './connect.js';
 import type { FeedEvent, Gap, ServerToClientEvents, SubscribeAnswer } from './events.js';
-import { type Offset, formatOffset } from './offset.js';
+import { type Offset, formatOffset, formatPlace } from './offset.js';
 
 /** Types of Socket.IO packets. Each packet begins with its type, as a digit. */
 export const PACKET_TYPE = { connect: 0, event: 2, ack: 3, connectError: 4, binaryEvent: 5, binaryAck: 6 } as const;
@@ -30,13 +30,17 @@ export function encodeEvent(event: keyof ServerToClientEvents, json: string, off
   return offset === undefined ? `2["${event}",${json}]` : `2["${event}",${json},"${offset}"]`;
 }
 
-/** Encodes an entry of the journal with its offset. A deleted entry becomes a `gap` with the reason `deleted`. */
-export function encodeEntry(entry: EncodableEntry): string {
+/**
+ * Encodes an entry of the journal with its offset. A deleted entry becomes a `gap` with the reason `deleted`.
+ *
+ * @param hasChosen - whether it is for clients that have chosen topics while connected
+ */
+export function encodeEntry(entry: EncodableEntry, hasChosen = false): string {
   if (entry.deleted) {
     const requested = formatOffset({ epoch: entry.epoch, seq: entry.seq - 1 });
     return encodeGap({ reason: 'deleted', requested, resumed: formatOffset(entry) });
   }
-  return encodeEvent(entry.event, entry.json, formatOffset(entry));
+  return encodeEvent(entry.event, entry.json, formatPlace(entry, hasChosen));
 }
 
 /** Encodes a `gap`. */
@@ -44,9 +48,9 @@ export function encodeGap(gap: Gap): string {
   return encodeEvent('gap', JSON.stringify(gap));
 }
 
-/** Encodes a `checkpoint`. */
-export function encodeCheckpoint(head: Offset): string {
-  return encodeEvent('checkpoint', JSON.stringify(formatOffset(head)));
+/** Encodes a `checkpoint`. @param hasChosen - as in {@link encodeEntry} */
+export function encodeCheckpoint(head: Offset, hasChosen = false): string {
+  return encodeEvent('checkpoint', JSON.stringify(formatPlace(head, hasChosen)));
 }
 
 /**

@@ -1,6 +1,8 @@
 import { ALL_SIGNALS, topicsOfSignal } from './topics.js';
 
 const ROOM_PREFIX = 'feed:';
+/** Rooms of clients that have chosen topics while connected: what they get says so in its offset. */
+const CHOSEN_PREFIX = 'chosen:';
 
 /** The room of everybody who follows the feed: what goes there does not depend on topics. */
 export const EVERYBODY = `${ROOM_PREFIX}@`;
@@ -13,14 +15,18 @@ export function roomOfCheckpoints(group: number): string {
   return `${EVERYBODY}${group}`;
 }
 
-/** @param id - random, and the same as long as the session lasts */
-function checkpointGroup(id: string): number {
+/**
+ * The group of a client that does not get every signal.
+ *
+ * @param id - random, and the same as long as the session lasts
+ */
+export function checkpointGroup(id: string): number {
   let sum = 0;
   for (let i = 0; i < id.length; i++) sum = (sum * 31 + id.charCodeAt(i)) % 65_521;
   return sum % CHECKPOINT_GROUPS;
 }
 
-/** The Socket.IO room of the clients that are subscribed to a topic. No topic starts with `@`, so this differs from all rooms above. */
+/** The room of the clients that are subscribed to a topic. No topic starts with `@`, so this differs from all rooms above. */
 function roomOfTopic(topic: string): string {
   return ROOM_PREFIX + topic;
 }
@@ -28,25 +34,34 @@ function roomOfTopic(topic: string): string {
 /** The room of the clients that get every signal. */
 export const ROOM_OF_ALL = roomOfTopic(ALL_SIGNALS);
 
+const ROOMS_OF_ALL = [EVERYBODY, ROOM_OF_ALL];
+
 /**
- * The rooms that a client is in.
+ * The rooms that a client is in, by the names that {@link roomsOfEntry} uses.
  *
  * @param id - of its session
  */
-export function roomsOfClient(topics: ReadonlySet<string>, id: string): string[] {
+export function roomsOfClient(topics: ReadonlySet<string>, id: string): readonly string[] {
   // It covers all others, so it is alone.
-  if (topics.has(ALL_SIGNALS)) return [EVERYBODY, ROOM_OF_ALL];
+  if (topics.has(ALL_SIGNALS)) return ROOMS_OF_ALL;
   return [EVERYBODY, ...[...topics].map(roomOfTopic), roomOfCheckpoints(checkpointGroup(id))];
 }
 
-/** Whether a Socket.IO room is one of the feed's. */
-export function isFeedRoom(room: string): boolean {
-  return room.startsWith(ROOM_PREFIX);
+/** The room beside another for clients that have chosen topics while connected. */
+export function chosenRoom(room: string): string {
+  return CHOSEN_PREFIX + room.slice(ROOM_PREFIX.length);
 }
 
-/** Whether a Socket.IO room is that of a topic. */
+/** The rooms that a client is in, by the names of its transport. */
+export function liveRooms(topics: ReadonlySet<string>, id: string, hasChosen: boolean): readonly string[] {
+  const rooms = roomsOfClient(topics, id);
+  return hasChosen ? rooms.map(chosenRoom) : rooms;
+}
+
+/** Whether a room is that of a topic. */
 export function isTopicRoom(room: string): boolean {
-  return isFeedRoom(room) && !room.startsWith(EVERYBODY);
+  const topic = room.startsWith(ROOM_PREFIX) ? ROOM_PREFIX.length : CHOSEN_PREFIX.length;
+  return room.charAt(topic) !== '@';
 }
 
 /** The rooms that an entry goes to. */

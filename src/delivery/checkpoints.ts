@@ -1,9 +1,13 @@
 import { CHECKPOINT_GROUPS } from '../contract/rooms.js';
 import { type Offset, formatOffset } from '../contract/offset.js';
-import type { Fanout } from './fanout.js';
 
 /** How often a client gets a checkpoint, if the journal has moved. */
 const INTERVAL_MS = 10_000;
+
+/** Who tells a group. */
+interface CheckpointTeller {
+  checkpoint(group: number): void;
+}
 
 /**
  * Tells clients that do not get every signal where the journal is, so that quiet ones do not fall out of it.
@@ -11,16 +15,16 @@ const INTERVAL_MS = 10_000;
  * One group of clients after the other: thousands of checkpoints at once would hold up whatever signal comes then.
  */
 export class Checkpoints {
-  readonly #fanout: Pick<Fanout, 'checkpoint'>;
+  readonly #teller: CheckpointTeller;
   readonly #head: () => Offset;
   /** The last checkpoint of each group. */
   #last: string[] = [];
   #next = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param head - where the journal is */
-  constructor(fanout: Pick<Fanout, 'checkpoint'>, head: () => Offset) {
-    this.#fanout = fanout;
+  /** @param head - the place that live clients are at */
+  constructor(teller: CheckpointTeller, head: () => Offset) {
+    this.#teller = teller;
     this.#head = head;
   }
 
@@ -37,10 +41,9 @@ export class Checkpoints {
   #tellNext(): void {
     const group = this.#next;
     this.#next = (group + 1) % CHECKPOINT_GROUPS;
-    const head = this.#head();
-    const text = formatOffset(head);
+    const text = formatOffset(this.#head());
     if (this.#last[group] === text) return;
     this.#last[group] = text;
-    this.#fanout.checkpoint(head, group);
+    this.#teller.checkpoint(group);
   }
 }

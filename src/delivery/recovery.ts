@@ -10,6 +10,8 @@ export interface RecoveredData {
   retry?: true;
   /** Topics that the client had chosen while it was connected. */
   topics?: ReadonlySet<string>;
+  /** Whether it has chosen topics while connected. */
+  hasChosen?: boolean;
   /** First generation of this connection, where such {@link topics} are kept by the client's `pid`. */
   generation?: number;
 }

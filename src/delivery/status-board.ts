@@ -33,6 +33,11 @@ export class StatusBoard {
     if (this.#newest.get(service)?.offset === offset) this.#newest.delete(service);
   }
 
+  /** The packet of one service. */
+  packetOf(service: string): string | undefined {
+    return this.#newest.get(service)?.packet;
+  }
+
   /** The packets to send to a client that has just come, the longest unchanged first. */
   *packets(): Generator<string, void> {
     for (const { packet } of this.#newest.values()) yield packet;

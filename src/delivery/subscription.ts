@@ -18,17 +18,19 @@ export interface Subscriber {
   /** The topics that are active. */
   readonly topics: ReadonlySet<string>;
   /**
-   * Makes other topics active and sends the client a packet. MUST do all of it in the same turn of the loop: what was
-   * delivered before is by the old topics, what follows the packet is by the new ones, and no entry falls between.
+   * Settles when the client was sent everything that is published up to now: its topics change after that. Unset: it was.
    */
-  switchTo(topics: ReadonlySet<string>, packet: string): void;
+  reached(): Promise<void> | undefined;
+  /**
+   * Makes other topics active and sends the client a `checkpoint`. MUST do all of it in the same turn of the loop: what it was
+   * sent before is by the old topics, what follows the packet is by the new ones, and no entry falls between.
+   */
+  switchTo(topics: ReadonlySet<string>): void;
 }
 
 /** What the subscriptions of all clients share. */
 export interface SubscriptionServices {
   readonly chosen: ChosenTopics;
-  /** The packet that tells a client where the journal is now. */
-  readonly checkpoint: () => string;
   /** Called for every answer. */
   readonly onAnswer: (result: 'ok' | SubscribeErrorCode) => void;
   /** Whether there is no memory for more topics: one takes some hundred bytes. */
@@ -41,14 +43,9 @@ export interface SubscriptionStart {
   /** First generation of the connection, if topics from an earlier one were taken over. */
   readonly generation: number | undefined;
   readonly isRecovered: boolean;
-  /**
-   * Settles when the client has what it missed, if that has to be sent first: its topics change after that and not in the
-   * middle.
-   */
-  readonly live: Promise<void> | undefined;
 }
 
-/** Requests of one client that may wait: for its replay to end, and for the store. */
+/** Requests of one client that may wait: for its client to catch up, and for the store. */
 const MAX_WAITING = 16;
 
 /**
@@ -70,7 +67,7 @@ export class Subscription {
   readonly #services: SubscriptionServices;
   #generation: number;
   #waiting = 0;
-  /** The request before the next one, or the replay. */
+  /** The request before the next one. */
   #last: Promise<void> | undefined;
   #paidAtMs = NOTHING_TAKEN;
   #asked: ReadonlySet<string>;
@@ -81,7 +78,6 @@ export class Subscription {
     this.#services = services;
     // A recovered client follows one that may still choose, even if nothing was kept.
     this.#generation = start.generation ?? (start.isRecovered ? GENERATIONS : 0);
-    this.#last = start.live;
     this.#asked = client.topics;
     // Chosen on an earlier connection, maybe on another pod: kept alive from here now.
     if (start.generation !== undefined) services.chosen.note(client, this.#kept(client.topics));
@@ -136,8 +132,9 @@ export class Subscription {
   /** Stores first, then changes rooms, checkpoint and answer in one turn, one request after the other (docs/ordering.md). */
   async #carryOut(topics: ReadonlySet<string>, reply: Reply, former: Promise<void> | undefined): Promise<void> {
     await former;
+    await this.#client.reached();
     if (this.#isOver) return;
-    const { chosen, checkpoint } = this.#services;
+    const { chosen } = this.#services;
     this.#generation++;
     const kept = this.#kept(topics);
     try {
@@ -153,7 +150,7 @@ export class Subscription {
     }
     if (this.#isOver) return;
     chosen.note(this.#client, kept);
-    this.#client.switchTo(topics, checkpoint());
+    this.#client.switchTo(topics);
     this.#answer(reply, { ok: true, topics: kept.topics });
   }
 

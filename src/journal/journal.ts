@@ -43,6 +43,8 @@ export interface JournalListener {
    * @param entry - what is left of it
    */
   onDeleted?(entry: JournalEntry): void;
+  /** A promise to wait for before more entries are given to it, while it has much to deliver. */
+  room?(): Promise<void> | undefined;
 }
 
 /** Thrown by {@link Journal.append} when the messages are not in the journal. */
@@ -211,4 +213,11 @@ export interface Journal {
     after: Offset,
     limit: number,
   ): readonly JournalEntry[] | Promise<readonly JournalEntry[] | undefined> | undefined;
+
+  /**
+   * Entries after a place that {@link recent} does not cover, at most a page; `undefined` when they are lost.
+   *
+   * @throws when they cannot be read right now
+   */
+  older(after: Offset): Promise<readonly JournalEntry[] | undefined>;
 }

@@ -69,6 +69,10 @@ export class MemoryJournal implements Journal, IdempotentJournal, DeletingJourna
     return this.#ring.after(after, limit);
   }
 
+  older(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   delete(offset: Offset): Promise<Deleted> {
     return Promise.resolve(this.#delete(offset));
   }

@@ -142,6 +142,10 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
     return this.#ring.after(after, limit) ?? this.#pages.read(after, limit);
   }
 
+  async older(after: Offset): Promise<readonly JournalEntry[] | undefined> {
+    return this.#pages.read(after, 128);
+  }
+
   async delete(offset: Offset, reason: string): Promise<Deleted> {
     const commands = this.#commands;
     // Another pod may have deleted it a moment ago.

@@ -3,67 +3,75 @@ import type { Expiry } from '../access/expiry.js';
 import type { FloodKind } from '../access/flood-guard.js';
 import type { EndReason } from '../connection-ends.js';
 import { MAX_ECHO_LENGTH, type SubscribeAnswer, type SubscribeErrorCode } from '../contract/events.js';
-import { type Offset, formatOffset } from '../contract/offset.js';
-import { encodeEvent, encodeGap } from '../contract/packet.js';
-import { roomsOfClient } from '../contract/rooms.js';
-import type { CatchUp, ReturningClient } from '../delivery/catch-up.js';
+import { type Offset, formatOffset, formatPlace } from '../contract/offset.js';
+import { encodeCheckpoint, encodeEvent, encodeGap } from '../contract/packet.js';
+import { liveRooms } from '../contract/rooms.js';
+import { FeedClient } from '../delivery/feed-client.js';
 import type { Recovery } from '../delivery/recovery.js';
+import type { Scheduler } from '../delivery/scheduler.js';
 import { type Subscriber, Subscription, type SubscriptionServices } from '../delivery/subscription.js';
 import type { GapReason } from '../journal/journal.js';
 import type { ConnectMiddleware, ConnectRefusal } from './connect-middleware.js';
 import type { EndCauses } from './end-causes.js';
 import type { FeedEngine } from './engine/engine.js';
-import { pidOf } from './engine/internals.js';
-import { bufferedBytes, sendAll } from './engine/native-socket.js';
+import { excuse, pidOf } from './engine/internals.js';
+import { bufferedBytes, fastOf, nativeSocket, observePings, sendAll, sendPing } from './engine/native-socket.js';
 import type { FeedSocket } from './feed-socket.js';
 import { roomOfUser } from './pod-calls.js';
+import type { Rooms } from './rooms.js';
 
 /** What happens on connections, for counters. */
 export interface ConnectionEvents {
   connected(): void;
   disconnected(reason: EndReason): void;
-  /** A client was cut because it did not read. */
+  /** A client was closed because it did not read. */
   slow(): void;
   refused(reason: ConnectRefusal): void;
   subscribed(result: 'ok' | SubscribeErrorCode): void;
   flooded(kind: FloodKind): void;
   recovery(result: 'recovered' | GapReason | 'retry'): void;
-  replayed(entries: number): void;
 }
 
 /** What the sessions of all clients share. */
 export interface SessionServices {
-  readonly catchUp: CatchUp;
+  readonly scheduler: Scheduler;
+  readonly rooms: Rooms;
   readonly causes: EndCauses;
   readonly engine: Pick<FeedEngine, 'wasSlow'>;
   readonly events: ConnectionEvents;
   readonly expiry: Expiry<FeedSocket>;
   readonly feed: {
-    /** The newest place that this pod's clients have been given. */
-    head(): Offset;
+    /** The place that live clients are at. */
+    place(): Offset;
     /** The newest status of every service, as encoded packets without offsets. */
     statuses(): Iterable<string>;
+    /** What the gateway said of itself last, as an encoded packet. */
+    ownStatus(): string | undefined;
   };
   readonly middleware: Pick<ConnectMiddleware, 'leave'>;
   readonly recovery: Pick<Recovery, 'reasonFor'>;
   readonly subscriptions: SubscriptionServices;
   /** The first argument of `welcome`, as JSON. */
   readonly welcomeJson: string;
-  /** Whether what is replayed is compressed. */
+  /** Whether what is sent to one client is compressed. */
   readonly compress: boolean;
+  /** Counts clients that are on long-polling. */
+  readonly countPolling: (change: 1 | -1) => void;
   readonly log: Logger;
 }
 
 const NO_TOPICS: ReadonlySet<string> = new Set();
 
-/** One client, from when it is let in until it is gone: greets it, gives it what it missed, and answers its `subscribe`. */
-export class ClientSession implements Subscriber, ReturningClient {
+/** One client, from when it is let in until it is gone: greets it, puts it on its way, and answers its `subscribe`. */
+export class ClientSession extends FeedClient implements Subscriber {
   readonly #socket: FeedSocket;
   readonly #services: SessionServices;
   #subscription: Subscription | undefined = undefined;
   #forgetExpiry: (() => void) | undefined = undefined;
+  #isPolling = false;
 
   constructor(socket: FeedSocket, services: SessionServices) {
+    super();
     this.#socket = socket;
     this.#services = services;
   }
@@ -84,24 +92,27 @@ export class ClientSession implements Subscriber, ReturningClient {
     return this.#socket.data.topics ?? NO_TOPICS;
   }
 
-  /** Begins the session. Everything that is written here leaves in one write, in this order (docs/ordering.md). */
+  get hasChosen(): boolean {
+    return this.#socket.data.hasChosen === true;
+  }
+
+  /** Begins the session. What is written here at once leaves in one write, in this order (docs/ordering.md). */
   start(): void {
-    const { events, expiry, log } = this.#services;
+    const { events, expiry, feed, log, scheduler } = this.#services;
     const socket = this.#socket;
-    const { expiresAtMs, user } = socket.data;
+    const { expiresAtMs, resume, user } = socket.data;
     events.connected();
     log.info({ sid: this.id, transport: socket.conn.transport.name, recovered: socket.recovered }, 'client connected');
     if (user !== undefined) void socket.join(roomOfUser(user));
     if (expiresAtMs !== undefined) this.#forgetExpiry = expiry.add(socket, expiresAtMs);
     socket.on('disconnect', (reason) => this.#end(reason));
-    const { resume } = socket.data;
-    if (resume === undefined) {
-      this.#listen(undefined);
-      this.#begin();
-    } else {
-      this.#greet(formatOffset(resume));
-      this.#listen(this.#services.catchUp.run(this, resume));
-    }
+    this.#watch();
+    scheduler.admit(
+      this,
+      resume ?? feed.place(),
+      resume === undefined ? this.#firstPackets() : this.#nextPackets(resume),
+    );
+    this.#listen();
   }
 
   isOpen(): boolean {
@@ -109,63 +120,139 @@ export class ClientSession implements Subscriber, ReturningClient {
     return connected && conn.readyState === 'open' && !this.#services.engine.wasSlow(conn);
   }
 
+  hearsRooms(): boolean {
+    return nativeSocket(this.#socket.conn) !== undefined;
+  }
+
   bufferedBytes(): number {
     return bufferedBytes(this.#socket.conn);
   }
 
-  sendAll(packets: readonly string[]): void {
+  send(packets: readonly string[]): void {
     sendAll(this.#socket.conn, packets, this.#services.compress);
   }
 
-  goLive(): void {
-    void this.#socket.join(roomsOfClient(this.topics, this.id));
+  enter(rooms: readonly string[]): void {
+    const native = nativeSocket(this.#socket.conn);
+    if (native !== undefined) this.#services.rooms.enter(native, rooms);
   }
 
-  sendAway(): void {
-    this.#socket.conn.close(true);
+  leave(rooms: readonly string[]): void {
+    this.#services.rooms.leave(nativeSocket(this.#socket.conn), rooms);
   }
 
-  switchTo(topics: ReadonlySet<string>, packet: string): void {
-    const socket = this.#socket;
-    const before = new Set(roomsOfClient(this.topics, this.id));
-    const after = roomsOfClient(topics, this.id);
-    socket.data.topics = topics;
-    // New rooms first: a client that left its last room would lose what is still batched for it.
-    void socket.join(after.filter((room) => !before.delete(room)));
-    for (const room of before) void socket.leave(room);
-    socket.conn.write(packet);
+  ping(): void {
+    if (sendPing(this.#socket.conn)) this.notePing(Math.round(performance.now()));
   }
 
-  /** Serves a client that has missed nothing, or whose session could not be recovered. */
-  #begin(): void {
+  excuse(): void {
+    const fast = fastOf(this.#socket.conn);
+    if (fast === undefined) excuse(this.#socket.conn);
+    else fast.excuse();
+  }
+
+  giveUp(): void {
+    const { causes, events } = this.#services;
+    const { conn } = this.#socket;
+    causes.note(conn, 'slow client');
+    events.slow();
+    const fast = fastOf(conn);
+    if (fast === undefined) conn.close(true);
+    else fast.cut();
+  }
+
+  /** Called when the client's connection sends a ping of its own, and when an answer to one comes. */
+  onPing(): void {
+    this.notePing(Math.round(performance.now()));
+  }
+
+  onPong(): void {
+    this.#services.scheduler.answered(this);
+  }
+
+  reached(): Promise<void> | undefined {
+    return this.#services.scheduler.reached(this);
+  }
+
+  /** All in one turn: what it was sent before is by the old topics, what follows is by the new ones (docs/ordering.md). */
+  switchTo(topics: ReadonlySet<string>): void {
+    const { feed, scheduler } = this.#services;
+    const { data } = this.#socket;
+    const before = this.slot < 0 ? undefined : new Set(liveRooms(this.topics, this.id, this.hasChosen));
+    data.topics = topics;
+    data.hasChosen = true;
+    if (before === undefined) scheduler.turned(this);
+    else {
+      const after = liveRooms(topics, this.id, true);
+      // New rooms first: a client that left its last room would lose what is still batched for it.
+      this.enter(after.filter((room) => !before.delete(room)));
+      this.leave([...before]);
+    }
+    this.#socket.conn.write(encodeCheckpoint(this.walk?.place ?? feed.place(), true));
+  }
+
+  /** What comes before the feed for a client that is new, or whose session could not be recovered: its place is the last. */
+  #firstPackets(): string[] {
     const { feed, recovery } = this.#services;
-    const { conn, handshake } = this.#socket;
-    const head = formatOffset(feed.head());
-    this.#greet(head);
-    for (const packet of feed.statuses()) conn.write(packet);
-    const { pid, offset } = handshake.auth as Record<string, unknown>;
+    const { pid, offset } = this.#socket.handshake.auth as Record<string, unknown>;
+    const place = formatOffset(feed.place());
+    const packets = [...feed.statuses()];
     if (typeof pid === 'string' && typeof offset === 'string') {
       const requested = offset.slice(0, MAX_ECHO_LENGTH);
-      conn.write(encodeGap({ reason: recovery.reasonFor(offset), requested, resumed: head }));
+      packets.push(encodeGap({ reason: recovery.reasonFor(offset), requested, resumed: place }));
     }
-    this.goLive();
+    packets.push(this.#welcome(place));
+    return packets;
   }
 
-  /** Written as a packet around JSON that exists already: `socket.emit` would encode the message for every client. */
-  #greet(offset: string): void {
-    this.#socket.conn.write(encodeEvent('welcome', this.#services.welcomeJson, offset));
+  /** What a client gets that was recovered: the last it heard of the gateway itself may be from another pod. */
+  #nextPackets(resume: Offset): string[] {
+    const own = this.#services.feed.ownStatus();
+    const welcome = this.#welcome(formatPlace(resume, this.hasChosen));
+    return own === undefined ? [welcome] : [own, welcome];
   }
 
-  /** @param live - as in `SubscriptionStart` */
-  #listen(live: Promise<void> | undefined): void {
+  /** Encoded around JSON that exists already: `socket.emit` would encode the message for every client. */
+  #welcome(offset: string): string {
+    return encodeEvent('welcome', this.#services.welcomeJson, offset);
+  }
+
+  /** Learns how far the client has got: from pings, and on long-polling from its transport. */
+  #watch(): void {
+    const { countPolling, scheduler } = this.#services;
+    const { conn } = this.#socket;
+    observePings(conn, this);
+    if (fastOf(conn) !== undefined) return;
+    conn.on('drain', () => {
+      if (this.#isPolling) scheduler.ready(this);
+    });
+    if (conn.transport.name !== 'polling') return;
+    this.#isPolling = true;
+    countPolling(1);
+    // What still waits in Engine.IO is sent right after this event, in the same turn, and so before what the scheduler sends.
+    conn.once('upgrade', () => {
+      this.#leavePolling();
+      scheduler.ready(this);
+    });
+  }
+
+  #leavePolling(): void {
+    if (!this.#isPolling) return;
+    this.#isPolling = false;
+    this.#services.countPolling(-1);
+  }
+
+  #listen(): void {
     const { recovered: isRecovered, data } = this.#socket;
-    const start = { generation: data.generation, isRecovered, live };
-    const subscription = new Subscription(this, this.#services.subscriptions, start);
-    this.#subscription = subscription;
+    const begin = (): Subscription =>
+      new Subscription(this, this.#services.subscriptions, { generation: data.generation, isRecovered });
+    // Most clients never choose. Topics that were taken over are kept alive from here.
+    if (data.generation !== undefined) this.#subscription = begin();
     this.#socket.on('subscribe', (value: unknown, ack: unknown) => {
       // The client's word: the acknowledgement may come instead of the topics, or not at all.
       const reply = typeof value === 'function' ? value : ack;
-      subscription.request(typeof value === 'function' ? undefined : value, (answer) => {
+      this.#subscription ??= begin();
+      this.#subscription.request(typeof value === 'function' ? undefined : value, (answer) => {
         if (typeof reply === 'function') (reply as (answer: SubscribeAnswer) => void)(answer);
       });
     });
@@ -173,11 +260,15 @@ export class ClientSession implements Subscriber, ReturningClient {
 
   /** @param told - the reason that Socket.IO gives */
   #end(told: EndReason): void {
-    const { causes, engine, events, log, middleware } = this.#services;
+    const { causes, engine, events, log, middleware, rooms, scheduler } = this.#services;
     const { conn } = this.#socket;
-    const isSlow = engine.wasSlow(conn);
-    const reason = isSlow ? 'slow client' : causes.of(conn, told);
-    if (isSlow) events.slow();
+    // uWebSockets.js has dropped a packet: something other than the feed sends more than the client takes.
+    const isCut = engine.wasSlow(conn);
+    const reason = isCut ? 'slow client' : causes.of(conn, told);
+    if (isCut) events.slow();
+    if (this.slot >= 0) rooms.leave(undefined, liveRooms(this.topics, this.id, this.hasChosen));
+    scheduler.end(this);
+    this.#leavePolling();
     middleware.leave(this.#socket);
     this.#forgetExpiry?.();
     this.#subscription?.end();

@@ -11,6 +11,7 @@ import type { EndCauses } from './end-causes.js';
 import { type EngineOptions, FeedEngine } from './engine/engine.js';
 import { FastClients } from './engine/fast-client.js';
 import type { FastHandlers } from './engine/fast-server.js';
+import { owesPong } from './engine/native-socket.js';
 import { sizeRefusals } from './engine/size-refusals.js';
 import type { FeedServer } from './feed-socket.js';
 
@@ -40,6 +41,7 @@ export function guardedEngine(app: RoutedApp, sio: FeedServer, options: GuardedE
   const guard = new FloodGuard({
     ...options.limits,
     maxPayload,
+    owesPong,
     onFlood: (connection, kind) => {
       causes.note(connection, 'flood');
       events.flooded(kind);

@@ -1,132 +1,81 @@
-import type { Socket as Connection } from 'engine.io';
-import type { Adapter } from 'socket.io-adapter';
+import type { WebSocket } from 'uWebSockets.js';
+import { EVERYBODY, chosenRoom, isTopicRoom } from '../contract/rooms.js';
+import type { Published, RoomPublisher } from '../delivery/fanout.js';
 import type { RoutedApp } from '../http/guarded-app.js';
 import { ENGINE_PACKET } from './engine/engine-packet.js';
-import { nativeSocket, waitingCharacters } from './engine/native-socket.js';
 
-/** What is used of the sockets of a Socket.IO namespace. */
-interface Sockets {
-  get(id: string): { readonly conn: unknown } | undefined;
-}
+const ROOMS_OF_EVERYBODY = [EVERYBODY, chosenRoom(EVERYBODY)];
 
-/** Where packets are delivered, and how. */
-export interface RoomsOptions {
-  readonly app: RoutedApp;
-  readonly adapter: Adapter;
-  readonly sockets: Sockets;
-  /** Which rooms to follow; a client's own room, for one, is never published to here. */
-  readonly isFeedRoom: (room: string) => boolean;
-  /** Whether packets are compressed for the clients that can take it. */
-  readonly compress: boolean;
-  /** Characters that may wait for a client on long-polling before it is cut. */
-  readonly maxBuffered: number;
-  /** Called just before such a client is cut. */
-  readonly onSlow: (connection: Connection) => void;
-}
-
-/** A client that is on long-polling now. */
-interface PollingMember {
-  readonly connection: Connection;
-  readonly rooms: Set<string>;
-  /** Characters handed to Engine.IO that it has not written yet, about. */
-  buffered: number;
-}
+const NOTHING: Published = { clients: 0, bytes: 0 };
 
 /**
- * Delivers to Socket.IO rooms through uWebSockets.js's own publish and subscribe.
+ * Delivers to the rooms of live clients through uWebSockets.js's own publish and subscribe, so that a publish costs JavaScript
+ * nothing for each client.
  *
- * It follows the adapter's events: a WebSocket client that joins a feed room is subscribed in uWebSockets.js, so a
- * publish costs JavaScript nothing per client. Clients on long-polling are kept in a list of their own.
+ * Clients that have chosen topics while connected are in rooms beside those of the others, since what they get is not the same:
+ * its offset says so.
  */
-export class Rooms {
-  readonly #options: RoomsOptions;
-  readonly #polling = new Map<string, PollingMember>();
+export class Rooms implements RoomPublisher {
+  readonly #app: RoutedApp;
+  readonly #compress: boolean;
+  /** Members of each room that is named after a topic. */
+  readonly #topics = new Map<string, number>();
 
-  constructor(options: RoomsOptions) {
-    const { adapter } = options;
-    this.#options = options;
-    adapter.on('join-room', (room: string, id: string) => this.#join(room, id));
-    adapter.on('leave-room', (room: string, id: string) => this.#leave(room, id));
+  /** @param compress - whether packets are compressed for the clients that can take it */
+  constructor(app: RoutedApp, compress: boolean) {
+    this.#app = app;
+    this.#compress = compress;
   }
 
-  /** Clients on long-polling. */
-  get pollingCount(): number {
-    return this.#polling.size;
+  /** Topics that a live client is subscribed to. */
+  get topicCount(): number {
+    return this.#topics.size;
   }
 
-  /**
-   * Sends a packet to the members of the rooms, in the order of the calls.
-   *
-   * @returns clients it was handed to
-   */
-  publish(rooms: readonly string[], packet: string): number {
-    const { app, compress } = this.#options;
+  /** Adds a client to rooms. */
+  enter(native: WebSocket<unknown>, rooms: readonly string[]): void {
+    for (const room of rooms) {
+      native.subscribe(room);
+      if (isTopicRoom(room)) this.#topics.set(room, (this.#topics.get(room) ?? 0) + 1);
+    }
+  }
+
+  /** Takes a client out of rooms that it is in. @param native - unset if it is gone, and left them with that */
+  leave(native: WebSocket<unknown> | undefined, rooms: readonly string[]): void {
+    for (const room of rooms) {
+      native?.unsubscribe(room);
+      if (!isTopicRoom(room)) continue;
+      const left = (this.#topics.get(room) ?? 1) - 1;
+      if (left > 0) this.#topics.set(room, left);
+      else this.#topics.delete(room);
+    }
+  }
+
+  publish(rooms: readonly string[], encode: (hasChosen: boolean) => string): Published {
+    const others = this.#publishTo(rooms, encode, false);
+    if (this.#app.numSubscribers(ROOMS_OF_EVERYBODY[1] ?? '') === 0) return others;
+    const chosen = this.#publishTo(rooms, encode, true);
+    return { clients: others.clients + chosen.clients, bytes: Math.max(others.bytes, chosen.bytes) };
+  }
+
+  /** Pings every live client, behind what was published before. */
+  ping(): void {
+    for (const room of ROOMS_OF_EVERYBODY) this.#app.publish(room, ENGINE_PACKET.ping);
+  }
+
+  #publishTo(rooms: readonly string[], encode: (hasChosen: boolean) => string, hasChosen: boolean): Published {
     let frame: Buffer | undefined;
     let clients = 0;
-    for (const room of rooms) {
+    for (const name of rooms) {
+      const room = hasChosen ? chosenRoom(name) : name;
       // uWebSockets.js knows the number; counting costs nothing per client.
-      const subscribers = app.numSubscribers(room);
+      const subscribers = this.#app.numSubscribers(room);
       if (subscribers === 0) continue;
       // Bytes once for all rooms; uWebSockets.js would convert a string in every call.
-      frame ??= Buffer.from(ENGINE_PACKET.message + packet);
-      app.publish(room, frame, compress);
+      frame ??= Buffer.from(ENGINE_PACKET.message + encode(hasChosen));
+      this.#app.publish(room, frame, this.#compress);
       clients += subscribers;
     }
-    for (const member of this.#polling.values()) {
-      if (rooms.some((room) => member.rooms.has(room)) && this.#push(member, packet)) clients++;
-    }
-    return clients;
-  }
-
-  /** A client that upgrades changes lists in the turn of its upgrade (docs/ordering.md). */
-  #join(room: string, id: string): void {
-    if (!this.#options.isFeedRoom(room)) return;
-    const connection = this.#options.sockets.get(id)?.conn as Connection | undefined;
-    if (connection === undefined) return;
-    const native = nativeSocket(connection);
-    if (native !== undefined) {
-      native.subscribe(room);
-      return;
-    }
-    const member = this.#polling.get(id);
-    if (member !== undefined) {
-      member.rooms.add(room);
-      return;
-    }
-    const added: PollingMember = { connection, rooms: new Set([room]), buffered: 0 };
-    this.#polling.set(id, added);
-    connection.on('drain', () => {
-      added.buffered = waitingCharacters(connection);
-    });
-    // Engine.IO sends what is still buffered right after this event, in the same turn, so nothing overtakes it.
-    connection.once('upgrade', () => {
-      this.#polling.delete(id);
-      for (const joined of added.rooms) nativeSocket(connection)?.subscribe(joined);
-    });
-  }
-
-  #leave(room: string, id: string): void {
-    if (!this.#options.isFeedRoom(room)) return;
-    const member = this.#polling.get(id);
-    if (member !== undefined) {
-      member.rooms.delete(room);
-      if (member.rooms.size === 0) this.#polling.delete(id);
-      return;
-    }
-    const connection = this.#options.sockets.get(id)?.conn as Connection | undefined;
-    if (connection !== undefined) nativeSocket(connection)?.unsubscribe(room);
-  }
-
-  /** @returns whether there was room for it */
-  #push(member: PollingMember, packet: string): boolean {
-    // Counted before the write: a client that is waiting for data gets it, and drains, inside the call.
-    member.buffered += packet.length;
-    if (member.buffered <= this.#options.maxBuffered) {
-      member.connection.write(packet);
-      return true;
-    }
-    this.#options.onSlow(member.connection);
-    member.connection.close(true);
-    return false;
+    return frame === undefined ? NOTHING : { clients, bytes: frame.length };
   }
 }

@@ -11,11 +11,11 @@ import { sizeWarnings } from '../access/sizes.js';
 import { type TokenOptions, TokenVerifier } from '../access/token-verifier.js';
 import type { Welcome } from '../contract/events.js';
 import type { Offset } from '../contract/offset.js';
-import { encodeCheckpoint } from '../contract/packet.js';
-import { isFeedRoom, isTopicRoom } from '../contract/rooms.js';
-import { CatchUp, type MissedEntries } from '../delivery/catch-up.js';
 import { ChosenTopics } from '../delivery/chosen-topics.js';
+import type { LivePublisher } from '../delivery/delivery.js';
+import type { Published } from '../delivery/fanout.js';
 import { Recovery } from '../delivery/recovery.js';
+import type { Scheduler } from '../delivery/scheduler.js';
 import type { TopicStore } from '../delivery/topic-store.js';
 import type { ErrorBoundary } from '../http/error-boundary.js';
 import type { RoutedApp } from '../http/guarded-app.js';
@@ -35,11 +35,15 @@ import { type OtherPods, PodCalls } from './pod-calls.js';
 import { Rooms } from './rooms.js';
 
 /** What the manager asks of the feed. */
-export interface FeedSource extends MissedEntries {
+export interface FeedSource {
+  /** The place that live clients are at. */
+  place(): Offset;
   /** As in `Journal.resolve`. */
   resolve(offset: Offset): Promise<Resolution>;
   /** The newest status of every service, as encoded packets without offsets. */
   statuses(): Iterable<string>;
+  /** What the gateway said of itself last, as an encoded packet; `undefined` if it never did. */
+  ownStatus(): string | undefined;
 }
 
 /** How the manager is set up. */
@@ -66,6 +70,8 @@ export interface WebSocketManagerOptions extends EngineOptions {
   /** Where the topics are kept that clients choose while connected. */
   readonly topicStore: TopicStore;
   readonly feed: FeedSource;
+  /** Serves clients that are not live. */
+  readonly scheduler: Scheduler;
   readonly events: ConnectionEvents;
   readonly log: Logger;
 }
@@ -75,7 +81,7 @@ export interface WebSocketManagerOptions extends EngineOptions {
  *
  * One a process: uWebSockets.js apps share a loop.
  */
-export class WebSocketManager {
+export class WebSocketManager implements LivePublisher {
   /** The Socket.IO server. */
   readonly sio: FeedServer;
   /** Asks all pods. */
@@ -91,6 +97,7 @@ export class WebSocketManager {
   readonly #chosen: ChosenTopics;
   readonly #middleware: ConnectMiddleware;
   readonly #sessions: SessionServices;
+  #pollingCount = 0;
 
   /** Attaches Socket.IO to the app; it serves as soon as the app listens. */
   constructor(app: RoutedApp, options: WebSocketManagerOptions) {
@@ -114,7 +121,7 @@ export class WebSocketManager {
     this.#engine = guardedEngine(app, this.sio, { ...options, ...guards });
     this.sio.bind(this.#engine.server);
     const root = this.sio.of('/');
-    this.#rooms = this.#newRooms(app);
+    this.#rooms = new Rooms(app, options.compression !== 0);
     this.#buffers = new BufferSample(root.sockets);
     this.#chosen = new ChosenTopics(topicStore, log);
     this.#middleware = this.#newMiddleware();
@@ -130,7 +137,7 @@ export class WebSocketManager {
 
   /** Clients by the transport they are on. */
   transports(): Record<'websocket' | 'polling', number> {
-    const polling = this.#rooms.pollingCount;
+    const polling = this.#pollingCount;
     return { polling, websocket: Math.max(0, this.sio.of('/').sockets.size - polling) };
   }
 
@@ -141,18 +148,24 @@ export class WebSocketManager {
 
   /** Topics that somebody on this pod is subscribed to. */
   get topics(): number {
-    return [...this.sio.of('/').adapter.rooms.keys()].filter(isTopicRoom).length;
+    return this.#rooms.topicCount;
   }
 
   /**
-   * Sends an encoded packet to the members of the rooms on this pod.
+   * Sends an encoded packet to the live clients of the rooms on this pod.
    *
-   * @returns clients it was handed to
+   * @param encode - as in `RoomPublisher`
    */
-  publish(rooms: readonly string[], packet: string): number {
-    // A client that has lost a packet must be gone before the next one, or it would have a hole.
+  publish(rooms: readonly string[], encode: (hasChosen: boolean) => string): Published {
+    // The feed never fills a client so far that uWebSockets.js drops something; emits of an application may. Such a client must
+    // be gone before the next packet, or it would have a hole (docs/ordering.md).
     this.#engine.cutSlow();
-    return this.#rooms.publish(rooms, packet);
+    return this.#rooms.publish(rooms, encode);
+  }
+
+  /** Pings every live client, behind what was published before. */
+  ping(): void {
+    this.#rooms.ping();
   }
 
   /** Takes no new clients; those that are connected stay. */
@@ -178,19 +191,6 @@ export class WebSocketManager {
     await this.sio.close();
   }
 
-  #newRooms(app: RoutedApp): Rooms {
-    const { adapter, sockets } = this.sio.of('/');
-    return new Rooms({
-      app,
-      adapter,
-      sockets,
-      isFeedRoom,
-      compress: this.#options.compression !== 0,
-      maxBuffered: this.#options.maxBackpressure,
-      onSlow: (connection) => this.#engine.markSlow(connection),
-    });
-  }
-
   #newMiddleware(): ConnectMiddleware {
     const { boundary, events, jwt, log, memory, refusals } = this.#options;
     return new ConnectMiddleware({
@@ -206,18 +206,13 @@ export class WebSocketManager {
   }
 
   #sessionServices(recovery: Recovery): SessionServices {
-    const { events, feed, log, memory, welcomeMessage, maxBackpressure, compression } = this.#options;
+    const { events, feed, log, memory, scheduler, welcomeMessage, compression } = this.#options;
     const welcome: Welcome = { message: welcomeMessage };
     return {
-      catchUp: new CatchUp({
-        feed,
-        maxBackpressureBytes: maxBackpressure,
-        onReplayed: (entries) => events.replayed(entries),
-        log,
-      }),
+      scheduler,
+      rooms: this.#rooms,
       subscriptions: {
         chosen: this.#chosen,
-        checkpoint: () => encodeCheckpoint(feed.head()),
         onAnswer: (result) => events.subscribed(result),
         isShort: () => memory.isHigh,
         log,
@@ -231,6 +226,7 @@ export class WebSocketManager {
       recovery,
       welcomeJson: JSON.stringify(welcome),
       compress: compression !== 0,
+      countPolling: (change) => (this.#pollingCount += change),
       log,
     };
   }

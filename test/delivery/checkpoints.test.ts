@@ -10,7 +10,7 @@ test('every group gets one checkpoint in ten seconds, one after the other, and o
   vi.useFakeTimers();
   const told: [seq: number, group: number][] = [];
   let seq = 7;
-  const checkpoints = new Checkpoints({ checkpoint: (head, group) => void told.push([head.seq, group]) }, () => ({
+  const checkpoints = new Checkpoints({ checkpoint: (group) => void told.push([seq, group]) }, () => ({
     epoch: 'e',
     seq,
   }));

@@ -26,6 +26,16 @@ export interface Receiver {
   onClose(reason: EngineEndReason, description?: Error): void;
 }
 
+/** Learns of pings: how far a client has got in what was sent to it. */
+export interface PingObserver {
+  /** Called when a ping was sent, unless the observer has sent it itself. */
+  onPing(): void;
+  /** Called for every answer. */
+  onPong(): void;
+  /** Whether a ping has not been answered. */
+  readonly owesPong: boolean;
+}
+
 /** Details of a close from this side, beside its reason. */
 interface EndDetails {
   readonly description?: Error;
@@ -66,6 +76,7 @@ export class FastConnection implements HeartbeatMember, Sender {
   request: HandshakeRequest;
   /** Set by the server right after the connection is opened. */
   receiver: Receiver | undefined = undefined;
+  observer: PingObserver | undefined = undefined;
   /** Whether it was cut because too much was waiting for it. */
   isSlow = false;
   bucket = 0;
@@ -171,7 +182,14 @@ export class FastConnection implements HeartbeatMember, Sender {
 
   /** Sends a ping. */
   ping(): void {
-    this.#native?.send(ENGINE_PACKET.ping);
+    if (this.#native === undefined) return;
+    this.#native.send(ENGINE_PACKET.ping);
+    this.observer?.onPing();
+  }
+
+  /** Gives a client that is known to be slow its whole time again to answer a ping. */
+  excuse(): void {
+    if (this.pingedTick !== 0) this.heardTick = this.#owner.nowTick;
   }
 
   /** Pings at once, unless an answer is waited for already. */
@@ -189,11 +207,16 @@ export class FastConnection implements HeartbeatMember, Sender {
 
   /** Takes a frame from the client. */
   take(frame: ArrayBuffer, isBinary: boolean): void {
-    if (this.#native === undefined || !this.#owner.admits(this, frame.byteLength, 'messages')) return;
-    if (!isBinary && frame.byteLength === 1 && new Uint8Array(frame)[0] === PONG) {
+    if (this.#native === undefined) return;
+    const isPong = !isBinary && frame.byteLength === 1 && new Uint8Array(frame)[0] === PONG;
+    // What it was asked for costs it nothing.
+    const isOwed = isPong && this.observer?.owesPong === true;
+    if (!isOwed && !this.#owner.admits(this, frame.byteLength, 'messages')) return;
+    if (isPong) {
       this.pingedTick = 0;
       this.#events?.emit('packet', { type: 'pong' });
       this.#events?.emit('heartbeat');
+      this.observer?.onPong();
       return;
     }
     if (this.pingedTick !== 0 && this.heardTick === 0) this.heardTick = this.#owner.nowTick;
@@ -242,6 +265,7 @@ export class FastConnection implements HeartbeatMember, Sender {
         return;
       case ENGINE_PACKET.pong:
         this.pingedTick = 0;
+        this.observer?.onPong();
         return;
       case ENGINE_PACKET.close:
         this.#end('transport close');

@@ -44,12 +44,21 @@ export interface EngineSocketInside {
   readonly packetsFn: SentCallback[];
   /** The same, of what the transport has now: one entry for each flush. */
   readonly sentCallbackFn: (SentCallback[] | null)[];
+  /** Ends the session of a client that does not answer a ping. */
+  readonly pingTimeoutTimer: NodeJS.Timeout | null | undefined;
   sendPacket(type: 'ping'): void;
 }
 
 /** engine.io's socket with its private members. */
 export function insideOf(connection: Connection): EngineSocketInside {
   return connection as unknown as EngineSocketInside;
+}
+
+/** Gives a client that is known to be slow its whole time again to answer a ping. */
+export function excuse(connection: Connection): void {
+  const { pingTimeoutTimer } = insideOf(connection);
+  // One that has run out or was stopped must not begin again.
+  if (pingTimeoutTimer?.hasRef() === true) pingTimeoutTimer.refresh();
 }
 
 /** The parser that a transport has for protocol v4, which is the only one that is let in. */

@@ -1,7 +1,7 @@
 import { ENGINE_PACKET } from './engine-packet.js';
 import type { Socket as Connection } from 'engine.io';
 import type { WebSocket } from 'uWebSockets.js';
-import { FastConnection } from './fast-connection.js';
+import { FastConnection, type PingObserver } from './fast-connection.js';
 import { insideOf } from './internals.js';
 
 /** The connection as one of ours, or `undefined` if it is one of engine.io's. Socket.IO takes the one for the other. */
@@ -36,6 +36,34 @@ export function bufferedBytes(connection: Connection): number {
   return native === undefined ? waitingCharacters(connection) : native.getBufferedAmount();
 }
 
+const observers = new WeakMap<object, PingObserver>();
+
+/** Has an observer learn of the pings of a connection. Call it once. */
+export function observePings(connection: Connection, observer: PingObserver): void {
+  const fast = fastOf(connection);
+  if (fast !== undefined) {
+    fast.observer = observer;
+    return;
+  }
+  observers.set(connection, observer);
+  connection.on('packetCreate', ({ type }: { type: string }) => {
+    if (type === 'ping') observer.onPing();
+  });
+  connection.on('heartbeat', () => observer.onPong());
+}
+
+/** Whether a connection of engine.io's has not answered a ping. */
+export function owesPong(connection: object): boolean {
+  return observers.get(connection)?.owesPong === true;
+}
+
+/** Sends a ping of Engine.IO, behind everything that was sent. @returns whether there is a WebSocket to send it on */
+export function sendPing(connection: Connection): boolean {
+  const native = nativeSocket(connection);
+  native?.send(ENGINE_PACKET.ping);
+  return native !== undefined;
+}
+
 /**
  * Sends packets in order, in one write where the transport can. The caller MUST make sure that there is room for them:
  * uWebSockets.js drops a packet that has none.
@@ -46,6 +74,10 @@ export function sendAll(connection: Connection, packets: readonly string[], comp
   const native = nativeSocket(connection);
   if (native === undefined) {
     for (const packet of packets) connection.write(packet);
+    return;
+  }
+  if (packets.length === 1) {
+    native.send(ENGINE_PACKET.message + (packets[0] ?? ''), false, compress);
     return;
   }
   native.cork(() => {
