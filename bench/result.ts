@@ -19,12 +19,15 @@ export const FIGURES = {
   deliveriesPerSecond: { title: 'deliveries', unit: '/s', better: 'higher', digits: 0 },
   sustainableRate: { title: 'sustainable', unit: 'signals/s', better: 'higher', digits: 0 },
   loopDelayP999: { title: 'loop delay p99.9', unit: 'ms', better: 'lower', digits: 2 },
+  loopDelayMax: { title: 'loop delay max', unit: 'ms', better: 'lower', digits: 1 },
   connectsPerSecond: { title: 'connects', unit: '/s', better: 'higher', digits: 0 },
   cpuPerConnect: { title: 'CPU/connect', unit: 'µs', better: 'lower', digits: 1 },
   heapPerConnection: { title: 'heap/client', unit: 'KB', better: 'lower', digits: 2 },
   rssPerConnection: { title: 'RSS/client', unit: 'KB', better: 'lower', digits: 2 },
   backSeconds: { title: 'all back', unit: 's', better: 'lower', digits: 2 },
   requestsPerSecond: { title: 'requests', unit: '/s', better: 'higher', digits: 0 },
+  appendP50: { title: 'append p50', unit: 'ms', better: 'lower', digits: 2 },
+  appendP99: { title: 'append p99', unit: 'ms', better: 'lower', digits: 2 },
   appendsPerSecond: { title: 'appends', unit: '/s', better: 'higher', digits: 0 },
   readBackPerSecond: { title: 'read back', unit: '/s', better: 'higher', digits: 0 },
   addedMs: { title: 'added p50', unit: 'ms', better: 'lower', digits: 3 },
@@ -122,6 +125,8 @@ export interface Table {
   readonly point: string;
   /** The value behind `point` where points make a curve, such as 200. */
   readonly x?: number;
+  /** The row that ratios are relative to. @default 'raw' */
+  readonly control?: string;
   /** Figures worth a column, in order. */
   readonly columns: readonly FigureName[];
   readonly rows: readonly Row[];

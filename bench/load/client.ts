@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { type Socket, connect } from 'node:net';
 import type { FleetPlan } from './fleet-types.js';
 import { type Frame, type FrameHandler, FrameReader, OPCODE, clientFrame, upgradeRequest } from './frames.js';
@@ -10,6 +11,8 @@ export const GOLDEN = (Math.sqrt(5) - 1) / 2;
 /** Source addresses, so that ports do not run out: each has about 28,000. */
 const ADDRESSES = 50;
 const CONNECT_LIMIT_MS = 30_000;
+/** Clients that come back all at once wait for each other at the server. */
+const RETURN_LIMIT_MS = 120_000;
 /** The stock client's waits before it connects again: 1 s, doubled each time up to 5 s, each half to one and a half of it. */
 const RECONNECT_MS = 1000;
 const RECONNECT_MAX_MS = 5000;
@@ -52,7 +55,7 @@ export interface ClientIdentity {
 /** One client: a bare TCP socket that speaks just enough WebSocket, Engine.IO and Socket.IO to count and to time. */
 export class Client implements FrameHandler {
   readonly identity: ClientIdentity;
-  readonly seen = new Seen();
+  readonly seen: Seen;
   readonly #plan: FleetPlan;
   readonly #events: ClientEvents;
   #slowBuffer: Buffer | undefined;
@@ -67,6 +70,7 @@ export class Client implements FrameHandler {
   /** It has its `welcome` on this connection. */
   #ready = false;
   #onWelcome: () => void = () => {};
+  #onAsked: () => void = () => {};
   #onEnd: (reason: string) => void = () => {};
   /** Why the server ended the connection, where it said so. */
   #reason: string | undefined;
@@ -82,6 +86,12 @@ export class Client implements FrameHandler {
     this.identity = identity;
     this.#plan = plan;
     this.#events = events;
+    this.seen = new Seen(identity.wanted.below(plan.from ?? 0));
+    if (plan.offset !== undefined) {
+      this.#offset = plan.offset;
+      // As long as one that the gateway gives.
+      this.#pid = randomBytes(15).toString('base64url');
+    }
     if (identity.slow && plan.slow !== undefined)
       this.#slowBuffer = Buffer.alloc(Math.max(16, Math.round(plan.slow.bytesPerSecond / SLOW_READS_PER_SECOND)));
   }
@@ -96,10 +106,18 @@ export class Client implements FrameHandler {
     this.#slowBuffer = undefined;
   }
 
-  /** Connects; resolves with the `welcome`. @throws Error if it is refused or there is no `welcome` within 30 s */
-  connect(): Promise<void> {
+  /**
+   * Connects; resolves with the `welcome`.
+   *
+   * @param onAsked - called when the connection is open and the client has asked to be let in
+   * @throws Error if it is refused or there is no `welcome` within 30 s; 120 s where it comes back
+   */
+  connect(onAsked: () => void = () => {}): Promise<void> {
+    const isReturning = this.#plan.offset !== undefined;
+    const limitMs = isReturning ? RETURN_LIMIT_MS : CONNECT_LIMIT_MS;
+    this.#onAsked = onAsked;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => refuse(`no welcome within ${CONNECT_LIMIT_MS / 1000} s`), CONNECT_LIMIT_MS);
+      const timer = setTimeout(() => refuse(`no welcome within ${limitMs / 1000} s`), limitMs);
       const refuse = (reason: string): void => {
         clearTimeout(timer);
         this.#end();
@@ -109,6 +127,7 @@ export class Client implements FrameHandler {
       this.#onWelcome = () => {
         clearTimeout(timer);
         this.#onEnd = (reason) => this.#lost(reason);
+        if (isReturning) this.#reconnectedAt = nowMicros();
         resolve();
       };
       this.#open();
@@ -211,6 +230,7 @@ export class Client implements FrameHandler {
     const auth = { topics: this.identity.topics, ...(this.#pid && { pid: this.#pid, offset: this.#offset }) };
     const json = JSON.stringify(auth);
     this.#socket?.write(clientFrame(json === '{}' ? '40' : `40${json}`));
+    this.#onAsked();
     const rest = Buffer.from(answer.slice(end + 4), 'latin1');
     this.#frames.read(rest, 0, rest.length);
   }
@@ -226,11 +246,17 @@ export class Client implements FrameHandler {
       if (isSignal(bytes, at, length)) {
         const due = signalDue(bytes, at);
         this.#events.onSignal(this, signalNumber(bytes, at), due);
-        if (this.#plan.reconnect === true || this.identity.slow) this.#follow(frame, due);
+        if (this.#follows) this.#follow(frame, due);
       } else this.#onPacket(bytes.toString('utf8', at, at + length));
     } else if (opcode === OPCODE.ping) {
       this.#socket?.write(clientFrame(Buffer.from(bytes.subarray(at, at + length)), OPCODE.pong));
     } else if (opcode === OPCODE.close) this.#socket?.end(clientFrame('', OPCODE.close));
+  }
+
+  /** Whether it may come back, or has. */
+  get #follows(): boolean {
+    const { reconnect, offset } = this.#plan;
+    return reconnect === true || offset !== undefined || this.identity.slow;
   }
 
   /** Remembers where it is, as the stock client does, and sees whether it is back. */

@@ -17,6 +17,15 @@ export interface FleetPlan {
   readonly topics?: { readonly symbols: number; readonly perClient: number };
   /** Signals that will be published at most; numbers run from 0. */
   readonly signals: number;
+  /** Number of the first signal that they are to get: they are counted as having all before it. @default 0 */
+  readonly from?: number;
+  /**
+   * The clients come back with this offset, that of the signal before `from`, as after a lost connection: they connect without
+   * waiting for each other's `welcome`, none of their signals is timed, and `lastBackAt` says when the last had caught up.
+   */
+  readonly offset?: string;
+  /** Niceness of the processes, for clients that must not take the processor from others. @default 0 */
+  readonly niceness?: number;
   /** A share of the clients reads only this many bytes a second; they come back when they are cut off, as with `reconnect`. */
   readonly slow?: { readonly share: number; readonly bytesPerSecond: number };
   /**
@@ -53,7 +62,7 @@ export interface FleetReport extends GroupCounts {
   /** When the last delivery that is timed came, in µs of the monotonic clock; `undefined` if none did. */
   readonly lastAt?: number;
   /**
-   * When the last of the clients that reconnected was back: had everything up to a signal that was due after it had
+   * When the last of the clients that reconnected, or came with an `offset`, was back: had everything up to a signal that was due after it had
    * reconnected. In µs of the monotonic clock; `undefined` if none reconnected.
    */
   readonly lastBackAt?: number;

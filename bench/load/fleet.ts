@@ -4,21 +4,49 @@ import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { mergeReports } from './fleet-report.js';
 import type { FleetPlan, FleetReport, FromWorker, ToWorker } from './fleet-types.js';
+import { nowMicros } from './message.js';
 
 const WORKER = fileURLToPath(new URL('worker.ts', import.meta.url));
 const REPORT_LIMIT_MS = 60_000;
+
+/** The processes of a fleet whose clients have not connected yet. */
+export interface PreparedFleet {
+  /** As {@link Fleet.connect}, over all of the processes. */
+  connect(plan: Omit<FleetPlan, 'workers'>, onProgress?: (connected: number) => void): Promise<Fleet>;
+  /** Ends the processes, and with them all clients. Can be called twice. */
+  close(): Promise<void>;
+}
 
 /** Thousands of clients in worker processes. */
 export class Fleet {
   /** From the first connect to the last `welcome`. */
   readonly connectSeconds: number;
+  /** When the first client began to connect, in µs of the monotonic clock. */
+  readonly begunAt: number;
   readonly #workers: readonly WorkerProcess[];
   /** Signals that are known to have been published: what comes after a `begin` is counted from here. */
-  #published = 0;
+  #published: number;
 
-  private constructor(workers: readonly WorkerProcess[], connectSeconds: number) {
+  private constructor(workers: readonly WorkerProcess[], begunAt: number, published: number) {
     this.#workers = workers;
-    this.connectSeconds = connectSeconds;
+    this.#published = published;
+    this.begunAt = begunAt;
+    this.connectSeconds = (nowMicros() - begunAt) / 1e6;
+  }
+
+  /** Starts the processes of a fleet, so that nothing of that falls into the time in which it connects. */
+  static async prepare(workerCount: number): Promise<PreparedFleet> {
+    const workers = Array.from({ length: workerCount }, () => new WorkerProcess());
+    const close = async (): Promise<void> => {
+      await Promise.all(workers.map((worker) => worker.stop()));
+    };
+    try {
+      await all(workers, (worker) => worker.started);
+    } catch (error) {
+      await close();
+      throw error;
+    }
+    return { connect: (plan, onProgress) => Fleet.#connect(workers, plan, onProgress), close };
   }
 
   /**
@@ -28,24 +56,31 @@ export class Fleet {
    * @throws Error with the reason if one is refused; no process is left then
    */
   static async connect(plan: FleetPlan, onProgress: (connected: number) => void = () => {}): Promise<Fleet> {
-    const workers = Array.from({ length: plan.workers }, () => new WorkerProcess());
+    const prepared = await Fleet.prepare(plan.workers);
     try {
-      await all(workers, (worker) => worker.started);
-      const begin = performance.now();
-      const connected = workers.map(() => 0);
-      await all(workers, async (worker, index) => {
-        worker.send({ kind: 'connect', plan, worker: index });
-        await worker.hears('connected', (message) => {
-          connected[index] = message.clients;
-          onProgress(connected.reduce((sum, count) => sum + count, 0));
-          return message.all;
-        });
-      });
-      return new Fleet(workers, (performance.now() - begin) / 1000);
+      return await prepared.connect(plan, onProgress);
     } catch (error) {
-      await Promise.all(workers.map((worker) => worker.stop()));
+      await prepared.close();
       throw error;
     }
+  }
+
+  static async #connect(
+    workers: readonly WorkerProcess[],
+    plan: Omit<FleetPlan, 'workers'>,
+    onProgress: (connected: number) => void = () => {},
+  ): Promise<Fleet> {
+    const begunAt = nowMicros();
+    const connected = workers.map(() => 0);
+    await all(workers, async (worker, index) => {
+      worker.send({ kind: 'connect', plan: { ...plan, workers: workers.length }, worker: index });
+      await worker.hears('connected', (message) => {
+        connected[index] = message.clients;
+        onProgress(connected.reduce((sum, count) => sum + count, 0));
+        return message.all;
+      });
+    });
+    return new Fleet(workers, begunAt, plan.from ?? 0);
   }
 
   /**

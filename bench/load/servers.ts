@@ -28,6 +28,8 @@ export interface ProbeAnswer {
   readonly rss: number;
   /** How late the loop was at the 99.9th percentile since the last reset, in ms; not for Python. */
   readonly loopDelayP999?: number;
+  /** How late it was at most. */
+  readonly loopDelayMax?: number;
 }
 
 /** A server in a process of its own, on free ports of 127.0.0.1. */

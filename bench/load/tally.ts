@@ -74,8 +74,13 @@ export class Wanted {
 /** Which places one client has. */
 export class Seen {
   /** All places below it came, but for those in `#missing`. */
-  #next = 0;
+  #next: number;
   #missing: Set<number> | undefined;
+
+  /** @param from - the first place that is to come */
+  constructor(from = 0) {
+    this.#next = from;
+  }
 
   /** Takes a place: in order, late (a later one was there before), or for the second time. */
   take(place: number): 'inOrder' | 'late' | 'twice' {

@@ -1,5 +1,6 @@
 // A process full of clients: connects them, counts and times what they get, and tells the bench when it is asked.
 import { writeFile } from 'node:fs/promises';
+import { setPriority } from 'node:os';
 import { Client, type ClientEvents, GOLDEN } from './client.js';
 import type { FleetPlan, FromWorker, GroupCounts, ToWorker, WorkerTask } from './fleet-types.js';
 import { symbolName, symbolsOf } from './message.js';
@@ -34,6 +35,9 @@ class Worker implements ClientEvents {
     this.#plan = plan;
     this.#worker = worker;
     this.#times = new Times(plan.signals);
+    this.#base = plan.from ?? 0;
+    // What was missed is late by nature.
+    if (plan.offset !== undefined) this.#from = plan.signals;
     for (let index = worker; index < plan.clients; index += plan.workers) this.#clients.push(this.#client(index));
   }
 
@@ -58,15 +62,21 @@ class Worker implements ClientEvents {
   async connect(): Promise<void> {
     let connected = 0;
     const progress = setInterval(() => tell({ kind: 'connected', clients: connected, all: false }), LOOK_MS * 5);
+    const isReturning = this.#plan.offset !== undefined;
+    const welcomes: Promise<void>[] = [];
     try {
       const rest = this.#clients.values();
       const lane = async (): Promise<void> => {
         for (const client of rest) {
-          await client.connect();
-          connected++;
+          await new Promise<void>((resolve, reject) => {
+            const welcome = client.connect(isReturning ? resolve : undefined).then(() => void connected++);
+            welcome.then(resolve, reject);
+            welcomes.push(welcome);
+          });
         }
       };
       await Promise.all(Array.from({ length: this.#plan.concurrency ?? CONCURRENCY }, lane));
+      await Promise.all(welcomes);
     } finally {
       clearInterval(progress);
     }
@@ -185,6 +195,7 @@ async function follow(worker: Worker, message: ToWorker): Promise<void> {
 }
 
 process.once('message', (task: WorkerTask) => {
+  setPriority(task.plan.niceness ?? 0);
   const worker = new Worker(task);
   const obey = (message: ToWorker): void => {
     follow(worker, message).catch((error: unknown) =>

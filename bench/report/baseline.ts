@@ -47,6 +47,7 @@ const NOT_JUDGED: ReadonlySet<FigureName> = new Set<FigureName>([
   'max',
   'spreadP99',
   'loopDelayP999',
+  'loopDelayMax',
   'cpuShare',
 ]);
 

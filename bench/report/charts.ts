@@ -2,7 +2,7 @@ import { type BenchResult, FIGURES, type FigureName, type Row, type ScenarioResu
 import { type Bar, drawBars } from './bars.js';
 import { type Look, looksOf } from './colours.js';
 import type { Picture } from './drawing.js';
-import { columnTitle, figureText, ratioText, ratioToRaw, rangeText, slug } from './format.js';
+import { columnTitle, figureText, ratioText, ratioToControl, rangeText, slug } from './format.js';
 import { percentileCurve } from './histogram.js';
 import { type Axis, type Line, PERCENTILE_TICKS, drawLines, percentileLabel } from './lines.js';
 
@@ -92,7 +92,7 @@ function barPictures({ looks, name, table }: Subject): Picture[] {
       const bars = table.rows.flatMap((row): Bar[] => {
         const summary = row.figures[figure];
         if (summary === undefined) return [];
-        const ratio = ratioToRaw(table, row, figure);
+        const ratio = ratioToControl(table, row, figure);
         const parts = [figureText(figure, summary.median), ratio === undefined ? '' : ratioText(ratio)];
         const range = rangeText(figure, summary);
         const label = parts.filter((part) => part !== '').join(' · ') + (range === '' ? '' : ` (${range})`);

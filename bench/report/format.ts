@@ -31,12 +31,15 @@ export function columnTitle(name: FigureName): string {
   return unit.startsWith('/') ? `${title}${unit}` : `${title} ${unit}`;
 }
 
-/** The figure of a row over that of the table's `raw` row; `undefined` for `raw` itself and where one of both is missing or 0. */
-export function ratioToRaw(table: Table, row: Row, name: FigureName): number | undefined {
-  const raw = table.rows.find(({ server }) => server === 'raw');
-  const base = raw?.figures[name]?.median ?? 0;
+/**
+ * The figure of a row over that of the table's control row, which is `raw` if the table names no other; `undefined` for that
+ * row itself and where one of both is missing or 0.
+ */
+export function ratioToControl(table: Table, row: Row, name: FigureName): number | undefined {
+  const control = table.rows.find(({ server }) => server === (table.control ?? 'raw'));
+  const base = control?.figures[name]?.median ?? 0;
   const own = row.figures[name]?.median ?? 0;
-  return row === raw || base <= 0 || own <= 0 ? undefined : own / base;
+  return row === control || base <= 0 || own <= 0 ? undefined : own / base;
 }
 
 /** What limited the runs of a row, such as `server` or `generator in 2 of 3`; empty if no run says. */

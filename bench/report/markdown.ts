@@ -1,5 +1,5 @@
 import type { BenchResult, FigureName, Row, ScenarioResult, Table } from '../result.js';
-import { columnTitle, countsText, figureText, filledColumns, rangeText, ratioText, ratioToRaw } from './format.js';
+import { columnTitle, countsText, figureText, filledColumns, rangeText, ratioText, ratioToControl } from './format.js';
 
 /** Columns that a document leaves out where there are others: they say little beside these, and tables must fit a page. */
 const MINOR: readonly FigureName[] = ['p90', 'p999', 'max', 'spreadP50', 'spreadP99', 'cpuShare'];
@@ -8,7 +8,7 @@ function figureCell(table: Table, row: Row, name: FigureName): string {
   const figure = row.figures[name];
   if (figure === undefined) return '–';
   const range = rangeText(name, figure);
-  const ratio = ratioToRaw(table, row, name);
+  const ratio = ratioToControl(table, row, name);
   return [
     figureText(name, figure.median) + (range === '' ? '' : ` (${range})`),
     ...(ratio === undefined ? [] : [ratioText(ratio)]),

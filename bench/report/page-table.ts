@@ -9,7 +9,7 @@ import {
   loadText,
   rangeText,
   ratioText,
-  ratioToRaw,
+  ratioToControl,
 } from './format.js';
 
 const ENTITIES: Readonly<Record<string, string>> = {
@@ -32,7 +32,7 @@ function small(text: string): string {
 function figureCell(table: Table, row: Row, name: FigureName): string {
   const figure = row.figures[name];
   if (figure === undefined) return '<td>–</td>';
-  const ratio = ratioToRaw(table, row, name);
+  const ratio = ratioToControl(table, row, name);
   const times = ratio === undefined ? '' : ` <i>${ratioText(ratio)}</i>`;
   return `<td>${escapeHtml(figureText(name, figure.median))}${times}${small(rangeText(name, figure))}</td>`;
 }

@@ -10,7 +10,7 @@ import {
   loadText,
   rangeText,
   ratioText,
-  ratioToRaw,
+  ratioToControl,
   settingsText,
 } from './format.js';
 
@@ -31,7 +31,7 @@ interface Column {
 const GAP = '   ';
 
 function figureColumn(table: Table, name: FigureName): Column {
-  const ratios = table.rows.map((row) => ratioToRaw(table, row, name));
+  const ratios = table.rows.map((row) => ratioToControl(table, row, name));
   const ratioWidth = Math.max(...ratios.map((ratio) => (ratio === undefined ? 0 : ratioText(ratio).length + 2)));
   return {
     title: columnTitle(name),

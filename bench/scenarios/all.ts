@@ -1,9 +1,11 @@
 import type { Offer } from '../options.js';
 import { burst } from './burst.js';
+import { comeback } from './comeback.js';
 import { compression } from './compression.js';
 import { connect } from './connect.js';
 import { crosscheck } from './crosscheck.js';
 import { fanout } from './fanout.js';
+import { few } from './few.js';
 import { http } from './http.js';
 import { idle } from './idle.js';
 import { ingest } from './ingest.js';
@@ -18,12 +20,14 @@ import { topics } from './topics.js';
 export const OFFER: Offer = {
   scenarios: [
     fanout,
+    few,
     saturation,
     burst,
     topics,
     pods,
     slow,
     storm,
+    comeback,
     connect,
     memory,
     idle,
