@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from 'pino';
 import { messageOf } from '../errors.js';
 import type { BridgeQueue, QueuedMessage } from './bridge-queue.js';
 
@@ -7,13 +6,14 @@ import type { BridgeQueue, QueuedMessage } from './bridge-queue.js';
 export interface FencedJournal {
   /**
    * Appends a batch as the holder of the lease. MUST refuse it (`fenced`) when the token is not the holder's, and MUST NOT
-   * append a batch twice under one number. `late` means that nothing was appended, and that it may be tried again.
+   * append a batch twice under one number. MUST NOT append it after `notAfterMs`, on the clock of `performance.now()`. `late`
+   * means that this call has appended nothing, and that it may be tried again.
    *
    * @throws when it is not known whether the batch was appended; giving the same number again is safe
    */
   appendFenced(
     messages: readonly QueuedMessage[],
-    fence: { token: string; batch: number },
+    fence: { token: string; batch: number; notAfterMs: number },
   ): Promise<'appended' | 'fenced' | 'late'>;
 }
 
@@ -27,7 +27,8 @@ export interface BridgePumpOptions {
   readonly onAppended: (messages: readonly QueuedMessage[]) => void;
   /** Called when the journal has refused a token. */
   readonly onFenced: (token: string) => void;
-  readonly log: Logger;
+  /** Called when an append has failed and is tried again, with the words of Redis. */
+  readonly onStuck: (reason: string) => void;
 }
 
 const BATCH = 500;
@@ -56,33 +57,41 @@ export class BridgePump {
     const { queue, token } = this.#options;
     // What came in the same read from the socket goes into the same batch.
     await Promise.resolve();
-    for (let held = token(); held !== undefined && queue.length > 0; held = token()) {
-      await this.#appendBatch(queue.first(BATCH), held);
+    for (let held = token(); held !== undefined; held = token()) {
+      const messages = queue.first(BATCH, performance.now());
+      if (messages.length === 0) return;
+      await this.#appendBatch(messages, held);
     }
   }
 
+  /**
+   * Gives the same batch under the same number until there is an answer: Redis does not append a number twice. Messages that
+   * become too old meanwhile are left out. If they were appended by a call whose answer was lost, Redis says that it has
+   * carried out this number, and they come out of the journal; else they are in no later call.
+   */
   async #appendBatch(messages: readonly QueuedMessage[], held: string): Promise<void> {
-    const { queue, journal, token, onAppended, onFenced, log } = this.#options;
+    const { queue, journal, token, onAppended, onFenced, onStuck } = this.#options;
     const batch = ++this.#batch;
-    // The same batch under the same number until there is an answer: Redis does not append a number twice.
     while (token() === held) {
+      const left = messages.filter(({ expiresAtMs }) => expiresAtMs >= performance.now());
+      const [oldest] = left;
+      if (oldest === undefined) return;
       try {
-        const result = await journal.appendFenced(messages, { token: held, batch });
-        if (result === 'late') {
-          await sleep(RETRY_MS);
-          continue;
-        }
+        const result = await journal.appendFenced(left, { token: held, batch, notAfterMs: oldest.expiresAtMs });
         if (result === 'fenced') {
           onFenced(held);
           return;
         }
-        queue.appended(messages);
-        onAppended(messages);
-        return;
+        if (result === 'appended') {
+          queue.appended(left);
+          onAppended(left);
+          return;
+        }
+        onStuck('Redis was too late to take the messages');
       } catch (error) {
-        log.debug({ reason: messageOf(error) }, 'no answer to an append of the bridge; trying again');
-        await sleep(RETRY_MS);
+        onStuck(messageOf(error));
       }
+      await sleep(RETRY_MS);
     }
   }
 }

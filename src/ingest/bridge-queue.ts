@@ -7,6 +7,8 @@ export interface QueuedMessage {
   /** Random; the entry carries it if this pod appends it. */
   readonly id: string;
   readonly message: FeedMessage;
+  /** After that it is too old to be appended, on the clock that all times of the queue are on. */
+  readonly expiresAtMs: number;
 }
 
 /** The part of a journal entry that is compared with what was heard. */
@@ -31,7 +33,7 @@ export interface BridgeQueueLimits {
   readonly maxItems: number;
   /** Characters of JSON. */
   readonly maxSize: number;
-  /** A message that nobody has appended by then is dropped. */
+  /** A message that nobody has appended by then is not appended any more, and dropped. */
   readonly heardForMs: number;
   /** An entry whose message was not heard by then was published while this pod did not listen. */
   readonly seenForMs: number;
@@ -92,6 +94,8 @@ export class BridgeQueue {
   #names: WaitingNames<Item[]> | undefined;
   /** When messages were heard that this pod has appended and not yet seen, by id. */
   readonly #appended = new Map<string, number>();
+  /** When messages of this queue were dropped, by id: an append of one may come to light later. */
+  readonly #expired = new Map<string, number>();
   #size = 0;
   /** When the newest message that has come out of the journal was heard. */
   #newestMatchedMs = 0;
@@ -117,7 +121,8 @@ export class BridgeQueue {
     // By name where it was deleted before it was heard, so that a later holder does not bring it back.
     if (takeOne(this.#ahead, key)) return 0;
     if (this.#aheadByName.size > 0 && takeOne(this.#aheadByName, nameOf(message))) return 0;
-    const item: Item = { id: this.#newId(), message, key, atMs: nowMs, size: message.json.length };
+    const expiresAtMs = nowMs + this.#limits.heardForMs;
+    const item: Item = { id: this.#newId(), message, key, atMs: nowMs, expiresAtMs, size: message.json.length };
     this.#items.set(item.id, item);
     const same = this.#byContent.get(key);
     if (same === undefined) {
@@ -147,6 +152,8 @@ export class BridgeQueue {
       this.#appended.delete(entry.id);
       return own;
     }
+    // Else it would be taken for the next message with the same text.
+    if (this.#expired.delete(entry.id)) return undefined;
     const { name } = entry;
     const key = name ?? keyOf(entry.event, entry.json);
     const equal = (): Item | undefined => (name === undefined ? this.#byContent.get(key)?.[0] : this.#firstNamed(name));
@@ -226,12 +233,16 @@ export class BridgeQueue {
     return wanted.size === 0;
   }
 
-  /** The first messages that wait; they stay in the queue until {@link appended} or {@link seen}. */
-  first(limit: number): QueuedMessage[] {
+  /**
+   * The first messages that wait and are not too old; they stay in the queue until {@link appended} or {@link seen}.
+   *
+   * @param nowMs - left out: however old
+   */
+  first(limit: number, nowMs = -Infinity): QueuedMessage[] {
     const batch: QueuedMessage[] = [];
     for (const item of this.#items.values()) {
       if (batch.length >= limit) break;
-      batch.push(item);
+      if (item.expiresAtMs >= nowMs) batch.push(item);
     }
     return batch;
   }
@@ -250,14 +261,20 @@ export class BridgeQueue {
   /**
    * Drops what is too old.
    *
+   * @param graceMs - for so long it stays, though nobody appends it any more: it may yet come out of the journal
    * @returns how many messages were dropped that nobody is known to have appended
    */
-  expire(nowMs: number): number {
+  expire(nowMs: number, graceMs = 0): number {
     let dropped = 0;
     for (const item of this.#items.values()) {
-      if (nowMs - item.atMs <= this.#limits.heardForMs) break;
+      if (item.expiresAtMs + graceMs >= nowMs) break;
       this.#remove(item);
+      this.#expired.set(item.id, nowMs);
       dropped++;
+    }
+    for (const [id, sinceMs] of this.#expired) {
+      if (nowMs - sinceMs <= this.#limits.seenForMs) break;
+      this.#expired.delete(id);
     }
     this.forgetSeen(nowMs - this.#limits.seenForMs);
     // Entries that went down with a Redis, or that the reader was too late for, are never seen.

@@ -44,6 +44,10 @@ export interface BridgeOptions {
 }
 
 const TICK_MS = 500;
+/** By then what Redis has appended at the last moment has been read. */
+const READ_MS = 1000;
+/** How often it is logged that messages wait, and why. */
+const STUCK_LOG_MS = 10_000;
 /** A message that waits so long, while later ones are in the journal already, was not heard by the holder. */
 const PASSED_OVER_MS = 3000;
 /** The same while nothing later is there: longer, since a holder may just be slow. */
@@ -79,6 +83,7 @@ export class Bridge {
   #upSinceMs: number | undefined;
   /** {@link Bridge.#upSinceMs} of the alignment that is under way. */
   #aligning: number | undefined;
+  #stuckLoggedMs = -Infinity;
   #timer: NodeJS.Timeout | undefined;
   #ticking: Promise<void> | undefined;
   #stopped = false;
@@ -94,7 +99,7 @@ export class Bridge {
       onFenced: (token) => {
         if (this.#token === token) this.#lost('the lease went to another pod');
       },
-      log: options.log,
+      onStuck: (reason) => this.#stuck(reason),
     });
     this.#precedence = new Precedence({
       queue: this.#queue,
@@ -209,6 +214,7 @@ export class Bridge {
     if (this.#ticking !== undefined || this.#stopped) return;
     this.#ticking = this.#lease()
       .catch((error: unknown) => {
+        this.#stuck(messageOf(error));
         this.#options.log.debug({ reason: messageOf(error) }, 'cannot ask for the lease; trying again');
       })
       .finally(() => {
@@ -223,7 +229,7 @@ export class Bridge {
     if (this.#token === undefined && this.#precedence.standsBack(nowMs)) return;
     // Only what this pod would have seen by now can be missing.
     const isCurrent = this.#options.journal.lag() === 0;
-    const dropped = this.#holding || !isCurrent ? 0 : this.#queue.expire(nowMs);
+    const dropped = isCurrent ? this.#queue.expire(nowMs, READ_MS) : 0;
     if (dropped > 0) this.#options.onDropped(dropped, 'expired');
     const isLeftOut = !this.#holding && isCurrent && this.#queue.isLeftOut(nowMs, PASSED_OVER_MS, FORGOTTEN_MS);
     // Twice in a row: after a pause of this process the timer may come before what waits on its sockets.
@@ -320,6 +326,19 @@ export class Bridge {
     if (!this.#holding || !(await this.#canaries.send())) return;
     await this.#resign('the subscription does not hear');
     this.#options.renewSubscription();
+  }
+
+  /** Says that messages wait. */
+  #stuck(reason: string): void {
+    const { waitingSinceMs } = this.#queue;
+    const nowMs = performance.now();
+    if (waitingSinceMs === undefined || nowMs - this.#stuckLoggedMs < STUCK_LOG_MS) return;
+    this.#stuckLoggedMs = nowMs;
+    const seconds = Math.round((nowMs - waitingSinceMs) / 1000);
+    this.#options.log.warn(
+      { reason, waiting: this.#queue.length, seconds },
+      'messages from Pub/Sub wait: they cannot be appended to the journal; trying again',
+    );
   }
 
   #lost(reason: string): void {

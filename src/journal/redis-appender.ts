@@ -22,6 +22,8 @@ export interface Fence {
   readonly token: string;
   /** Number of this batch under the token; one that was appended before is not appended again. */
   readonly batch: number;
+  /** On the clock of `performance.now()`: it is not appended later. */
+  readonly notAfterMs?: number;
 }
 
 /**
@@ -158,7 +160,8 @@ export class RedisAppender {
     const redisMs = await clock.now().catch((error: unknown) => {
       throw new AppendError(messageOf(error), { cause: error });
     });
-    const deadlineMs = Math.round(redisMs + APPEND_PATIENCE_MS);
+    const leftMs = (fence?.notAfterMs ?? Infinity) - performance.now();
+    const deadlineMs = Math.floor(redisMs + Math.min(APPEND_PATIENCE_MS, leftMs));
     const nowMs = Date.now();
     const looks = nowMs - this.#lookedAtMs >= LOOK_INTERVAL_MS;
     const args: (string | number)[] = [

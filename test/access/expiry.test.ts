@@ -26,20 +26,25 @@ test('everybody is called back when his time has come, and nobody who is gone', 
   expiry.close();
 });
 
-test('a clock that is set forward by fifty years lets those go whose time is over by it, in order, and does not hold up the loop', () => {
+const YEARS_MS = 50 * 365 * 86_400_000;
+
+test.each([
+  ['forward by fifty years', START + YEARS_MS],
+  ['back to 1970, where a machine without a battery begins', 0],
+  ['back by an hour', START - 3_600_000],
+])('a clock that is set %s neither ends nor keeps those who are connected', (_, atMs) => {
   const { expiry, due } = open();
-  expiry.add('third', START + 7_200_000);
-  expiry.add('second', START + 3_600_000);
-  expiry.add('in a hundred years', START + 100 * 365 * 86_400_000);
-  vi.setSystemTime(START + 50 * 365 * 86_400_000);
-  vi.advanceTimersByTime(1000);
-  expect(due).toEqual(['second', 'third']);
-  // From 1970, where a machine without a battery begins.
-  vi.setSystemTime(0);
-  vi.advanceTimersByTime(1000);
-  vi.setSystemTime(START);
-  vi.advanceTimersByTime(1000);
-  expect(due).toHaveLength(2);
+  expiry.add('late', START + 7_200_000);
+  expiry.add('early', START + 10_000);
+  expiry.add('in a hundred years', START + 2 * YEARS_MS);
+  vi.setSystemTime(atMs);
+  vi.advanceTimersByTime(9000);
+  expect(due).toEqual([]);
+  vi.advanceTimersByTime(2000);
+  expect(due).toEqual(['early']);
+  vi.advanceTimersByTime(7_200_000);
+  expect(due).toEqual(['early', 'late']);
+  expiry.close();
 });
 
 test('after the clock was set back, a client that connects is disconnected when its token expires by the new time', () => {
@@ -47,10 +52,56 @@ test('after the clock was set back, a client that connects is disconnected when 
   expiry.add('before', START + 10_000);
   vi.setSystemTime(START - 3_600_000);
   vi.advanceTimersByTime(1000);
-  expiry.add('after', START - 3_600_000 + 5000);
+  expiry.add('after', START - 3_600_000 + 1000 + 5000);
   vi.advanceTimersByTime(6000);
   expect(due).toEqual(['after']);
-  vi.setSystemTime(START + 20_000);
-  vi.advanceTimersByTime(1000);
+  vi.advanceTimersByTime(4000);
   expect(due).toEqual(['after', 'before']);
+  expiry.close();
+});
+
+test('a hundred thousand tokens that end at different times need one timer, and all come in order', () => {
+  const { expiry, due } = open();
+  const remove = new Map<number, () => void>();
+  for (let i = 0; i < 100_000; i++) {
+    // Out of order, and many in the same second.
+    const second = (i * 7919) % 20_000;
+    remove.set(i, expiry.add(`${String(second).padStart(5, '0')} ${i}`, START + second * 1000 + 500));
+  }
+  expect(vi.getTimerCount()).toBe(1);
+  for (let i = 0; i < 100_000; i += 2) remove.get(i)?.();
+  vi.advanceTimersByTime(20_001_000);
+  expect(due).toHaveLength(50_000);
+  const seconds = due.map((member) => Number(member.split(' ')[0]));
+  expect(seconds).toEqual(seconds.toSorted((one, other) => one - other));
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test('when thousands of tokens end in the same second, the event loop gets its turn between them', () => {
+  const { expiry, due } = open();
+  for (let i = 0; i < 5000; i++) expiry.add(String(i), START + 1000);
+  vi.advanceTimersToNextTimer();
+  expect(due.length).toBeGreaterThan(0);
+  expect(due.length).toBeLessThan(1000);
+  vi.advanceTimersByTime(1000);
+  expect(due).toHaveLength(5000);
+  expiry.close();
+});
+
+test('a connection that comes while others are being ended is ended when its own time comes', () => {
+  vi.useFakeTimers({ now: START });
+  const due: string[] = [];
+  const expiry: Expiry<string> = new Expiry((member) => {
+    due.push(member);
+    if (member === 'one') {
+      expiry.add('over already', START);
+      expiry.add('soon', Date.now() + 2000);
+    }
+  });
+  expiry.add('one', START + 1000);
+  vi.advanceTimersByTime(2500);
+  expect(due).toEqual(['one', 'over already']);
+  vi.advanceTimersByTime(1500);
+  expect(due).toEqual(['one', 'over already', 'soon']);
+  expiry.close();
 });

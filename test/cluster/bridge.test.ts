@@ -145,3 +145,38 @@ test.concurrent(
     expect(await readJournal(admin)).toHaveLength(sent);
   },
 );
+
+test.concurrent(
+  'what is published while Redis is full is given up after 30 s, counted and logged, and what is younger arrives in order',
+  async ({ cleanup }) => {
+    const redis = await RedisServer.start(cleanup, ['--maxmemory-policy', 'noeviction']);
+    const pod = await Pod.start(cleanup, { REDIS_URL: redis.url });
+    await holder([pod]);
+    const client = new CheckedClient(cleanup, pod.url, { transports: ['websocket'] });
+    await until('the client to be connected', () => client.last !== undefined, { seen: () => client });
+    const admin = redis.client(cleanup);
+    const publish = (price: number): Promise<number> => admin.publish('new_signal', JSON.stringify(signal(price)));
+    await admin.config('SET', 'maxmemory', '1mb');
+    await publish(1);
+    await publish(2);
+    const waits = await until('the log to say that messages wait', () =>
+      pod.logs().find(({ msg }) => String(msg).startsWith('messages from Pub/Sub wait')),
+    );
+    expect(String(waits['reason'])).toMatch(/^OOM /);
+    await sleep(25_000);
+    await publish(3);
+    await until(
+      'both to be given up',
+      async () => (await pod.metric('gateway_messages_dropped_total', { reason: 'expired' })) === 2,
+      { limit: 30_000, seen: () => pod.output() },
+    );
+    await admin.config('SET', 'maxmemory', '0');
+    await publish(4);
+    await until('the younger ones', () => client.got.size === 2, { seen: () => client });
+    expect((await readJournal(admin)).map(({ json }) => (JSON.parse(json) as { price: number }).price)).toEqual([3, 4]);
+    expect(await pod.metric('gateway_messages_dropped_total')).toBe(2);
+    const lines = pod.logs().filter(({ msg }) => String(msg).startsWith('messages from Pub/Sub wait'));
+    expect(lines.length).toBeGreaterThan(1);
+    expect(lines.length).toBeLessThan(6);
+  },
+);
