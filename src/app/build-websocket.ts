@@ -1,6 +1,6 @@
 import { encodeEntry } from '../contract/packet.js';
 import type { Fanout } from '../delivery/fanout.js';
-import { MemoryTopicStore } from '../delivery/topic-store.js';
+import { MemoryTopicStore } from '../delivery/memory-topic-store.js';
 import type { PublicApp } from '../http/public-app.js';
 import { compressor } from '../http/uws.js';
 import { type FeedSource, WebSocketManager } from '../websocket/websocket-manager.js';
@@ -37,7 +37,11 @@ export function buildWebSocket(base: Base, parts: WebSocketParts): WebSocketMana
     memory,
     describe,
     connectTimeoutMs: config.connectTimeoutMs,
-    ...(redis && { adapter: redis.adapter, otherPods: { reachable: () => redis.linked } }),
+    ...(redis && {
+      adapter: redis.adapter,
+      otherPods: { reachable: () => redis.linked },
+      onReachable: (listener) => redis.onReachable(listener),
+    }),
     topicStore: redis?.topicStore ?? new MemoryTopicStore(),
     feed: feedOf(journal, fanout),
     events: connectionEvents(metrics),

@@ -12,6 +12,7 @@ import { type EngineOptions, FeedEngine } from './engine/engine.js';
 import { FastClients } from './engine/fast-client.js';
 import type { FastHandlers } from './engine/fast-server.js';
 import { sizeRefusals } from './engine/size-refusals.js';
+import { limitReading } from './engine/unread.js';
 import type { FeedServer } from './feed-socket.js';
 
 /** How much clients may do. */
@@ -72,6 +73,7 @@ export function guardedEngine(app: RoutedApp, sio: FeedServer, options: GuardedE
   engine.server.on('connection', (connection: Connection) => {
     connectionLimits.count(connection);
     guard.watch(connection);
+    limitReading(connection);
   });
   return engine;
 }
