@@ -51,6 +51,11 @@ export const REFUSALS = {
   origin: { status: 403, message: 'This origin is not allowed.' },
   stopping: { status: 503, retryAfter: 1, message: 'This pod is stopping; connect again.' },
   memory: { status: 503, retryAfter: 10, message: 'This pod is short of memory; try again later.' },
+  recovery_unavailable: {
+    status: 503,
+    retryAfter: 5,
+    message: 'What clients have missed cannot be looked up right now; try again later.',
+  },
   max_connections: { status: 503, retryAfter: 5, message: 'This pod is full; try again later.' },
   connect_rate: { status: 503, retryAfter: 1, message: 'Too many clients are connecting at once; try again.' },
   max_connections_per_ip: { status: 429, retryAfter: 5, message: 'This address has too many connections.' },

@@ -3,6 +3,7 @@ import type { ClientAddress } from './client-address.js';
 import type { MemoryPressure } from './memory-pressure.js';
 import { clientsByOpenFiles } from './open-files.js';
 import { KeyedRate, NOTHING_TAKEN, Rate } from './rate-limit.js';
+import type { RecoveryBackoff } from './recovery-backoff.js';
 
 /** A connection as it is counted. */
 interface CountedConnection {
@@ -28,6 +29,8 @@ function rateOf(perSecond: number): Rate | undefined {
 export interface ConnectionLimitsServices {
   readonly addresses: ClientAddress;
   readonly memory: MemoryPressure;
+  /** Addresses that are refused for a while. */
+  readonly backoff: RecoveryBackoff;
   /** Clients there are now. */
   readonly connections: () => number;
 }
@@ -61,8 +64,9 @@ export class ConnectionLimits {
    */
   refusal(remote: () => string, forwarded: () => string): RefusalCode | undefined {
     const { maxConnectionsPerIp } = this.#options;
-    const { addresses, memory, connections } = this.#services;
+    const { addresses, memory, backoff, connections } = this.#services;
     if (memory.isHigh) return 'memory';
+    if (!backoff.isEmpty && backoff.refuses(addresses.of(remote(), forwarded()))) return 'recovery_unavailable';
     if (connections() >= this.#most) return 'max_connections';
     const nowMs = performance.now();
     if (maxConnectionsPerIp > 0 || this.#rateOfEach !== undefined) {

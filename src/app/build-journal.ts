@@ -18,9 +18,10 @@ export interface JournalParts {
 /**
  * Builds the journal, in Redis or in memory; its entries go to the delivery.
  *
- * @param onLinkBack - called when a lost link to Redis is back
+ * @param onRenew - called when Redis may have lost what is kept there about connected clients: a lost link is back, or it is
+ *   another run of Redis
  */
-export function buildJournal(base: Base, delivery: FeedDelivery, onLinkBack: () => void): JournalParts {
+export function buildJournal(base: Base, delivery: FeedDelivery, onRenew: () => void): JournalParts {
   const { config, pod, log, metrics } = base;
   const onReject = rejectObserver(metrics);
   const { fanout } = delivery;
@@ -44,7 +45,8 @@ export function buildJournal(base: Base, delivery: FeedDelivery, onLinkBack: () 
     listener: {
       ...listener,
       onStatuses: (statuses) => fanout.remember(statuses),
-      onLink: linkAnnouncer(delivery, onLinkBack),
+      onLink: linkAnnouncer(delivery, onRenew),
+      onNewRun: onRenew,
       onBridged: acceptObserver(metrics, 'pubsub'),
       onDropped: dropObserver(log, metrics),
       onReject,

@@ -1,5 +1,5 @@
 import type { FeedDelivery } from '../delivery/delivery.js';
-import { MemoryTopicStore } from '../delivery/topic-store.js';
+import { MemoryTopicStore } from '../delivery/memory-topic-store.js';
 import type { PublicApp } from '../http/public-app.js';
 import { compressor } from '../http/uws.js';
 import { type FeedSource, WebSocketManager } from '../websocket/websocket-manager.js';
@@ -36,7 +36,11 @@ export function buildWebSocket(base: Base, parts: WebSocketParts): WebSocketMana
     memory,
     describe,
     connectTimeoutMs: config.connectTimeoutMs,
-    ...(redis && { adapter: redis.adapter, otherPods: { reachable: () => redis.linked } }),
+    ...(redis && {
+      adapter: redis.adapter,
+      otherPods: { reachable: () => redis.linked },
+      onReachable: (listener) => redis.onReachable(listener),
+    }),
     topicStore: redis?.topicStore ?? new MemoryTopicStore(),
     feed: feedOf(journal, delivery),
     scheduler: delivery.scheduler,

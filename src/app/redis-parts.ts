@@ -25,6 +25,8 @@ export interface RedisPartsListener extends JournalListener {
   onLink(up: boolean): void;
   /** Called for every message that this pod put into the journal from Pub/Sub. */
   onBridged(event: FeedEvent): void;
+  /** Called when Redis may have lost what was kept there about connected clients, while the link stayed up. */
+  onNewRun(): void;
   /** Called when messages from Pub/Sub were given up. */
   onDropped(count: number, why: 'full' | 'expired'): void;
   readonly onReject: OnReject;
@@ -43,6 +45,9 @@ export interface RedisPartsOptions {
 /** How long a message may take from one node of a cluster to another. */
 const CLUSTER_SPREAD_MS = 1000;
 
+/** How often it is checked whether Redis is still the one it was, and how much it has room for. */
+const LOOK_EVERY_MS = 60_000;
+
 /** The parts that exist only with Redis, connected with each other. */
 export class RedisParts {
   readonly journal: RedisJournal;
@@ -57,6 +62,8 @@ export class RedisParts {
   readonly #subscriptionLink: RedisLink<Redis>;
   /** The Pub/Sub channel on which bridges test their own subscription. */
   readonly #canaryChannel: string;
+  readonly #reachable = new Set<() => void>();
+  readonly #lookTimer: NodeJS.Timeout;
   #readerUp = false;
   #subscribed = false;
 
@@ -79,11 +86,17 @@ export class RedisParts {
       log,
     });
     this.#subscriptionLink = this.#buildSubscriptionLink();
+    this.#lookTimer = setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
   }
 
   /** Whether everything that needs Redis is up. */
   get linked(): boolean {
     return this.#readerUp && this.#subscribed && this.#commands.status === 'ready';
+  }
+
+  /** Calls back whenever a part of the link to Redis is up again. */
+  onReachable(listener: () => void): void {
+    this.#reachable.add(listener);
   }
 
   start(): void {
@@ -98,6 +111,7 @@ export class RedisParts {
 
   /** Stops bridging and reading. May be called twice. */
   async stop(): Promise<void> {
+    clearInterval(this.#lookTimer);
     await this.bridge.stop();
     await Promise.all([this.#subscriptionLink.stop(), this.#readerLink.stop()]);
   }
@@ -116,7 +130,10 @@ export class RedisParts {
       connection.on('error', (error: Error) => log.debug({ reason: messageOf(error) }, 'Redis connection error'));
     }
     // It may be the last connection to come back.
-    commands.on('ready', () => this.#linkChanged(true));
+    commands.on('ready', () => {
+      this.#look();
+      this.#linkChanged(true);
+    });
     return redisAdapter({ publish: commands, subscribe: subscriber, isCluster: this.#connections.isCluster, log });
   }
 
@@ -211,7 +228,17 @@ export class RedisParts {
     });
   }
 
+  /** Looks what Redis has room for, and tells if it is another one than before. */
+  #look(): void {
+    this.topicStore.look().then(
+      (isNewRun) => isNewRun && this.#options.listener.onNewRun(),
+      // The link reports it, and looks again when it is back.
+      () => {},
+    );
+  }
+
   #linkChanged(up: boolean): void {
+    if (up) for (const listener of this.#reachable) listener();
     // One of two links that comes up while the other is still down is no news.
     if (up && !this.linked) return;
     this.bridge.setLink(this.linked);

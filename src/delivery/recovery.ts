@@ -1,4 +1,4 @@
-import { type Offset, parseOffset } from '../contract/offset.js';
+import { type ClientPlace, type Offset, parsePlace } from '../contract/offset.js';
 import type { GapReason, Resolution } from '../journal/journal.js';
 import type { TopicStore } from './topic-store.js';
 
@@ -6,12 +6,12 @@ import type { TopicStore } from './topic-store.js';
 export interface RecoveredData {
   /** Where the client was; what it missed is sent from here. */
   resume?: Offset;
+  /** Whether it has chosen topics while connected, in the session that it continues. */
+  hasChosen?: boolean;
   /** Nobody can tell right now whether the client can be served: it has to reconnect. */
   retry?: true;
-  /** Topics that the client had chosen while it was connected. */
+  /** Topics that the client had chosen while it was connected; unset if it has not. */
   topics?: ReadonlySet<string>;
-  /** Whether it has chosen topics while connected. */
-  hasChosen?: boolean;
   /** First generation of this connection, where such {@link topics} are kept by the client's `pid`. */
   generation?: number;
 }
@@ -29,10 +29,23 @@ const PID_SHAPE = /^[\w-]{1,64}$/;
 /** Reasons remembered between the refusal and the connection that follows at once. */
 const REMEMBERED = 10_000;
 
-/** Tells whether a client that reconnects can be given what it missed, and from where. */
+/** How long a client is held while nobody can tell, in ms. */
+const HOLD_MS = 5000;
+/** Clients held at most. */
+const MAX_HELD = 10_000;
+
+/**
+ * Tells whether a client that reconnects can be given what it missed, and from where.
+ *
+ * A client that never chose topics while connected needs nothing but the journal: while the ring covers its place, Redis is
+ * not asked. One that has chosen gets exactly the topics that were last acknowledged to it, or is not recovered
+ * (docs/ordering.md).
+ */
 export class Recovery {
   readonly #options: RecoveryOptions;
   readonly #refused = new Map<string, GapReason>();
+  /** Wakes one held client each. */
+  readonly #held = new Set<() => void>();
 
   constructor(options: RecoveryOptions) {
     this.#options = options;
@@ -48,32 +61,63 @@ export class Recovery {
   }
 
   /**
-   * Looks up where a client was.
+   * Looks up where a client was. While nobody can tell, it is held for a few seconds, and then has to reconnect.
    *
-   * @param pid - the secret it recovers with, and `text` its offset; both are the client's word, and any strings
+   * @param pid - the secret it recovers with, and `text` its place; both are the client's word, and any strings
    * @returns `undefined` where it cannot be recovered
    */
   async restore(pid: string, text: string): Promise<RecoveredData | undefined> {
-    const offset = parseOffset(text);
-    if (offset === undefined || !PID_SHAPE.test(pid)) return undefined;
-    const { resolve, claimTopics, onResult } = this.#options;
-    let resolution: Resolution;
-    let kept: Awaited<ReturnType<TopicStore['claim']>>;
-    try {
-      [resolution, kept] = await Promise.all([resolve(offset), claimTopics(pid)]);
-    } catch {
-      onResult('retry');
-      return { retry: true };
+    const place = parsePlace(text);
+    if (place === undefined || !PID_SHAPE.test(pid)) return undefined;
+    const giveUpAtMs = performance.now() + HOLD_MS;
+    for (;;) {
+      let found: RecoveredData | GapReason;
+      try {
+        found = await this.#look(pid, place);
+      } catch {
+        if (await this.#hold(giveUpAtMs)) continue;
+        this.#options.onResult('retry');
+        return { retry: true };
+      }
+      this.#options.onResult(typeof found === 'object' ? 'recovered' : found);
+      if (typeof found === 'object') return found;
+      if (this.#refused.size >= REMEMBERED) this.#refused.clear();
+      this.#refused.set(text, found);
+      return undefined;
     }
-    // Whose topics are forgotten may have missed what they cover: no other answer is true.
-    if (kept === 'forgotten') resolution = { ok: false, reason: 'expired' };
-    onResult(resolution.ok ? 'recovered' : resolution.reason);
-    if (resolution.ok) {
-      const chosen = typeof kept === 'object' && { topics: new Set(kept.topics), generation: kept.generation };
-      return { resume: offset, ...chosen };
-    }
-    if (this.#refused.size >= REMEMBERED) this.#refused.clear();
-    this.#refused.set(text, resolution.reason);
-    return undefined;
+  }
+
+  /** Looks again for those that are held: what was out of reach may be back. */
+  wake(): void {
+    const held = [...this.#held];
+    this.#held.clear();
+    for (const wake of held) wake();
+  }
+
+  /** @throws when nobody can tell */
+  async #look(pid: string, { offset, hasChosen }: ClientPlace): Promise<RecoveredData | GapReason> {
+    const resolution = await this.#options.resolve(offset);
+    if (!resolution.ok) return resolution.reason;
+    if (!hasChosen) return { resume: offset, hasChosen };
+    const { generation, topics } = await this.#options.claimTopics(pid);
+    // Whose topics are not known has missed what they cover, and must not pass for one that has them.
+    return topics === undefined ? 'expired' : { resume: offset, hasChosen, generation, topics: new Set(topics) };
+  }
+
+  /** @returns whether to look again; `false` when it has taken too long, or too many are held */
+  #hold(giveUpAtMs: number): Promise<boolean> {
+    const leftMs = giveUpAtMs - performance.now();
+    if (leftMs <= 0 || this.#held.size >= MAX_HELD) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+      const timer = setTimeout(() => {
+        this.#held.delete(wake);
+        resolve(false);
+      }, leftMs);
+      this.#held.add(wake);
+    });
   }
 }

@@ -20,6 +20,8 @@ export interface ConnectMiddlewareOptions {
   readonly tokens: Pick<TokenVerifier, 'verify'> | undefined;
   /** Whether there is no memory for another client: it may have connected long before it asks for its topics. */
   readonly isShort: () => boolean;
+  /** Called with the connection of a client that could not be recovered, just before it is closed. */
+  readonly onUnrecoverable: (connection: FeedSocket['conn']) => void;
   /** @param fields - for the log; not escaped yet */
   readonly onRefused: (code: ConnectRefusal, fields: RefusalFields) => void;
   /** Reports what the check of a token has thrown. */
@@ -44,6 +46,7 @@ export class ConnectMiddleware {
   /** Lets a socket in, refuses it with a code, or closes its connection so that it reconnects. */
   admit(socket: FeedSocket, next: (error?: ExtendedError) => void): void {
     if (socket.data.retry === true) {
+      this.#options.onUnrecoverable(socket.conn);
       this.#sendAway(socket, next);
       return;
     }

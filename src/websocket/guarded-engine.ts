@@ -13,6 +13,7 @@ import { FastClients } from './engine/fast-client.js';
 import type { FastHandlers } from './engine/fast-server.js';
 import { owesPong } from './engine/native-socket.js';
 import { sizeRefusals } from './engine/size-refusals.js';
+import { limitReading } from './engine/unread.js';
 import type { FeedServer } from './feed-socket.js';
 
 /** How much clients may do. */
@@ -74,6 +75,7 @@ export function guardedEngine(app: RoutedApp, sio: FeedServer, options: GuardedE
   engine.server.on('connection', (connection: Connection) => {
     connectionLimits.count(connection);
     guard.watch(connection);
+    limitReading(connection);
   });
   return engine;
 }

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { Admission } from '../access/admission.js';
 import { ClientAddress } from '../access/client-address.js';
 import { ConnectionLimits } from '../access/connection-limits.js';
+import { RecoveryBackoff } from '../access/recovery-backoff.js';
 import { Expiry } from '../access/expiry.js';
 import { keyFaults } from '../access/key-set.js';
 import type { MemoryPressure } from '../access/memory-pressure.js';
@@ -69,6 +70,8 @@ export interface WebSocketManagerOptions extends EngineOptions {
   readonly adapter?: AdapterFactory;
   /** Where the topics are kept that clients choose while connected. */
   readonly topicStore: TopicStore;
+  /** Calls back whenever something that recovery needs may be in reach again. Unset: it always is. */
+  readonly onReachable?: (listener: () => void) => void;
   readonly feed: FeedSource;
   /** Serves clients that are not live. */
   readonly scheduler: Scheduler;
@@ -94,6 +97,8 @@ export class WebSocketManager implements LivePublisher {
   readonly #causes = new EndCauses();
   readonly #drain = new Drain((connection) => this.#causes.note(connection, 'drained'));
   readonly #expiry = new Expiry<FeedSocket>((socket) => this.#expire(socket));
+  readonly #addresses: ClientAddress;
+  readonly #backoff = new RecoveryBackoff();
   readonly #chosen: ChosenTopics;
   readonly #middleware: ConnectMiddleware;
   readonly #sessions: SessionServices;
@@ -111,9 +116,15 @@ export class WebSocketManager implements LivePublisher {
     });
     this.sio = newServer(options, recovery);
     this.pods = new PodCalls(this.sio, options.otherPods, options.describe);
+    options.onReachable?.(() => {
+      this.#backoff.clear();
+      recovery.wake();
+    });
+    this.#addresses = new ClientAddress(options.trustProxy);
     const connectionLimits = new ConnectionLimits(limits, {
-      addresses: new ClientAddress(options.trustProxy),
+      addresses: this.#addresses,
       memory,
+      backoff: this.#backoff,
       connections: () => this.connections,
     });
     this.#admission = new Admission({ origins: options.origins, limits: connectionLimits });
@@ -196,6 +207,12 @@ export class WebSocketManager implements LivePublisher {
     return new ConnectMiddleware({
       tokens: jwt && new TokenVerifier(jwt, { onChange: keyFaults(log) }),
       isShort: () => memory.isHigh,
+      onUnrecoverable: ({ remoteAddress, request }) => {
+        // It has left already.
+        if (remoteAddress === '') return;
+        const forwarded = request.headers['x-forwarded-for'];
+        this.#backoff.note(this.#addresses.of(remoteAddress, String(forwarded ?? '')));
+      },
       onRefused: (reason, fields) => {
         events.refused(reason);
         refusals.note(reason, fields);

@@ -198,7 +198,10 @@ describe.each([
 
 /** What brings a pod to refuse new clients: for how long depends on nobody but it. */
 const ADMISSION: Readonly<
-  Record<Exclude<RefusalCode, 'origin' | 'headers_too_large'>, Readonly<Record<string, string>>>
+  Record<
+    Exclude<RefusalCode, 'origin' | 'headers_too_large' | 'recovery_unavailable'>,
+    Readonly<Record<string, string>>
+  >
 > = {
   stopping: { DRAIN_SECONDS: '60' },
   memory: { MEMORY_LIMIT: '33554432', MAX_MEMORY_PERCENT: '50' },

@@ -26,6 +26,7 @@ test('a client whose token cannot be checked is sent away at once and reconnects
       },
     },
     isShort: () => false,
+    onUnrecoverable: () => {},
     onRefused: () => {},
     boundary,
     log: pino({ level: 'silent' }),

@@ -8,6 +8,8 @@ import type { HeartbeatMember } from './heartbeat.js';
 import type { EngineEndReason } from '../../connection-ends.js';
 import type { FrameKind, Sender } from '../../access/flood-guard.js';
 import { NOTHING_TAKEN } from '../../access/rate-limit.js';
+import type { Reader } from '../../access/reading-rate.js';
+import { textOfFrame } from './unread.js';
 
 /** The server that opened a connection, as the connection uses it. */
 export interface ConnectionOwner {
@@ -70,7 +72,7 @@ function closeNow(native: WebSocket<unknown>): void {
  *
  * Format: https://socket.io/docs/v4/engine-io-protocol/
  */
-export class FastConnection implements HeartbeatMember, Sender {
+export class FastConnection implements HeartbeatMember, Sender, Reader {
   readonly id = sessionId();
   /** Without headers once the client is connected. */
   request: HandshakeRequest;
@@ -85,6 +87,7 @@ export class FastConnection implements HeartbeatMember, Sender {
   heardTick = 0;
   messagesPaidAtMs = NOTHING_TAKEN;
   bytesPaidAtMs = NOTHING_TAKEN;
+  readingPaidAtMs = NOTHING_TAKEN;
   readonly #owner: ConnectionOwner;
   #native: WebSocket<unknown> | undefined = undefined;
   #address: string | undefined = undefined;
@@ -222,7 +225,7 @@ export class FastConnection implements HeartbeatMember, Sender {
     if (this.pingedTick !== 0 && this.heardTick === 0) this.heardTick = this.#owner.nowTick;
     // uWebSockets.js takes the frame's memory back when this returns.
     if (isBinary) this.#deliver(Buffer.from(frame.slice(0)));
-    else this.#takeText(Buffer.from(frame).toString());
+    else this.#takeText(textOfFrame(this, frame));
   }
 
   /** Takes a ping or pong of the WebSocket, which uWebSockets.js has answered where it has to be. */
