@@ -37,6 +37,7 @@ export async function measureCeiling(seconds: number, payload: number, progress:
         keyPrefix: 'gateway',
         pod: 'bench',
         maxlen: MAXLEN,
+        ringBytes: 64 * 1024 * 1024,
         listener: { onEntry: nothing, onGap: nothing, onJoined: nothing },
         log: pino({ level: 'silent' }),
       });

@@ -7,7 +7,7 @@ const CHECK_EVERY_MS = 1000;
 const FRESH_MS = 10;
 
 /** The memory that this process may use, in bytes: the container's limit, or the machine's memory. */
-function availableMemory(): number {
+export function availableMemory(): number {
   const constrained = process.constrainedMemory();
   // Without a limit it is 0 or a number far beyond the machine's memory.
   return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();

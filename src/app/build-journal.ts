@@ -3,6 +3,7 @@ import { Rejections } from '../ingest/rejections.js';
 import type { DeletingJournal, IdempotentJournal, Journal, JournalListener } from '../journal/journal.js';
 import { MemoryJournal } from '../journal/memory-journal.js';
 import type { Base } from './base.js';
+import { memoryJournalBytes, ringBytes } from './journal-memory.js';
 import { acceptObserver, dropObserver, linkAnnouncer, rejectObserver } from './observers.js';
 import { RedisParts } from './redis-parts.js';
 
@@ -33,7 +34,11 @@ export function buildJournal(base: Base, delivery: FeedDelivery, onRenew: () => 
   };
   if (config.redis === undefined) {
     return {
-      journal: new MemoryJournal(config.journalMaxEntries, listener),
+      journal: new MemoryJournal({
+        maxEntries: config.journalMaxEntries,
+        maxBytes: memoryJournalBytes(config.limits.memoryLimitBytes),
+        listener,
+      }),
       rejections: new Rejections({ onReject, isReporter: () => true, log }),
       redis: undefined,
     };
@@ -42,6 +47,7 @@ export function buildJournal(base: Base, delivery: FeedDelivery, onRenew: () => 
     target: config.redis,
     config,
     pod,
+    ringBytes: ringBytes(config.limits.memoryLimitBytes),
     listener: {
       ...listener,
       onStatuses: (statuses) => fanout.remember(statuses),

@@ -38,6 +38,8 @@ export interface RedisPartsOptions {
   readonly config: Config;
   /** A name that no other process has. */
   readonly pod: string;
+  /** What the newest entries may take in memory. */
+  readonly ringBytes: number;
   readonly listener: RedisPartsListener;
   readonly log: Logger;
 }
@@ -138,12 +140,13 @@ export class RedisParts {
   }
 
   #buildJournal(): RedisJournal {
-    const { config, pod, listener, log } = this.#options;
+    const { config, pod, ringBytes, listener, log } = this.#options;
     return new RedisJournal({
       commands: this.#commands,
       keyPrefix: config.redisKeyPrefix,
       pod,
       maxlen: config.journalMaxEntries,
+      ringBytes,
       listener: {
         onEntry: (entry, since) => {
           listener.onEntry(entry, isBridged(entry) ? this.bridge.seen(entry) : since);
@@ -153,6 +156,7 @@ export class RedisParts {
           listener.onGap(reason, requested, resumed);
         },
         onDeleted: (entry) => listener.onDeleted?.(entry),
+        room: () => listener.room?.(),
         onJoined: (former, head, statuses) => {
           listener.onStatuses(statuses);
           // Clients that were served before this pod knew the journal had no place in it; now they get one.

@@ -35,6 +35,12 @@ export interface JournalListener {
    *   into another pod
    */
   onEntry(entry: JournalEntry, cameInAtMs?: number): void;
+  /**
+   * Asked before more entries are read or appended, where it has a limit.
+   *
+   * @returns `undefined` if it takes more now; else what resolves when it may. It MUST NOT reject
+   */
+  room?(): Promise<void> | undefined;
   /** Called when entries are lost to this reader: it was at one place and goes on after another. */
   onGap(reason: GapReason, requested: Offset, resumed: Offset): void;
   /**

@@ -5,7 +5,6 @@ import {
   type AppendedIdempotent,
   type Deleted,
   type DeletingJournal,
-  IDEMPOTENCY_MS,
   type IdempotencyKey,
   type Journal,
   type JournalEntry,
@@ -15,36 +14,56 @@ import {
   type Resolution,
   tombstone,
 } from './journal.js';
+import { NamedRequests } from './named-requests.js';
 import { Ring } from './ring.js';
+
+/** How the journal is set up. */
+export interface MemoryJournalOptions {
+  /** Entries kept. */
+  readonly maxEntries: number;
+  /** What it may take in memory, about; the oldest entries go first. */
+  readonly maxBytes: number;
+  readonly listener: JournalListener;
+}
 
 /** Deleted entries that are remembered after the ring has dropped them: somebody may have read them before. */
 const MAX_DELETED = 10_000;
+/** What one of them takes. */
+const DELETED_BYTES = 64;
+
+/** Shares of the memory: for the answers to named requests, and for deletions. The rest is for entries. */
+const REQUESTS_SHARE = 1 / 8;
+const DELETED_SHARE = 1 / 64;
+
+/** A text of its own. One that was cut out of a batch holds the whole batch in memory for as long as it lives. */
+function copyOf(text: string): string {
+  return Buffer.from(text).toString();
+}
 
 /** A journal that lives and dies with the process. */
 export class MemoryJournal implements Journal, IdempotentJournal, DeletingJournal {
   readonly #epoch = newEpoch();
   readonly #ring: Ring;
   readonly #listener: JournalListener;
-  /** Named requests in the order in which they were carried out, which is that in which they are forgotten. */
-  readonly #done = new Map<
-    string,
-    { readonly fingerprint: string; readonly offsets: readonly Offset[]; readonly endMs: number }
-  >();
+  readonly #requests: NamedRequests;
   /** Numbers of deleted entries, in the order of their deletion. */
   readonly #deleted = new Set<number>();
+  readonly #maxDeleted: number;
 
-  /** @param maxlen - entries kept */
-  constructor(maxlen: number, listener: JournalListener) {
-    this.#ring = new Ring({ epoch: this.#epoch, seq: 0 }, maxlen);
+  constructor({ maxEntries, maxBytes, listener }: MemoryJournalOptions) {
+    const ringBytes = maxBytes * (1 - REQUESTS_SHARE - DELETED_SHARE);
+    this.#ring = new Ring({ epoch: this.#epoch, seq: 0 }, maxEntries, ringBytes);
+    this.#requests = new NamedRequests(maxBytes * REQUESTS_SHARE);
+    this.#maxDeleted = Math.min(MAX_DELETED, (maxBytes * DELETED_SHARE) / DELETED_BYTES);
     this.#listener = listener;
   }
 
   append(messages: readonly FeedMessage[]): Promise<readonly Offset[]> {
-    return Promise.resolve(this.#append(messages));
+    return this.#withRoom(() => this.#append(messages));
   }
 
   appendIdempotent(messages: readonly FeedMessage[], once: IdempotencyKey): Promise<AppendedIdempotent> {
-    return Promise.resolve(this.#appendIdempotent(messages, once));
+    return this.#withRoom(() => this.#appendIdempotent(messages, once));
   }
 
   head(): Offset {
@@ -81,6 +100,12 @@ export class MemoryJournal implements Journal, IdempotentJournal, DeletingJourna
     return this.#deleted.has(entry.seq) ? tombstone(entry) : entry;
   }
 
+  /** Appends when the listener has room; at once if it has some, and whole in one turn. */
+  async #withRoom<T>(append: () => T): Promise<T> {
+    for (let room = this.#listener.room?.(); room !== undefined; room = this.#listener.room?.()) await room;
+    return append();
+  }
+
   #delete(offset: Offset): Deleted {
     const entry = this.#ring.get(offset);
     if (entry === undefined) {
@@ -92,7 +117,7 @@ export class MemoryJournal implements Journal, IdempotentJournal, DeletingJourna
     this.#ring.replace(left);
     this.#deleted.add(entry.seq);
     const [oldest] = this.#deleted;
-    if (this.#deleted.size > MAX_DELETED && oldest !== undefined) this.#deleted.delete(oldest);
+    if (this.#deleted.size > this.#maxDeleted && oldest !== undefined) this.#deleted.delete(oldest);
     this.#listener.onDeleted?.(left);
     return { outcome: 'deleted', entry };
   }
@@ -103,7 +128,7 @@ export class MemoryJournal implements Journal, IdempotentJournal, DeletingJourna
     const cameInAtMs = performance.now();
     for (const message of messages) {
       const seq = this.#ring.head.seq + 1;
-      const entry: JournalEntry = { ...message, epoch: this.#epoch, seq, id: String(seq) };
+      const entry: JournalEntry = { ...message, json: copyOf(message.json), epoch: this.#epoch, seq, id: String(seq) };
       this.#ring.push(entry);
       this.#listener.onEntry(entry, cameInAtMs);
       places.push({ epoch: this.#epoch, seq });
@@ -112,20 +137,16 @@ export class MemoryJournal implements Journal, IdempotentJournal, DeletingJourna
   }
 
   // Without an await in between: two requests of one name must not both find it new (docs/ordering.md).
-  #appendIdempotent(messages: readonly FeedMessage[], { key, fingerprint }: IdempotencyKey): AppendedIdempotent {
+  #appendIdempotent(messages: readonly FeedMessage[], once: IdempotencyKey): AppendedIdempotent {
     const nowMs = Date.now();
-    for (const [oldest, { endMs }] of this.#done) {
-      if (endMs > nowMs) break;
-      this.#done.delete(oldest);
-    }
-    const before = this.#done.get(key);
+    const before = this.#requests.find(once.key, nowMs);
     if (before !== undefined) {
-      return before.fingerprint === fingerprint
+      return before.fingerprint === once.fingerprint
         ? { outcome: 'repeated', offsets: before.offsets }
         : { outcome: 'conflict' };
     }
     const offsets = this.#append(messages);
-    this.#done.set(key, { fingerprint, offsets, endMs: nowMs + IDEMPOTENCY_MS });
+    this.#requests.remember(once, offsets, nowMs);
     return { outcome: 'appended', offsets };
   }
 }

@@ -33,13 +33,14 @@ export interface RedisJournalOptions {
   readonly pod: string;
   /** Entries kept in Redis, about. */
   readonly maxlen: number;
+  /** What the newest entries may take in the memory of this pod, about. */
+  readonly ringBytes: number;
   readonly listener: ReaderListener;
   readonly log: Logger;
 }
 
-/** Entries that a pod keeps in memory, and their size. */
+/** Most entries that a pod keeps in memory. */
 const RING_ENTRIES = 16_384;
-const RING_CHARACTERS = 64 * 1024 * 1024;
 /** Entries that a fresh pod fetches for clients that come from other pods. */
 const PRELOAD = 5000;
 /** How long a client whose offset is ahead of this pod is held. */
@@ -64,12 +65,12 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
   /** One for each client that waits for an entry that the reader has not come to. */
   readonly #waiting = new Set<() => void>();
 
-  constructor({ commands, keyPrefix, pod, maxlen, listener, log }: RedisJournalOptions) {
+  constructor({ commands, keyPrefix, pod, maxlen, ringBytes, listener, log }: RedisJournalOptions) {
     const keys = journalKeys(keyPrefix);
     this.#keys = keys;
     this.#commands = commands;
     // Until Redis has been reached the pod is nowhere; the name says so to nobody but itself.
-    const ring = new Ring({ epoch: newEpoch(), seq: 0 }, Math.min(RING_ENTRIES, maxlen), RING_CHARACTERS);
+    const ring = new Ring({ epoch: newEpoch(), seq: 0 }, Math.min(RING_ENTRIES, maxlen), ringBytes);
     this.#ring = ring;
     const named = (entry: JournalEntry): JournalEntry => this.reader.named(entry);
     const tombstones = new RedisTombstones({ keys, ring, named, onDeleted: (one) => listener.onDeleted?.(one), log });
@@ -176,6 +177,7 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
         wake();
       },
       onGap: (reason, requested, resumed) => listener.onGap(reason, requested, resumed),
+      room: () => listener.room?.(),
       onJoined: (former, head, statuses) => {
         listener.onJoined(former, head, statuses);
         wake();

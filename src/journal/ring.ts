@@ -1,4 +1,5 @@
 import type { Offset } from '../contract/offset.js';
+import { entryBytes } from './entry-bytes.js';
 import type { Found, JournalEntry, LookLimits, NumberRange, RecentEntries } from './journal.js';
 import { RoomIndex } from './room-index.js';
 
@@ -16,6 +17,7 @@ export class Ring implements RecentEntries {
   #end = 0;
   /** Number of the oldest entry that is still here. */
   #start = 0;
+  /** Of the entries, without the index. */
   #bytes = 0;
   /** Where each epoch's run begins: number of its first entry here, and that entry's `seq`. Oldest first. */
   #runs: { epoch: string; from: number; seq: number }[] = [];
@@ -24,7 +26,7 @@ export class Ring implements RecentEntries {
 
   /**
    * @param base - the place before the first entry that will be put in
-   * @param maxBytes - characters of JSON kept at most; the newest entry always stays
+   * @param maxBytes - what it may take in memory, about; the newest entry always stays
    */
   constructor(base: Offset, maxEntries: number, maxBytes = Number.POSITIVE_INFINITY) {
     this.#base = base;
@@ -36,6 +38,11 @@ export class Ring implements RecentEntries {
   /** Entries here. */
   get size(): number {
     return this.#end - this.#start;
+  }
+
+  /** What it takes in memory, about. */
+  get bytes(): number {
+    return this.#bytes + this.#index.bytes;
   }
 
   /** Number of the newest entry, plus one. */
@@ -68,8 +75,8 @@ export class Ring implements RecentEntries {
     this.#slots[this.#end % this.#maxEntries] = entry;
     this.#index.push(this.#end, entry);
     this.#end++;
-    this.#bytes += entry.json.length;
-    while (this.size > 1 && this.#bytes > this.#maxBytes) this.#dropOldest();
+    this.#bytes += entryBytes(entry);
+    while (this.size > 1 && this.bytes > this.#maxBytes) this.#dropOldest();
   }
 
   /** Forgets everything; what comes next follows `base`. */
@@ -146,7 +153,7 @@ export class Ring implements RecentEntries {
     const n = this.#find(entry);
     const former = n === undefined ? undefined : this.at(n);
     if (n === undefined || former?.id !== entry.id) return false;
-    this.#bytes += entry.json.length - former.json.length;
+    this.#bytes += entryBytes(entry) - entryBytes(former);
     this.#slots[n % this.#maxEntries] = entry;
     return true;
   }
@@ -167,7 +174,7 @@ export class Ring implements RecentEntries {
     const entry = this.#slots[slot];
     if (entry !== undefined) {
       this.#base = { epoch: entry.epoch, seq: entry.seq };
-      this.#bytes -= entry.json.length;
+      this.#bytes -= entryBytes(entry);
     }
     this.#slots[slot] = undefined;
     this.#index.drop(this.#start);

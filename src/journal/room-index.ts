@@ -30,6 +30,15 @@ export interface Search {
   readonly always: readonly number[];
 }
 
+/** What a route takes beside its key: its own rooms and lists, and its places in two maps. */
+const ROUTE_BYTES = 900;
+/** Its key and the names of its rooms. */
+const ROUTE_TEXTS = 3;
+
+function routeBytes({ key }: Route): number {
+  return ROUTE_BYTES + ROUTE_TEXTS * 2 * key.length;
+}
+
 /** Separates parts of a key: no name of a producer has a control character. */
 const SEPARATOR = '\n';
 
@@ -47,15 +56,16 @@ export class RoomIndex {
   readonly #routes: (Route | undefined)[] = [];
   readonly #byKey = new Map<string, Route>();
   readonly #byName = new Map<string, Room>();
+  #bytes = 0;
 
   /** @param maxEntries - most entries at a time */
   constructor(maxEntries: number) {
     this.#maxEntries = maxEntries;
   }
 
-  /** Rooms that have an entry. */
-  get rooms(): number {
-    return this.#byName.size;
+  /** What names of rooms take in memory, about. What each entry takes is not counted. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** @param number - higher than all before */
@@ -77,13 +87,16 @@ export class RoomIndex {
       numbers.shift();
       if (numbers.size === 0) this.#byName.delete(name);
     }
-    if (--route.entries === 0) this.#byKey.delete(route.key);
+    if (--route.entries > 0) return;
+    this.#byKey.delete(route.key);
+    this.#bytes -= routeBytes(route);
   }
 
   clear(): void {
     this.#routes.fill(undefined);
     this.#byKey.clear();
     this.#byName.clear();
+    this.#bytes = 0;
   }
 
   /** As `RecentEntries.wanted`. */
@@ -132,6 +145,7 @@ export class RoomIndex {
     const rooms = names.filter((name) => name !== ROOM_OF_ALL).map((name) => this.#room(name));
     const route = { key, names, rooms, entries: 0 };
     this.#byKey.set(key, route);
+    this.#bytes += routeBytes(route);
     return route;
   }
 

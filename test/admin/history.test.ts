@@ -226,7 +226,11 @@ test('an offset of a journal that Redis has lost is refused by a pod that has ne
 });
 
 test('a small page over many deleted entries does not read them one by one from the journal', async () => {
-  const journal = new MemoryJournal(5000, { onEntry: () => {}, onGap: () => {} });
+  const journal = new MemoryJournal({
+    maxEntries: 5000,
+    maxBytes: Infinity,
+    listener: { onEntry: () => {}, onGap: () => {} },
+  });
   const start = journal.head();
   const places = await journal.append(messages(1300));
   for (const place of places.slice(0, 1200)) await journal.delete(place);

@@ -26,6 +26,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
+/** What a ring counts that these entries alone were put into. */
+function bytesOf(entries: readonly JournalEntry[]): number {
+  const ring = new Ring({ epoch: 'none', seq: 0 }, Math.max(1, entries.length));
+  for (const entry of entries) ring.push(entry);
+  return ring.bytes;
+}
+
 /** The same as a ring, in an array, with no thought for speed. */
 class Model {
   entries: JournalEntry[] = [];
@@ -45,8 +52,7 @@ class Model {
   push(entry: JournalEntry, maxEntries: number, maxBytes: number): void {
     if (entry.epoch !== this.head.epoch) this.firsts.add(entry);
     this.entries.push(entry);
-    const bytes = (): number => this.entries.reduce((sum, { json }) => sum + json.length, 0);
-    while (this.entries.length > maxEntries || (this.entries.length > 1 && bytes() > maxBytes)) {
+    while (this.entries.length > maxEntries || (this.entries.length > 1 && bytesOf(this.entries) > maxBytes)) {
       const oldest = this.entries.shift();
       if (oldest !== undefined) this.base = { epoch: oldest.epoch, seq: oldest.seq };
     }
@@ -154,7 +160,7 @@ test('a ring limited by count behaves as an array that drops its oldest entries'
 
 test('a ring limited by bytes too behaves as an array that drops its oldest entries and keeps the newest', () => {
   fc.assert(
-    fc.property(someSteps, someLimit, fc.nat(80), (...args) => {
+    fc.property(someSteps, someLimit, fc.nat(5000), (...args) => {
       const { ring, model } = play(...args);
       expect(ring).toEqual(model);
     }),
@@ -187,17 +193,38 @@ function entryWith(seq: number, json: string, id = String(seq)): JournalEntry {
   return { epoch: 'a', seq, id, event: 'new_signal', json };
 }
 
-test('a ring puts another entry into the place of one with the same id, and counts its characters', () => {
-  const ring = new Ring({ epoch: 'a', seq: 0 }, 10, 100);
-  for (const seq of [1, 2, 3]) ring.push(entryWith(seq, 'x'.repeat(30)));
+test('a ring puts another entry into the place of one with the same id, and counts what that takes', () => {
+  const three = [1, 2, 3].map((seq) => entryWith(seq, 'x'.repeat(500)));
+  const ring = new Ring({ epoch: 'a', seq: 0 }, 10, bytesOf(three));
+  for (const one of three) ring.push(one);
+  expect(ring.size).toBe(3);
   expect(ring.replace(entryWith(2, '', 'other'))).toBe(false);
   expect(ring.replace(entryWith(4, ''))).toBe(false);
   expect(ring.replace({ ...entryWith(2, ''), epoch: 'b' })).toBe(false);
   expect(ring.replace(entryWith(2, ''))).toBe(true);
-  expect(ring.after({ epoch: 'a', seq: 0 }, 9)?.map(({ json }) => json.length)).toEqual([30, 0, 30]);
-  // There is room for as many again.
-  ring.push(entryWith(4, 'x'.repeat(40)));
+  expect(ring.after({ epoch: 'a', seq: 0 }, 9)?.map(({ json }) => json.length)).toEqual([500, 0, 500]);
+  // There is room again.
+  ring.push(entryWith(4, 'x'.repeat(100)));
   expect(ring.size).toBe(4);
   ring.push(entryWith(5, 'x'));
   expect(ring.base.seq).toBe(1);
+});
+
+/** What an entry and others like it take. @param more - in what they differ */
+function sizeWith(...more: readonly Partial<JournalEntry>[]): number {
+  return bytesOf([{}, ...more].map((one, i) => ({ ...entryWith(i + 1, 'x'.repeat(1000)), symbol: 'BTC', ...one })));
+}
+
+test('an entry takes more of a ring with a text beyond Latin-1, a long symbol, or a symbol of its own', () => {
+  expect(sizeWith({ json: `€${'x'.repeat(999)}` }) - sizeWith({})).toBe(1000);
+  expect(sizeWith({ symbol: 'ETH' })).toBeGreaterThan(sizeWith({}) + 500);
+  expect(sizeWith({ symbol: 'E'.repeat(60) })).toBeGreaterThan(sizeWith({ symbol: 'ETH' }) + 60);
+});
+
+test('a ring that has dropped or forgotten entries counts only what is left', () => {
+  const ring = new Ring({ epoch: 'a', seq: 0 }, 5);
+  for (let seq = 1; seq <= 1000; seq++) ring.push({ ...entryWith(seq, '{}'), symbol: `S${seq}`, timeframe: '1m' });
+  expect(ring.bytes).toBe(bytesOf(ring.after({ epoch: 'a', seq: 995 }, 5) ?? []));
+  ring.reset({ epoch: 'b', seq: 0 });
+  expect(ring.bytes).toBe(0);
 });

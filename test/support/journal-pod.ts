@@ -58,6 +58,7 @@ export class JournalPod {
       keyPrefix: 'gateway',
       pod: randomUUID(),
       maxlen,
+      ringBytes: 64 * 1024 * 1024,
       listener: {
         onEntry: (entry) => this.entries.push(entry),
         onGap: (reason, requested, resumed) =>
