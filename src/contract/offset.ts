@@ -3,21 +3,35 @@ import { z } from 'zod';
 /**
  * A place in the journal. On the wire it is the opaque string `<epoch>:<seq>`.
  *
- * `seq` grows by exactly one an entry within an epoch; an epoch is one life of a journal.
+ * `seq` grows by exactly one an entry within an epoch; an epoch is one life of a journal. From one epoch to the next it
+ * jumps, and no number is ever given twice.
  */
 export interface Offset {
   /** Random name of one life of the journal. */
   readonly epoch: string;
-  /** Number of the entry in its epoch; 0 is the place before the first entry. */
+  /** Number of the entry. The place before the first entry of an epoch has that one's number less one. */
   readonly seq: number;
 }
 
+/** The place of an entry, and what the first entry of an epoch says of those before. */
+export interface EntryPlace extends Offset {
+  /**
+   * On the first entry of an epoch: whoever has every entry up to this number has lost nothing before this entry. What
+   * lies between the two numbers went down with an earlier epoch, or there was nothing.
+   */
+  readonly unbrokenFrom?: number;
+}
+
 /**
- * Whether entries are missing between two that follow each other. Within an epoch numbers are contiguous; a new epoch
- * starts just above the newest number that anybody has seen, so a jump there names what was lost with the old one.
+ * Whether entries are missing between a place and the next entry after it. Within an epoch numbers are contiguous. A new
+ * epoch starts far above the old one, and its first entry says up to where that has to be read.
+ *
+ * @param entry - of another epoch and without {@link EntryPlace.unbrokenFrom}, it is not known to be the first one: then
+ *   only the number right before it is near enough
  */
-export function isHole(before: Offset, after: Offset): boolean {
-  return after.seq > before.seq + 1;
+export function isHole(before: Offset, entry: EntryPlace): boolean {
+  if (before.epoch === entry.epoch) return entry.seq > before.seq + 1;
+  return before.seq < (entry.unbrokenFrom ?? entry.seq - 1);
 }
 
 /** Longest offset taken from a client, in characters. */

@@ -1,10 +1,15 @@
 import type { FeedMessage } from '../contract/decode.js';
-import type { Offset } from '../contract/offset.js';
+import type { EntryPlace, Offset } from '../contract/offset.js';
 
 /** A message in its place. */
-export interface JournalEntry extends FeedMessage, Offset {
-  /** Random; tells two entries apart that a failover gave the same `seq`. */
+export interface JournalEntry extends FeedMessage, EntryPlace {
+  /** Random; tells a message that was appended twice from one that is read twice. */
   readonly id: string;
+  /**
+   * On the first entry of an epoch that began because a pod had read what others have lost: the newest number of that. A pod
+   * that had read so far has lost nothing itself.
+   */
+  readonly lostUpTo?: number;
   /**
    * Set on what is left of an entry that was deleted. It keeps its place, so that numbers stay contiguous, and its topics,
    * which say who would have got it. Its `json` is empty.
@@ -160,25 +165,15 @@ export interface RecentEntries {
 }
 
 /** What is left of an entry when it is deleted. */
-export function tombstone({ epoch, seq, id, event, symbol, timeframe, service }: JournalEntry): JournalEntry {
-  return {
-    epoch,
-    seq,
-    id,
-    event,
-    json: '',
-    deleted: true,
-    ...(symbol !== undefined && { symbol }),
-    ...(timeframe !== undefined && { timeframe }),
-    ...(service !== undefined && { service }),
-  };
+export function tombstone(entry: JournalEntry): JournalEntry {
+  return { ...entry, json: '', deleted: true };
 }
 
 /**
  * The ordered log of the feed, as one pod sees it.
  *
- * - `seq` MUST grow by exactly one an entry within an epoch, and one offset MUST NOT name two different entries. A deleted
- *   entry keeps its place.
+ * - `seq` MUST grow by exactly one an entry within an epoch, and from one epoch to the next. A number MUST NOT be given twice.
+ *   A deleted entry keeps its place.
  * - A batch MUST be appended whole, without another entry in between, or not at all.
  * - The listener MUST get the entries in order, each once; of those that it cannot get, it MUST get a gap.
  */

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { formatOffset, formatPlace, offsetSchema, parseOffset, parsePlace } from '../../src/contract/offset.js';
+import { formatOffset, formatPlace, isHole, offsetSchema, parseOffset, parsePlace } from '../../src/contract/offset.js';
 import { newEpoch } from '../../src/journal/epoch.js';
 
 const epoch = fc.stringMatching(/^[\w-]{1,40}$/);
@@ -84,4 +84,25 @@ test('what is not a string is refused', () => {
   );
   expect(parseOffset(['abc:1'])).toBeUndefined();
   expect(parseOffset({ toString: () => 'abc:1' })).toBeUndefined();
+});
+
+test('within an epoch, every number that is left out is a hole', () => {
+  const before = { epoch: 'a', seq: 5 };
+  expect([6, 7, 100].map((number) => isHole(before, { epoch: 'a', seq: number }))).toEqual([false, true, true]);
+});
+
+test('the first entry of an epoch says up to where the old one has to be read; nothing else is no hole', () => {
+  const first = { epoch: 'b', seq: 1_764_292_812_345_679, unbrokenFrom: 5 };
+  const places = [
+    { epoch: 'a', seq: 4 },
+    { epoch: 'a', seq: 5 },
+    { epoch: 'a', seq: 9 },
+    { epoch: 'b', seq: first.seq - 1 },
+  ];
+  expect(places.map((before) => isHole(before, first))).toEqual([true, false, false, false]);
+});
+
+test('an entry of another epoch that says nothing follows only on the number right before it', () => {
+  const entry = { epoch: 'b', seq: 10 };
+  expect([8, 9].map((number) => isHole({ epoch: 'a', seq: number }, entry))).toEqual([true, false]);
 });

@@ -59,11 +59,13 @@ test('a lost journal is reported separately, since nobody knows how much was in 
   expect([checked.missed, checked.lostJournals, checked.isWhole]).toEqual([0, 1, false]);
 });
 
-test('a new epoch that goes on above the old one is no hole', () => {
+test('a new epoch is no hole, however far above the old one it begins', () => {
   const checked = new Contiguity();
   checked.take(at(5));
   expect(checked.take(at(6, 'b'))).toBe(0);
-  expect(checked.take(at(9, 'c'))).toBe(2);
+  expect(checked.take(at(1_764_292_812_345_678, 'c'))).toBe(0);
+  expect(checked.take(at(1_764_292_812_345_680, 'c'))).toBe(1);
+  expect([checked.missed, checked.holes]).toEqual([1, 1]);
 });
 
 test('the seconds have what came in them, and after a long sleep nothing old is left', () => {

@@ -1,6 +1,9 @@
-import { type Offset, isHole } from '../../contract/offset.js';
+import type { Offset } from '../../contract/offset.js';
 
-/** Checks that what arrives has no hole: within an epoch of the journal, numbers grow by exactly one. */
+/**
+ * Checks that what arrives has no hole: within an epoch of the journal, numbers grow by exactly one. From one epoch to the
+ * next they jump; the gateway says so if anything was lost there.
+ */
 export class Contiguity {
   /** Set where not every message is meant for this page: numbers that are left out say nothing then. */
   isPartial = false;
@@ -52,7 +55,7 @@ export class Contiguity {
       return 0;
     }
     this.#last = place;
-    if (last === undefined || !isHole(last, place)) return 0;
+    if (last?.epoch !== place.epoch || place.seq === last.seq + 1) return 0;
     return this.#note(place.seq - last.seq - 1);
   }
 
