@@ -54,8 +54,6 @@ export interface JournalListener {
    * @param entry - what is left of it
    */
   onDeleted?(entry: JournalEntry): void;
-  /** A promise to wait for before more entries are given to it, while it has much to deliver. */
-  room?(): Promise<void> | undefined;
 }
 
 /** Thrown by {@link Journal.append} when the messages are not in the journal. */
