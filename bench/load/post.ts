@@ -1,4 +1,4 @@
-import { nowMicros, signalTexts } from './message.js';
+import { nowMicros, signalTexts, symbolName } from './message.js';
 import type { RunningServer } from './servers.js';
 
 /** Most signals of one request. */
@@ -11,6 +11,8 @@ export interface PostPlan {
   readonly signals: number;
   /** Bytes of each signal's JSON; 0 for as few as it needs. */
   readonly payload: number;
+  /** @default that of the documentation */
+  readonly symbol?: string;
 }
 
 /**
@@ -19,8 +21,10 @@ export interface PostPlan {
  * @returns the offset of the first
  * @throws Error if the server refuses them
  */
-export async function postSignals(server: RunningServer, { from, signals, payload }: PostPlan): Promise<string> {
-  const text = signalTexts(payload);
+export async function postSignals(server: Pick<RunningServer, 'publishUrl'>, plan: PostPlan): Promise<string> {
+  const { from, signals, payload, symbol = symbolName(0, 1) } = plan;
+  const make = signalTexts(payload);
+  const text = (n: number, due: number): string => make(n, due).replace(symbolName(0, 1), symbol);
   let first: string | undefined;
   for (let next = from; next < from + signals; next += BATCH) {
     const count = Math.min(BATCH, from + signals - next);

@@ -1,4 +1,5 @@
 import type { Offer } from '../options.js';
+import { attacks } from './attacks.js';
 import { burst } from './burst.js';
 import { comeback } from './comeback.js';
 import { compression } from './compression.js';
@@ -28,6 +29,7 @@ export const OFFER: Offer = {
     slow,
     storm,
     comeback,
+    attacks,
     connect,
     memory,
     idle,

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { FIGURES, type FigureName, type ScenarioResult } from '../../../../bench/result.js';
 import type { Progress, Scenario, Settings } from '../../../../bench/scenario.js';
+import { attacks } from '../../../../bench/scenarios/attacks.js';
+import { comeback } from '../../../../bench/scenarios/comeback.js';
 import { compression } from '../../../../bench/scenarios/compression.js';
 import { connect } from '../../../../bench/scenarios/connect.js';
 import { http } from '../../../../bench/scenarios/http.js';
@@ -131,6 +133,43 @@ test(
     expect(figuresOf(result, 1)['gateway']?.appendsPerSecond).toBeGreaterThan(100);
     expect(figuresOf(result, 1)['gateway']?.readBackPerSecond).toBeGreaterThan(100);
     expect(result.notes.join(' ')).toMatch(/\(PING\), measured in the same turns, took \d+\.\d{3} ms/);
+  },
+  LIMIT_MS,
+);
+
+test(
+  'comeback tells how long many clients take to have what they missed, beside a quiet phase of the same run',
+  async () => {
+    const result = await run(comeback, { clients: 150, seconds: 3 });
+    const { gateway, quiet } = figuresOf(result);
+    expect(gateway?.backSeconds).toBeGreaterThan(0);
+    expect(quiet?.backSeconds).toBeUndefined();
+    for (const row of [gateway, quiet]) {
+      expect(row?.p99).toBeGreaterThan(0);
+      expect(row?.loopDelayMax).toBeGreaterThanOrEqual(row?.loopDelayP999 ?? Infinity);
+    }
+    const [counts] = result.tables[0]?.rows[0]?.runs.flatMap((one) => one.counts ?? []) ?? [];
+    // 150 that missed 100, and 2 that missed all, beside what they and the live ones get meanwhile.
+    expect(counts?.received).toBeGreaterThan(150 * 100 + 2 * 50_000);
+    expect(result.notes.join(' ')).toContain('The many: 150 came back in all runs');
+  },
+  LIMIT_MS,
+);
+
+test(
+  'attacks tells what honest clients and producers feel of each attack, beside a quiet phase of the same run',
+  async () => {
+    const result = await run(attacks, { clients: 10, seconds: 2 });
+    expect(result.tables).toHaveLength(4);
+    for (const table of result.tables.keys()) {
+      const figures = figuresOf(result, table);
+      expect(Object.keys(figures)).toEqual(['gateway', 'quiet']);
+      for (const { p99, appendP99 } of Object.values(figures)) {
+        expect(p99).toBeGreaterThan(0);
+        expect(appendP99).toBeGreaterThan(0);
+      }
+    }
+    expect(result.notes.join(' ')).toMatch(/its readers got [1-9]\d*,000 signals and were cut 0 times/);
   },
   LIMIT_MS,
 );
