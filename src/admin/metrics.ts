@@ -9,6 +9,8 @@ export interface Gauges {
   sessions(): number;
   /** Bytes that wait to be read by clients. */
   bufferedBytes(): number;
+  /** Clients that are not live. */
+  catchingUp(): number;
   /** 1 while the process stops. */
   draining(): number;
   /** Share of the memory that is in use, 0 to 1. */
@@ -54,7 +56,10 @@ export class Metrics {
   readonly deleted = this.#counter('gateway_entries_deleted_total', 'Entries of the journal deleted through this pod');
   readonly connects = this.#counter('gateway_connects_total', 'Clients that connected');
   readonly disconnects = this.#counter('gateway_disconnects_total', 'Clients that disconnected', ['reason']);
-  readonly slow = this.#counter('gateway_slow_clients_total', 'Clients cut because they did not read');
+  readonly slow = this.#counter(
+    'gateway_slow_clients_total',
+    'Clients disconnected because they read nothing for SLOW_TIMEOUT',
+  );
   readonly deliveries = this.#counter(
     'gateway_deliveries_total',
     'Entries of the journal handed to clients of this pod, live and replayed, counted once for each client. One that is ' +
@@ -117,6 +122,11 @@ export class Metrics {
       'gateway_buffered_bytes',
       'Bytes that wait to be read by clients; an estimate from 1,000 of them where there are more',
       () => gauges.bufferedBytes(),
+    );
+    this.#gauge(
+      'gateway_clients_catching_up',
+      'Clients that get what they missed, or read more slowly than the feed comes',
+      () => gauges.catchingUp(),
     );
     this.#gauge('gateway_draining', 'Whether this pod is stopping and disconnects its clients', () =>
       gauges.draining(),

@@ -79,7 +79,7 @@ export class App {
       notReady: () => state.notReady(),
     });
     metrics.watch(
-      gaugesOf({ websocket: this.#websocket, state, memory, journal, redis, certificate: this.#certificate }),
+      gaugesOf({ websocket: this.#websocket, delivery, state, memory, journal, redis, certificate: this.#certificate }),
     );
   }
 

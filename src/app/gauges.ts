@@ -1,6 +1,7 @@
 import type { Gauges, RedisGauges } from '../admin/metrics.js';
 import type { CertificateWatch } from '../http/certificate-watch.js';
 import type { MemoryPressure } from '../access/memory-pressure.js';
+import type { FeedDelivery } from '../delivery/delivery.js';
 import type { WebSocketManager } from '../websocket/websocket-manager.js';
 import type { JournalParts } from './build-journal.js';
 import type { PodState } from './pod-state.js';
@@ -10,16 +11,18 @@ import type { RedisParts } from './redis-parts.js';
 export interface GaugeParts extends Pick<JournalParts, 'journal' | 'redis'> {
   readonly websocket: WebSocketManager;
   readonly state: PodState;
+  readonly delivery: FeedDelivery;
   readonly memory: MemoryPressure;
   readonly certificate: CertificateWatch | undefined;
 }
 
 /** The numbers that are read when Prometheus asks. */
-export function gaugesOf({ websocket, state, memory, journal, certificate, redis }: GaugeParts): Gauges {
+export function gaugesOf({ websocket, delivery, state, memory, journal, certificate, redis }: GaugeParts): Gauges {
   return {
     connections: () => websocket.transports(),
     sessions: () => websocket.connections,
     bufferedBytes: () => websocket.bufferedBytes(),
+    catchingUp: () => Math.max(0, websocket.clients - delivery.upToDate),
     draining: () => (state.phase === 'stopping' ? 1 : 0),
     memoryShare: () => memory.share,
     journalSeq: () => journal.head().seq,

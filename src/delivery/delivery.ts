@@ -83,6 +83,11 @@ export class FeedDelivery {
     this.#connections = connections;
   }
 
+  /** Clients that have everything. */
+  get upToDate(): number {
+    return this.live.count + this.scheduler.followers;
+  }
+
   /** Tells the clients of this pod about the gateway itself. */
   announce(status: 'active' | 'degraded', message: string): void {
     this.scheduler.tell(this.fanout.announce(status, message));

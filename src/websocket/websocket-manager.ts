@@ -146,6 +146,11 @@ export class WebSocketManager implements LivePublisher {
     return this.#engine.server.clientsCount;
   }
 
+  /** Clients that have joined. */
+  get clients(): number {
+    return this.sio.of('/').sockets.size;
+  }
+
   /** Clients by the transport they are on. */
   transports(): Record<'websocket' | 'polling', number> {
     const polling = this.#pollingCount;
