@@ -93,6 +93,10 @@ function firstIssue(error: z.core.$ZodError, value: unknown): Decoded {
   return refuse('shape', `${field} must be ${wanted(issue)}; got ${shown(got)}`);
 }
 
+// Of the schemas without what they do with fields that they do not name: those are in the text, which is forwarded as it is.
+const SIGNAL = signalSchema.strip();
+const STATUS = statusSchema.strip();
+
 /** A field that is checked may appear only once, so that every parser finds the value that was checked. */
 const RULES: Readonly<Record<FeedEvent, ScanRules>> = {
   new_signal: { once: Object.keys(signalSchema.shape), maxDepth: MAX_MESSAGE_DEPTH },
@@ -152,13 +156,13 @@ function decodeText(event: FeedEvent, json: string): Decoded {
   // The scan comes after the shape: it is for objects.
   switch (event) {
     case 'new_signal': {
-      const result = signalSchema.safeParse(value);
+      const result = SIGNAL.safeParse(value);
       if (!result.success) return firstIssue(result.error, value);
       const { symbol, timeframe } = result.data;
       return ambiguity(event, json, value as object) ?? { ok: true, message: { event, json, symbol, timeframe } };
     }
     case 'status_update': {
-      const result = statusSchema.safeParse(value);
+      const result = STATUS.safeParse(value);
       if (!result.success) return firstIssue(result.error, value);
       return (
         ambiguity(event, json, value as object) ?? { ok: true, message: { event, json, service: result.data.service } }
