@@ -34,6 +34,7 @@ export async function measureCeiling(seconds: number, payload: number, progress:
     try {
       const journal = new RedisJournal({
         commands,
+        replays: commands,
         keyPrefix: 'gateway',
         pod: 'bench',
         maxlen: MAXLEN,

@@ -60,6 +60,8 @@ export class RedisParts {
   readonly #options: RedisPartsOptions;
   readonly #connections: RedisConnections;
   readonly #commands: RedisCommands;
+  /** For what clients cause. */
+  readonly #replays: RedisCommands;
   readonly #readerLink: RedisLink<RedisCommands>;
   readonly #subscriptionLink: RedisLink<Redis>;
   /** The Pub/Sub channel on which bridges test their own subscription. */
@@ -75,6 +77,7 @@ export class RedisParts {
     this.#canaryChannel = `{${config.redisKeyPrefix}}:canary`;
     this.#connections = new RedisConnections(target, `signal-gateway:${pod}`);
     this.#commands = this.#connections.commands('commands', { queue: false });
+    this.#replays = this.#connections.commands('replay', { queue: false });
     this.adapter = this.#buildAdapter();
     const load = scriptLoader(this.#commands);
     this.topicStore = new RedisTopicStore(load, config.redisKeyPrefix);
@@ -127,7 +130,7 @@ export class RedisParts {
     const { log } = this.#options;
     const commands = this.#commands;
     const subscriber = this.#connections.commands('adapter', { queue: true });
-    for (const connection of [commands, subscriber]) {
+    for (const connection of [commands, subscriber, this.#replays]) {
       // The links watch Redis and report it; these would say the same once more.
       connection.on('error', (error: Error) => log.debug({ reason: messageOf(error) }, 'Redis connection error'));
     }
@@ -143,6 +146,7 @@ export class RedisParts {
     const { config, pod, ringBytes, listener, log } = this.#options;
     return new RedisJournal({
       commands: this.#commands,
+      replays: this.#replays,
       keyPrefix: config.redisKeyPrefix,
       pod,
       maxlen: config.journalMaxEntries,

@@ -214,9 +214,11 @@ export interface Journal {
   ): readonly JournalEntry[] | Promise<readonly JournalEntry[] | undefined> | undefined;
 
   /**
-   * Entries after a place that {@link recent} does not cover, at most a page; `undefined` when they are lost.
+   * The entries after a place that {@link recent} no longer covers: at most a page, which all who want it share. Whoever has
+   * read it asks again with its last place.
    *
-   * @throws when they cannot be read right now
+   * @returns `undefined` where they are lost; none where nothing follows that the listener has been given
+   * @throws what Redis says, when it cannot be read; or an error when too many wait
    */
   older(after: Offset): Promise<readonly JournalEntry[] | undefined>;
 }

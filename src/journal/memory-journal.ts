@@ -88,6 +88,7 @@ export class MemoryJournal implements Journal, IdempotentJournal, DeletingJourna
     return this.#ring.after(after, limit);
   }
 
+  /** There is nothing but what is in memory. */
   older(): Promise<undefined> {
     return Promise.resolve(undefined);
   }

@@ -23,11 +23,14 @@ import { RedisPages } from './redis-pages.js';
 import { type ReaderListener, RedisReader } from './redis-reader.js';
 import { RedisTombstones } from './redis-tombstones.js';
 import { Ring } from './ring.js';
+import { SharedPages } from './shared-pages.js';
 
 /** How the journal is set up. */
 export interface RedisJournalOptions {
   /** A connection that fails at once while its link is down. */
   readonly commands: Redis | Cluster;
+  /** Another such connection, for what clients cause: appends and the lease MUST NOT wait behind a replay. */
+  readonly replays: Redis | Cluster;
   readonly keyPrefix: string;
   /** A name that no other process has. */
   readonly pod: string;
@@ -60,12 +63,13 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
   readonly #ring: Ring;
   readonly #tombstones: RedisTombstones;
   readonly #pages: RedisPages;
+  readonly #shared: SharedPages;
   readonly #keys: JournalKeys;
   readonly #commands: Redis | Cluster;
   /** One for each client that waits for an entry that the reader has not come to. */
   readonly #waiting = new Set<() => void>();
 
-  constructor({ commands, keyPrefix, pod, maxlen, ringBytes, listener, log }: RedisJournalOptions) {
+  constructor({ commands, replays, keyPrefix, pod, maxlen, ringBytes, listener, log }: RedisJournalOptions) {
     const keys = journalKeys(keyPrefix);
     this.#keys = keys;
     this.#commands = commands;
@@ -75,7 +79,12 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
     const named = (entry: JournalEntry): JournalEntry => this.reader.named(entry);
     const tombstones = new RedisTombstones({ keys, ring, named, onDeleted: (one) => listener.onDeleted?.(one), log });
     this.#tombstones = tombstones;
-    this.#pages = new RedisPages({ commands, keys, ring, named, tombstones });
+    const pages = new RedisPages({ commands: replays, keys, ring, named, tombstones });
+    this.#pages = pages;
+    this.#shared = new SharedPages({
+      read: (from, count) => pages.page(from, count),
+      visible: (entries) => pages.visible(entries),
+    });
     const clock = new RedisClock(commands, keys.meta);
     this.lease = new RedisLease({ commands, keys, pod, clock });
     const newestSeen = (): number => Math.max(this.reader.position, ring.head.seq);
@@ -143,8 +152,8 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
     return this.#ring.after(after, limit) ?? this.#pages.read(after, limit);
   }
 
-  async older(after: Offset): Promise<readonly JournalEntry[] | undefined> {
-    return this.#pages.read(after, 128);
+  older(after: Offset): Promise<readonly JournalEntry[] | undefined> {
+    return this.#shared.older(after);
   }
 
   async delete(offset: Offset, reason: string): Promise<Deleted> {

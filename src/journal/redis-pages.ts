@@ -1,6 +1,8 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { Offset } from '../contract/offset.js';
+import { entryBytes } from './entry-bytes.js';
 import type { JournalEntry, Resolution } from './journal.js';
+import type { Page } from './page-cache.js';
 import { type RawEntry, parseEntry } from './redis-entry.js';
 import type { JournalKeys } from './redis-keys.js';
 import { type RedisTombstones, isWhole } from './redis-tombstones.js';
@@ -8,6 +10,7 @@ import type { Ring } from './ring.js';
 
 /** How {@link RedisPages} is set up. */
 export interface RedisPagesOptions {
+  /** Of its own: what clients cause MUST NOT delay an append or the lease. */
   readonly commands: Redis | Cluster;
   readonly keys: JournalKeys;
   /** What this pod has read. */
@@ -65,24 +68,36 @@ export class RedisPages {
 
   /** As in `Journal.read`, for a place that the ring does not cover. */
   async read(after: Offset, limit: number): Promise<readonly JournalEntry[] | undefined> {
-    const { commands, keys, ring, tombstones } = this.#options;
+    const { commands, keys, tombstones } = this.#options;
     const raw = await commands.xrange(keys.journal, `${after.seq}-0`, '+', 'COUNT', limit + 1);
     // The place itself may be that of a deleted one.
     const begin = (): number => (tombstones.follows(after.seq - 1) ? after.seq - 1 : after.seq);
-    const entries = await this.#filled((raw as RawEntry[]).map(parseEntry), begin, after);
+    const entries = await this.#filled((raw as RawEntry[]).map(parseEntry), begin, after.seq);
     const [first] = entries;
     if (first === undefined || first.epoch !== after.epoch) return undefined;
     if (first.seq === after.seq) entries.shift();
     else if (first.seq !== after.seq + 1) return undefined;
-    // What this pod's reader has not read yet reaches the client live.
+    return this.visible(entries.slice(0, limit));
+  }
+
+  /** So many entries from a number on, as they stand in Redis, and what was deleted between them. */
+  async page(from: number, count: number): Promise<Page> {
+    const { commands, keys } = this.#options;
+    const raw = (await commands.xrange(keys.journal, `${from}-0`, '+', 'COUNT', count)) as RawEntry[];
+    const entries = await this.#filled(raw.map(parseEntry), () => from - 1, from - 1);
+    const bytes = entries.reduce((sum, entry) => sum + entryBytes(entry), 0);
+    return { from, entries, isEnd: raw.length < count, bytes };
+  }
+
+  /** What of some entries this pod may give to clients, as they are now: what its reader has not read yet reaches them live. */
+  visible(entries: readonly JournalEntry[]): JournalEntry[] {
+    const { ring, tombstones } = this.#options;
     const { head, base } = ring;
     return entries
-      .slice(0, limit)
       .filter(
-        (entry) =>
-          entry.seq <= head.seq &&
-          (entry.epoch === head.epoch || ring.knowsEpoch(entry.epoch) || entry.seq <= base.seq),
-      );
+        ({ epoch, seq }) => seq <= head.seq && (seq <= base.seq || epoch === head.epoch || ring.knowsEpoch(epoch)),
+      )
+      .map((entry) => tombstones.current(entry));
   }
 
   /** The entry at a place, or what is left of it; `undefined` where there is none. */
@@ -122,13 +137,13 @@ export class RedisPages {
    * A page with what was deleted in its places.
    *
    * @param begin - the position that it is read after, as far as is known of deletions
-   * @param from - the place that it is read after; without it the page begins with its first entry
+   * @param from - the number that it is read after; without it the page begins with its first entry
    */
-  async #filled(page: readonly JournalEntry[], begin: () => number, from?: Offset): Promise<JournalEntry[]> {
+  async #filled(page: readonly JournalEntry[], begin: () => number, from?: number): Promise<JournalEntry[]> {
     const { commands, tombstones } = this.#options;
     const filled = tombstones.fill(page, begin());
     const [first] = filled;
-    if (first !== undefined && isWhole(filled, (from ?? first).seq)) return filled;
+    if (first !== undefined && isWhole(filled, from ?? first.seq)) return filled;
     // The page may be newer than what this pod knows of deletions.
     await tombstones.refresh(commands);
     return tombstones.fill(page, begin());

@@ -62,6 +62,7 @@ test('a journal in memory that is full lets its oldest entries go, and says so',
   const { journal } = openMemory(1000, 100_000);
   const places = await journal.append(messages(1000));
   expect(await journal.resolve(places[0] ?? journal.head())).toEqual({ ok: false, reason: 'expired' });
+  expect(await journal.older()).toBeUndefined();
   const kept = await readAll(journal, await journal.back(Infinity));
   expect(kept.length).toBeGreaterThan(100);
   expect(kept.map(priceOf).at(-1)).toBe(1000);

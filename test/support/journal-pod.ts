@@ -23,6 +23,8 @@ export interface JournalPodOptions {
   readonly readerUrl?: string;
   /** @default 100_000 */
   readonly maxlen?: number;
+  /** What the newest entries may take in memory. @default 64 MiB */
+  readonly ringBytes?: number;
 }
 
 function place({ epoch, seq }: Offset): Offset {
@@ -44,21 +46,25 @@ export class JournalPod {
   /** What is left of deleted entries, as the listener was told of them. */
   readonly deleted: JournalEntry[] = [];
   readonly commands: RedisCommands;
+  readonly replays: RedisCommands;
   /** Whether the reader has what was in the journal when its link was made. */
   up = false;
   readonly #link: RedisLink<RedisCommands>;
 
-  private constructor(cleanup: Cleanup, { url, readerUrl = url, maxlen = 100_000 }: JournalPodOptions) {
+  private constructor(cleanup: Cleanup, options: JournalPodOptions) {
+    const { url, readerUrl = url, maxlen = 100_000, ringBytes = 64 * 1024 * 1024 } = options;
     const log = pino({ level: 'silent' });
     const forCommands = connections(url);
     this.commands = forCommands.commands('commands', { queue: false });
-    this.commands.on('error', () => {});
+    this.replays = forCommands.commands('replay', { queue: false });
+    for (const connection of [this.commands, this.replays]) connection.on('error', () => {});
     this.journal = new RedisJournal({
       commands: this.commands,
+      replays: this.replays,
       keyPrefix: 'gateway',
       pod: randomUUID(),
       maxlen,
-      ringBytes: 64 * 1024 * 1024,
+      ringBytes,
       listener: {
         onEntry: (entry) => this.entries.push(entry),
         onGap: (reason, requested, resumed) =>
@@ -94,7 +100,10 @@ export class JournalPod {
 
   /** Waits until it reads and takes commands. */
   async linked(): Promise<void> {
-    await until('the journal to be linked', async () => this.up && (await this.commands.ping()) === 'PONG');
+    await until('the journal to be linked', async () => {
+      const answers = this.up ? await Promise.all([this.commands.ping(), this.replays.ping()]) : [];
+      return answers.length === 2;
+    });
   }
 
   /** What `until` prints of it. */
