@@ -16,6 +16,8 @@ export abstract class FeedClient {
   pongs = 0;
   /** When the oldest ping was sent that it has not answered, about; whole ms. */
   askedAtMs = 0;
+  /** What had been published to live clients by then, in KB. */
+  askedAtKb = 0;
 
   /** Whether a ping has not been answered. */
   get owesPong(): boolean {
@@ -40,7 +42,7 @@ export abstract class FeedClient {
   abstract enter(rooms: readonly string[]): void;
   /** Leaves rooms. MUST do so at once. */
   abstract leave(rooms: readonly string[]): void;
-  /** Sends a ping behind everything that was sent, and notes it with {@link notePing}. */
+  /** Sends a ping behind everything that was sent, and reports it to `Scheduler.pinged`. */
   abstract ping(): void;
   /** Keeps the heartbeat from giving up a client that is known to be slow. */
   abstract excuse(): void;

@@ -9,7 +9,7 @@ export interface DeliveryLimits {
 }
 
 const SOFT_MARK = 256 * 1024;
-const PUBLISHED = 256 * 1024;
+const PUBLISHED = 128 * 1024;
 const MAX_WINDOW = 512 * 1024;
 
 /**

@@ -12,12 +12,18 @@ export interface LiveClientsOptions {
   readonly onBehind: (client: FeedClient) => void;
 }
 
-/** Bytes published between two pings of everybody: what a client can have under way unseen is about twice that. */
-const PING_EVERY_BYTES = 64 * 1024;
-/** Shortest time between two pings of everybody. */
+/** KB published between two pings of everybody, and the shortest time between them while not very much is published. */
+const PING_EVERY_KB = 64;
 const PING_EVERY_MS = 250;
-/** A client that has not answered a ping for so long, while more was published, is behind. Longer than a round trip. */
+/**
+ * A client is behind that has not answered a ping for so long while more was published, or for a shorter time while so much was
+ * published, or at all while even more was. So what is under way to a client unseen is at most the last of these and what is
+ * published in one turn: less than a phone with 5 KB/s takes in a minute.
+ */
 const LATE_MS = 1000;
+const EARLY_MS = 250;
+const MUCH_KB = 96;
+const TOO_MUCH_KB = 160;
 
 /**
  * The clients that what is published to rooms reaches: they are at the place of the fan-out.
@@ -29,7 +35,8 @@ const LATE_MS = 1000;
 export class LiveClients {
   readonly #options: LiveClientsOptions;
   readonly #clients: FeedClient[] = [];
-  #bytesSincePing = 0;
+  #publishedBytes = 0;
+  #pingedAtKb = 0;
   #pingedAtMs = 0;
 
   constructor(options: LiveClientsOptions) {
@@ -61,7 +68,7 @@ export class LiveClients {
 
   /** Notes what was published to them. */
   published(bytes: number): void {
-    this.#bytesSincePing += bytes;
+    this.#publishedBytes += bytes;
   }
 
   /**
@@ -82,17 +89,44 @@ export class LiveClients {
    */
   ping(): void {
     const { loop, publishPing, onBehind } = this.#options;
-    if (this.#bytesSincePing < PING_EVERY_BYTES || this.#clients.length === 0) return;
+    const nowKb = Math.round(this.#publishedBytes / 1024);
+    const sinceKb = nowKb - this.#pingedAtKb;
+    if (sinceKb < PING_EVERY_KB || this.#clients.length === 0) return;
     const nowMs = Math.round(loop.nowMs());
-    if (nowMs - this.#pingedAtMs < PING_EVERY_MS) return;
-    this.#bytesSincePing = 0;
+    if (sinceKb < MUCH_KB && nowMs - this.#pingedAtMs < PING_EVERY_MS) return;
+    this.#pingedAtKb = nowKb;
     this.#pingedAtMs = nowMs;
     for (let i = this.#clients.length - 1; i >= 0; i--) {
       const client = this.#clients[i];
       if (client === undefined) continue;
-      if (client.pings > client.pongs && nowMs - client.askedAtMs > LATE_MS) onBehind(client);
-      else client.notePing(nowMs);
+      if (isBehind(client, nowMs, nowKb)) onBehind(client);
+      else this.#note(client, nowMs, nowKb);
     }
     publishPing();
   }
+
+  /** To be called for every ping that was sent to one client, live or not. */
+  pinged(client: FeedClient): void {
+    this.#note(client, Math.round(this.#options.loop.nowMs()), Math.round(this.#publishedBytes / 1024));
+  }
+
+  /** To be called for every answer to a ping. */
+  answered(client: FeedClient): void {
+    const owed = client.pings - client.pongs;
+    client.notePong(Math.round(this.#options.loop.nowMs()));
+    // Pings of everybody are about equally far apart: the next one that it owes was sent so much later.
+    if (owed > 1) client.askedAtKb += Math.round((this.#pingedAtKb - client.askedAtKb) / owed);
+  }
+
+  #note(client: FeedClient, nowMs: number, nowKb: number): void {
+    if (!client.owesPong) client.askedAtKb = nowKb;
+    client.notePing(nowMs);
+  }
+}
+
+function isBehind(client: FeedClient, nowMs: number, nowKb: number): boolean {
+  if (!client.owesPong) return false;
+  const lateMs = nowMs - client.askedAtMs;
+  const unseenKb = nowKb - client.askedAtKb;
+  return lateMs > LATE_MS || unseenKb > TOO_MUCH_KB || (unseenKb > MUCH_KB && lateMs > EARLY_MS);
 }

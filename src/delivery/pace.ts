@@ -50,10 +50,12 @@ export class Pace {
     walk.askedBytes = walk.inFlightBytes;
   }
 
-  /** Notes an answer to a ping. @param nowMs - whole ms */
-  answered(client: FeedClient, walk: Walk, nowMs: number): void {
-    const askedAtMs = client.askedAtMs;
-    client.notePong(nowMs);
+  /**
+   * Notes an answer to a ping; the client has noted it already.
+   *
+   * @param askedAtMs - when the ping was sent, about
+   */
+  answered(client: FeedClient, walk: Walk, { askedAtMs, nowMs }: { askedAtMs: number; nowMs: number }): void {
     walk.progressAtMs = nowMs;
     if (walk.askedPing === 0 || client.pongs < walk.askedPing) return;
     walk.inFlightBytes -= walk.askedBytes;

@@ -28,7 +28,7 @@ export interface SchedulerOptions {
   readonly journal: WalkedJournal;
   /** The place that live clients are at. */
   readonly place: () => Offset;
-  readonly live: Pick<LiveClients, 'add' | 'remove'>;
+  readonly live: Pick<LiveClients, 'add' | 'remove' | 'pinged' | 'answered'>;
   readonly limits: DeliveryLimits;
   readonly loop: Loop;
   /** A client that takes nothing for so long is closed. */
@@ -133,15 +133,17 @@ export class Scheduler {
     this.#enqueue(client);
   }
 
+  /** Notes that a client was sent a ping. */
+  pinged(client: FeedClient): void {
+    this.#options.live.pinged(client);
+  }
+
   /** Notes that a client has answered a ping. */
   answered(client: FeedClient): void {
-    const { walk } = client;
-    const nowMs = this.#nowMs();
-    if (walk === undefined) {
-      client.notePong(nowMs);
-      return;
-    }
-    this.#pace.answered(client, walk, nowMs);
+    const { walk, askedAtMs } = client;
+    this.#options.live.answered(client);
+    if (walk === undefined) return;
+    this.#pace.answered(client, walk, { askedAtMs, nowMs: this.#nowMs() });
     if (walk.state === 'full' && walk.askedPing === 0) this.#enqueue(client);
   }
 

@@ -142,7 +142,7 @@ export class ClientSession extends FeedClient implements Subscriber {
   }
 
   ping(): void {
-    if (sendPing(this.#socket.conn)) this.notePing(Math.round(performance.now()));
+    if (sendPing(this.#socket.conn)) this.onPing();
   }
 
   excuse(): void {
@@ -163,7 +163,7 @@ export class ClientSession extends FeedClient implements Subscriber {
 
   /** Called when the client's connection sends a ping of its own, and when an answer to one comes. */
   onPing(): void {
-    this.notePing(Math.round(performance.now()));
+    this.#services.scheduler.pinged(this);
   }
 
   onPong(): void {
