@@ -151,8 +151,18 @@ export const EARLY_ENDS = {
     counted: 'gateway_unhandled_faults_total{stage="promise"}',
   },
   'connect timeout': {
-    meaning: 'The client sent no CONNECT within `CONNECT_TIMEOUT`.',
+    meaning: 'The client did not join over its WebSocket within `CONNECT_TIMEOUT`.',
     counted: undefined,
+  },
+  not_joined: {
+    meaning:
+      'The client did not join: over long-polling within 10 seconds, or too many others waited to join; or over a WebSocket ' +
+      'within a second, and another client needed its place.',
+    counted: 'gateway_refusals_total{reason="not_joined"}',
+  },
+  max_connections: {
+    meaning: 'The pod has become full since the client began to connect over long-polling.',
+    counted: 'gateway_refusals_total{reason="max_connections"}',
   },
   'too many connects': {
     meaning: 'The client sent more than four CONNECT packets on one connection.',

@@ -31,8 +31,10 @@ export interface ConnectionLimitsServices {
   readonly memory: MemoryPressure;
   /** Addresses that are refused for a while. */
   readonly backoff: RecoveryBackoff;
-  /** Clients there are now. */
+  /** Clients there are now; those on long-polling that have not joined take nobody's place. */
   readonly connections: () => number;
+  /** Ends a client that has not joined for a while. @returns whether there was one */
+  readonly makeRoom: () => boolean;
 }
 
 /** Decides whether one more client is taken, before any work is done for it. */
@@ -55,6 +57,16 @@ export class ConnectionLimits {
     if (each !== undefined) this.#rateOfEach = new KeyedRate(each);
   }
 
+  /** Clients that are taken at most. */
+  get most(): number {
+    return this.#most;
+  }
+
+  /** Whether there is no room for one more client, not even that of one that has not joined. */
+  get isFull(): boolean {
+    return this.#services.connections() >= this.#most && !this.#services.makeRoom();
+  }
+
   /**
    * Asks for room for one more client.
    *
@@ -64,10 +76,10 @@ export class ConnectionLimits {
    */
   refusal(remote: () => string, forwarded: () => string): RefusalCode | undefined {
     const { maxConnectionsPerIp } = this.#options;
-    const { addresses, memory, backoff, connections } = this.#services;
+    const { addresses, memory, backoff } = this.#services;
     if (memory.isHigh) return 'memory';
     if (!backoff.isEmpty && backoff.refuses(addresses.of(remote(), forwarded()))) return 'recovery_unavailable';
-    if (connections() >= this.#most) return 'max_connections';
+    if (this.isFull) return 'max_connections';
     const nowMs = performance.now();
     if (maxConnectionsPerIp > 0 || this.#rateOfEach !== undefined) {
       const address = addresses.of(remote(), forwarded());

@@ -12,7 +12,8 @@ import type { RefusalFields } from '../access/refusal-log.js';
 import { chooseTopics } from '../access/topic-choice.js';
 
 /** Why a client that speaks Socket.IO already is not let in. After those of `EARLY_ENDS` its connection is closed. */
-export type ConnectRefusal = ConnectErrorCode | Extract<EarlyEndReason, TokenErrorCode | 'memory'>;
+export type ConnectRefusal =
+  ConnectErrorCode | Extract<EarlyEndReason, TokenErrorCode | 'memory' | 'max_connections' | 'not_joined'>;
 
 /** How the middleware is set up. */
 export interface ConnectMiddlewareOptions {

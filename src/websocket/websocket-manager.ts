@@ -31,7 +31,7 @@ import type { EngineOptions, FeedEngine } from './engine/engine.js';
 import { parser } from './engine/parser.js';
 import { GatewayServer } from './feed-server.js';
 import type { FeedServer, FeedSocket } from './feed-socket.js';
-import { type GuardLimits, guardedEngine } from './guarded-engine.js';
+import { type GuardedEngine, type GuardLimits, guardedEngine } from './guarded-engine.js';
 import { type OtherPods, PodCalls } from './pod-calls.js';
 import { Rooms } from './rooms.js';
 
@@ -91,6 +91,8 @@ export class WebSocketManager implements LivePublisher {
   readonly pods: PodCalls;
   readonly #options: WebSocketManagerOptions;
   readonly #admission: Admission;
+  readonly #connectionLimits: ConnectionLimits;
+  readonly #guarded: GuardedEngine;
   readonly #engine: FeedEngine;
   readonly #rooms: Rooms;
   readonly #buffers: BufferSample;
@@ -125,11 +127,14 @@ export class WebSocketManager implements LivePublisher {
       addresses: this.#addresses,
       memory,
       backoff: this.#backoff,
-      connections: () => this.connections,
+      connections: () => this.connections - this.#guarded.unjoined.size,
+      makeRoom: () => this.#guarded.makeRoom(),
     });
+    this.#connectionLimits = connectionLimits;
     this.#admission = new Admission({ origins: options.origins, limits: connectionLimits });
     const guards = { engine: options, admission: this.#admission, connectionLimits, causes: this.#causes };
-    this.#engine = guardedEngine(app, this.sio, { ...options, ...guards });
+    this.#guarded = guardedEngine(app, this.sio, { ...options, ...guards });
+    this.#engine = this.#guarded.engine;
     this.sio.bind(this.#engine.server);
     const root = this.sio.of('/');
     this.#rooms = new Rooms(app, options.compression !== 0);
@@ -137,8 +142,15 @@ export class WebSocketManager implements LivePublisher {
     this.#chosen = new ChosenTopics(topicStore, log);
     this.#middleware = this.#newMiddleware();
     this.#sessions = this.#sessionServices(recovery);
-    this.sio.use((socket, next) => this.#serve(socket, () => this.#middleware.admit(socket, next)));
-    this.sio.on('connect', (socket) => this.#serve(socket, () => new ClientSession(socket, this.#sessions).start()));
+    this.sio.use((socket, next) => {
+      this.#serve(socket, () => {
+        if (this.#hasRoom(socket)) this.#middleware.admit(socket, next);
+      });
+    });
+    this.sio.on('connect', (socket) => {
+      this.#guarded.unjoined.leave(socket.conn);
+      this.#serve(socket, () => new ClientSession(socket, this.#sessions).start());
+    });
   }
 
   /** Clients that have an Engine.IO session, including those that are still connecting. */
@@ -251,6 +263,16 @@ export class WebSocketManager implements LivePublisher {
       countPolling: (change) => (this.#pollingCount += change),
       log,
     };
+  }
+
+  /** Whether a client on long-polling, which has taken no place so far, finds one as it joins; if not it is closed. */
+  #hasRoom(socket: FeedSocket): boolean {
+    if (!this.#guarded.unjoined.has(socket.conn) || !this.#connectionLimits.isFull) return true;
+    const { events, refusals } = this.#options;
+    events.refused('max_connections');
+    refusals.note('max_connections', { transport: 'polling' });
+    socket.conn.close(true);
+    return false;
   }
 
   /** Does work for a client, which is closed when that throws. */

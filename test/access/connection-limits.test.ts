@@ -4,6 +4,7 @@ import { REFUSALS, type RefusalCode, TOKEN_ERRORS } from '../../src/errors.js';
 import { type HttpAnswer, WEBSOCKET_HEADERS, httpRequest } from '../support/http.js';
 import { SECRET, claims, secretToken } from '../support/issuer.js';
 import { FeedClient, Pod } from '../support/pod.js';
+import { PollingSession } from '../support/polling-session.js';
 import { Cleanup } from '../support/processes.js';
 import { RawClient } from '../support/raw-client.js';
 import { signal } from '../support/signals.js';
@@ -56,7 +57,8 @@ describe('each refusal', () => {
 
   test.each(TABLE)('$code: its status and code for the client, its count for the operator', async (row) => {
     const pod = await Pod.start(cleanup, row.env, { ready: row.code !== 'memory' });
-    for (let i = 0; i < row.taken; i++) expect((await ask(pod, 'polling')).status).toBe(200);
+    // They join: a session on long-polling that has not takes no place.
+    for (let i = 0; i < row.taken; i++) await PollingSession.open(pod);
     // At once, so that a rate can not let them in one after the other.
     const requests = (['polling', 'websocket'] as const).flatMap((transport) =>
       Array.from({ length: 5 }, () =>

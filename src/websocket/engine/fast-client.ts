@@ -30,6 +30,8 @@ export class FastClients {
   #decoded: Packet | undefined;
   /** Clients that have joined no namespace yet, oldest first, with the time at which they are closed, in ms. */
   readonly #waiting = new Map<FastClient, number>();
+  /** Those of them that have sent no CONNECT, or one that was refused, oldest first: since when. */
+  readonly #silent = new Map<FastClient, number>();
   #timer: NodeJS.Timeout | undefined;
 
   /** @param onFault - called with what the work on a packet has thrown */
@@ -46,7 +48,9 @@ export class FastClients {
     const client = new FastClient(this, connection);
     connection.receiver = client;
     const limitMs = this.server._connectTimeout;
-    this.#waiting.set(client, performance.now() + limitMs);
+    const nowMs = performance.now();
+    this.#waiting.set(client, nowMs + limitMs);
+    this.#silent.set(client, nowMs);
     // One timer for all of them, often enough to be about right.
     this.#timer ??= setInterval(() => this.#giveUp(), Math.min(limitMs / 4, 1000)).unref();
   }
@@ -54,6 +58,29 @@ export class FastClients {
   /** MUST be called when a client has joined a namespace or is gone. */
   arrived(client: FastClient): void {
     this.#waiting.delete(client);
+    this.#silent.delete(client);
+  }
+
+  /** MUST be called when a client that has joined no namespace asks to. */
+  asked(client: FastClient): void {
+    this.#silent.delete(client);
+  }
+
+  /** MUST be called when a client was refused. */
+  refused(client: FastClient): void {
+    if (this.#waiting.has(client)) this.#silent.set(client, performance.now());
+  }
+
+  /**
+   * The connection that has been silent longest, to be ended for somebody else.
+   *
+   * @param silentMs - how long it must have been at least
+   */
+  takeSilent(silentMs: number): FastConnection | undefined {
+    const [oldest] = this.#silent;
+    if (oldest === undefined || performance.now() - oldest[1] < silentMs) return undefined;
+    this.#silent.delete(oldest[0]);
+    return oldest[0].conn;
   }
 
   /**
@@ -81,7 +108,7 @@ export class FastClients {
       try {
         client.conn.close();
       } catch (error) {
-        this.#waiting.delete(client);
+        this.arrived(client);
         this.onFault(client.conn, error);
       }
     }
@@ -152,6 +179,7 @@ class FastClient implements Receiver, ClientInside {
   /** Called by sockets. */
   _packet(packet: object, options: WriteOptions = {}): void {
     if (this.conn.readyState !== 'open') return;
+    if ((packet as Partial<Packet>).type === CONNECT_ERROR) this.#shared.refused(this);
     const encoded = options.preEncoded ? (packet as string[]) : this.server.encoder.encode(packet);
     this.writeToEngine(encoded, options);
   }
@@ -217,6 +245,7 @@ class FastClient implements Receiver, ClientInside {
   }
 
   #connect(name: string, auth: Auth): void {
+    this.#shared.asked(this);
     const { server } = this;
     if (server._nsps.has(name)) {
       this.#join(name, auth);
