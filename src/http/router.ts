@@ -4,6 +4,7 @@ import type { Handler } from './guarded-app.js';
 import type { GuardedRequest } from './guarded-request.js';
 import type { GuardedResponse } from './guarded-response.js';
 import { statusText } from './status-text.js';
+import type { BodyBudget, BodyRoom } from './body-budget.js';
 import { BodyPace } from './body-pace.js';
 
 /** A request as handlers see it: a copy, since uWebSockets.js takes its own objects back. */
@@ -36,6 +37,8 @@ export interface Route {
   readonly guard?: (request: RouteRequest) => void;
   /** Longest body taken. @default 0 */
   readonly maxBodyBytes?: number;
+  /** Room for large bodies, those of other routes among them; a request that finds none is refused. */
+  readonly bodies?: BodyBudget;
   readonly handle: (request: RouteRequest) => RouteResponse | Promise<RouteResponse>;
 }
 
@@ -69,6 +72,14 @@ const DISCARD_FACTOR = 4;
 /** The body of a request before it is read, and of a GET. */
 const NO_BODY = Buffer.alloc(0);
 
+function noRoom(): Problem {
+  return new Problem(
+    'publish_unavailable',
+    'Too many large requests are being worked on at once. Nothing was published. Try again.',
+    { headers: { 'Retry-After': '1' } },
+  );
+}
+
 /** One request under way. */
 class Exchange {
   readonly #res: GuardedResponse;
@@ -85,14 +96,16 @@ class Exchange {
   /**
    * Resolves with the body, or `undefined` when it is longer than the limit or the client went away.
    *
-   * @throws {@link Problem} `request_timeout` when it comes too slowly
+   * @param room - of the body, where that is limited: taken at once for a length that is announced, so that one of many finds it
+   * @throws {@link Problem} `request_timeout` when it comes too slowly; `publish_unavailable` when there is no room for it
    */
-  read(maxBytes: number): Promise<Buffer | undefined> {
+  read(maxBytes: number, room: BodyRoom | undefined, lengthBytes: number): Promise<Buffer | undefined> {
     let pace: BodyPace | undefined;
     return new Promise<Buffer | undefined>((resolve, reject) => {
       pace = new BodyPace(this.#res, reject);
       let chunks: Buffer[] = [];
       let size = 0;
+      let hasRoom = room?.grow(lengthBytes) ?? true;
       this.#res.onAborted(() => {
         pace?.stop();
         resolve(undefined);
@@ -105,6 +118,13 @@ class Exchange {
           chunks = [];
           // Read to its end, within reason: a client that is still writing would not see the answer.
           if (isLast || size > maxBytes * DISCARD_FACTOR) resolve(undefined);
+          return;
+        }
+        hasRoom &&= room?.grow(size) ?? true;
+        if (!hasRoom) {
+          chunks = [];
+          // Read to its end: a client that is still writing would not see the answer.
+          if (isLast) reject(noRoom());
           return;
         }
         // uWebSockets.js takes the chunk back when this call returns.
@@ -148,6 +168,7 @@ export function serveRoutes(
 
   async function answer(exchange: Exchange, request: RouteRequest, lengthBytes: number): Promise<void> {
     let close = false;
+    let room: BodyRoom | undefined;
     try {
       const onPath = byPath.get(request.path) ?? byPath.get(request.path.replace(/[^/]*$/, '*'));
       if (onPath === undefined)
@@ -172,7 +193,8 @@ export function serveRoutes(
         }
         const maxBytes = route.maxBodyBytes ?? 0;
         // A body that is announced too large is not read at all.
-        body = lengthBytes > maxBytes ? undefined : await exchange.read(maxBytes);
+        room = route.bodies?.open();
+        body = lengthBytes > maxBytes ? undefined : await exchange.read(maxBytes, room, lengthBytes);
         if (exchange.aborted) return;
         if (body === undefined) {
           // The rest of the body is still on its way; the connection cannot be used for another request.
@@ -187,6 +209,8 @@ export function serveRoutes(
       // The rest of that body may still come.
       if (problem.code === 'request_timeout') close = true;
       exchange.send(problemResponse(problem), close, problem.code);
+    } finally {
+      room?.close();
     }
   }
 

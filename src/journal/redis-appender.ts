@@ -4,6 +4,8 @@ import type { FeedMessage } from '../contract/decode.js';
 import type { Offset } from '../contract/offset.js';
 import { messageOf } from '../errors.js';
 import { randomName } from '../random-name.js';
+import type { ScriptArgument } from '../redis/lua-script.js';
+import { TurnShare } from '../turn-share.js';
 import { newEpoch } from './epoch.js';
 import { AppendError, type AppendedIdempotent, IDEMPOTENCY_MS, type IdempotencyKey } from './journal.js';
 import type { RedisClock } from './redis-clock.js';
@@ -53,6 +55,8 @@ const APPEND_PATIENCE_MS = 2500;
 const LOOK_INTERVAL_MS = 100;
 /** Most appended entries whose way through the journal is timed at once. */
 const MAX_TIMED = 10_000;
+/** Characters of JSON that are given to ioredis as bytes: as text, a batch at its largest would stop the event loop for long. */
+const LARGE_BATCH = 64 * 1024;
 
 /** What `append.lua` answers. */
 type AppendAnswer = [outcome: 'OK' | 'LATE' | 'FENCED' | 'DONE' | 'AGAIN' | 'OTHER', epoch?: string, first?: string];
@@ -75,6 +79,19 @@ export function isBridged({ id }: { readonly id: string }): boolean {
 /** The places of a batch, which is contiguous. */
 function places(messages: readonly FeedMessage[], epoch: string, first: string | undefined): Offset[] {
   return messages.map((_, index) => ({ epoch, seq: Number(first) + index }));
+}
+
+/** The texts of a batch, ready to be sent. Those of a large one are encoded a few ms in each turn of the event loop. */
+async function encoded(messages: readonly NamedMessage[]): Promise<readonly (string | Buffer)[]> {
+  const texts = messages.map(({ message: { json } }) => json);
+  if (texts.reduce((sum, { length }) => sum + length, 0) <= LARGE_BATCH) return texts;
+  const share = new TurnShare();
+  const bytes: Buffer[] = [];
+  for (const text of texts) {
+    bytes.push(Buffer.from(text));
+    if (share.isOver) await share.next();
+  }
+  return bytes;
 }
 
 /** A name of fixed length for a key. */
@@ -157,6 +174,7 @@ export class RedisAppender {
     { fence, once }: { readonly fence?: Fence; readonly once?: IdempotencyKey } = {},
   ): Promise<AppendAnswer> {
     const { keys, clock, maxlen, newestSeen } = this.#options;
+    const texts = await encoded(messages);
     const redisMs = await clock.now().catch((error: unknown) => {
       throw new AppendError(messageOf(error), { cause: error });
     });
@@ -164,7 +182,7 @@ export class RedisAppender {
     const deadlineMs = Math.floor(redisMs + Math.min(APPEND_PATIENCE_MS, leftMs));
     const nowMs = Date.now();
     const looks = nowMs - this.#lookedAtMs >= LOOK_INTERVAL_MS;
-    const args: (string | number)[] = [
+    const args: ScriptArgument[] = [
       newEpoch(),
       newestSeen(),
       maxlen,
@@ -175,9 +193,9 @@ export class RedisAppender {
       once?.fingerprint ?? '',
       IDEMPOTENCY_MS,
     ];
-    for (const { id, message } of messages) {
-      const { event, json, symbol = '', timeframe = '', service = '' } = message;
-      args.push(event, json, symbol, timeframe, service, id);
+    for (const [index, { id, message }] of messages.entries()) {
+      const { event, symbol = '', timeframe = '', service = '' } = message;
+      args.push(event, texts[index] ?? '', symbol, timeframe, service, id);
     }
     const request = keys.request + (once === undefined ? '' : digest(once.key));
     const answer = await this.#run([keys.meta, keys.journal, keys.statuses, keys.lease, request], args);
@@ -186,7 +204,7 @@ export class RedisAppender {
     return answer;
   }
 
-  async #run(keys: readonly string[], args: readonly (string | number)[]): Promise<AppendAnswer> {
+  async #run(keys: readonly string[], args: readonly ScriptArgument[]): Promise<AppendAnswer> {
     this.#pending++;
     try {
       return (await appendScript.run(this.#options.commands, keys, args)) as AppendAnswer;

@@ -1,14 +1,17 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
+/** An argument of a script. Where one is bytes, ioredis does not put the whole command into one text. */
+export type ScriptArgument = string | number | Buffer;
+
 /** The commands of a connection that scripts need. */
 export interface ScriptCommands {
-  evalsha(sha: string, keyCount: number, ...args: (string | number)[]): Promise<unknown>;
-  eval(script: string, keyCount: number, ...args: (string | number)[]): Promise<unknown>;
+  evalsha(sha: string, keyCount: number, ...args: ScriptArgument[]): Promise<unknown>;
+  eval(script: string, keyCount: number, ...args: ScriptArgument[]): Promise<unknown>;
 }
 
 /** Runs one script on the connection that it was loaded for. Resolves to what the script answers. */
-export type RunScript = (keys: readonly string[], args: readonly (string | number)[]) => Promise<unknown>;
+export type RunScript = (keys: readonly string[], args: readonly ScriptArgument[]) => Promise<unknown>;
 
 /** Loads a script, as {@link luaScript} does, for parts that need not know on which connection it runs. */
 export type LoadScript = (file: URL, ...passages: readonly URL[]) => RunScript;
@@ -33,7 +36,7 @@ export class LuaScript {
    * @returns what the script answers
    * @throws what Redis or the connection says
    */
-  async run(redis: ScriptCommands, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+  async run(redis: ScriptCommands, keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown> {
     try {
       return await redis.evalsha(this.#sha, keys.length, ...keys, ...args);
     } catch (error) {

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { httpRequest } from '../support/http.js';
 import { FeedClient, Pod } from '../support/pod.js';
+import { PollingSession } from '../support/polling-session.js';
 import { Cleanup, HOST } from '../support/processes.js';
 import { signal } from '../support/signals.js';
 import { until } from '../support/until.js';
@@ -21,9 +22,9 @@ function openFiles(pod: Pod): number {
 
 test('a pod takes no more clients than it has open files for, and tells the others', async () => {
   const pod = await Pod.start(cleanup, {}, { openFiles: OPEN_FILES });
-  const ask = (): ReturnType<typeof httpRequest> => httpRequest(`${pod.url}/socket.io/?EIO=4&transport=polling`);
-  for (let i = 0; i < ROOM; i++) expect((await ask()).status).toBe(200);
-  const answer = await ask();
+  // They join: a session on long-polling that has not takes no place.
+  for (let i = 0; i < ROOM; i++) await PollingSession.open(pod);
+  const answer = await httpRequest(`${pod.url}/socket.io/?EIO=4&transport=polling`);
   expect([answer.status, JSON.parse(answer.body)]).toMatchObject([503, { code: 'max_connections' }]);
   expect(await pod.metric('gateway_refusals_total', { reason: 'max_connections' })).toBe(1);
 });

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { splitJsonArray } from '../../src/contract/json-array.js';
+import { JsonArrayItems, splitJsonArray } from '../../src/contract/json-array.js';
 
 /** White space as JSON knows it. */
 const space = fc.string({ unit: fc.constantFrom(' ', '\t', '\n', '\r'), maxLength: 3 });
@@ -66,4 +66,42 @@ test.each([
 test('an array 5,000 levels deep comes apart without running out of stack', () => {
   const deep = '['.repeat(5000) + ']'.repeat(5000);
   expect(splitJsonArray(`[${deep},1]`)).toEqual([deep, '1']);
+});
+
+/** What comes out of an array that is read item by item; `undefined` where that finds it to be none. */
+function readItems(text: string): string[] | undefined {
+  const items = new JsonArrayItems(Buffer.from(text));
+  const texts: string[] = [];
+  for (let item = items.next(); item !== undefined; item = items.next()) texts.push(item);
+  return items.isWhole ? texts : undefined;
+}
+
+test('an array that is read item by item has the same items as one that is cut at once', () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(space, itemText, space)), space, (items, edge) => {
+      const inside = items.length === 0 ? edge : items.map((parts) => parts.join('')).join(',');
+      expect(readItems(`${edge}[${inside}]${edge}`)).toEqual(items.map(([, item]) => item));
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('a text that is read item by item is an array of JSON exactly when it is one as a whole', () => {
+  const piece = fc.constantFrom('[', ']', '{', '}', ',', '"', '\\', ':', '1', 'a', ' ', '\n', '\u00a0', 'null', '"x"');
+  const parses = (text: string): boolean => {
+    try {
+      JSON.parse(text);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 12 }), fc.boolean(), (pieces, isInBrackets) => {
+      const text = isInBrackets ? `[${pieces.join('')}]` : pieces.join('');
+      const isArray = parses(text) && Array.isArray(JSON.parse(text));
+      expect(readItems(text)?.every(parses) ?? false).toBe(isArray);
+    }),
+    { numRuns: 20_000 },
+  );
 });
