@@ -8,6 +8,7 @@ import {
   signalSchema,
   statusSchema,
 } from './events.js';
+import { isPlainSignal } from './plain-signal.js';
 import { type ScanRules, scanObject } from './json-scan.js';
 
 /** Why a message was refused; also the value of the label `reason` in metrics and logs. */
@@ -156,7 +157,7 @@ function decodeText(event: FeedEvent, json: string): Decoded {
   // The scan comes after the shape: it is for objects.
   switch (event) {
     case 'new_signal': {
-      const result = SIGNAL.safeParse(value);
+      const result = isPlainSignal(value) ? { success: true as const, data: value } : SIGNAL.safeParse(value);
       if (!result.success) return firstIssue(result.error, value);
       const { symbol, timeframe } = result.data;
       return ambiguity(event, json, value as object) ?? { ok: true, message: { event, json, symbol, timeframe } };
