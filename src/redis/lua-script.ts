@@ -10,8 +10,8 @@ export interface ScriptCommands {
 /** Runs one script on the connection that it was loaded for. Resolves to what the script answers. */
 export type RunScript = (keys: readonly string[], args: readonly (string | number)[]) => Promise<unknown>;
 
-/** Loads a script, for parts that need not know on which connection it runs. */
-export type LoadScript = (file: URL) => RunScript;
+/** Loads a script, as {@link luaScript} does, for parts that need not know on which connection it runs. */
+export type LoadScript = (file: URL, ...passages: readonly URL[]) => RunScript;
 
 /**
  * A Lua script that is sent by its hash, and whole when Redis does not know it (after a restart or a failover).
@@ -57,8 +57,8 @@ export function luaScript(file: URL, ...passages: readonly URL[]): LuaScript {
 
 /** Loads scripts that run on one connection. */
 export function scriptLoader(redis: ScriptCommands): LoadScript {
-  return (file) => {
-    const script = luaScript(file);
+  return (file, ...passages) => {
+    const script = luaScript(file, ...passages);
     return (keys, args) => script.run(redis, keys, args);
   };
 }
