@@ -32,6 +32,11 @@ export class Rate {
     return nextMs - nowMs <= this.#burstMs + ROUNDING_MS ? nextMs : undefined;
   }
 
+  /** Takes units whether or not there is room for them: what follows waits for longer. @returns the new state */
+  charge(paidAtMs: number, units: number, nowMs: number): number {
+    return Math.max(paidAtMs, nowMs) + units * this.#msPerUnit;
+  }
+
   /** How long it takes until there is room for one unit; 0 when there is. */
   waitMs(paidAtMs: number, nowMs: number): number {
     return Math.max(0, Math.max(paidAtMs, nowMs) + this.#msPerUnit - nowMs - this.#burstMs);

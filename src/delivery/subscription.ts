@@ -4,8 +4,9 @@ import { type TopicChoice, chooseTopics } from '../access/topic-choice.js';
 import type { SubscribeAnswer, SubscribeErrorCode } from '../contract/events.js';
 import { MAX_TOPICS } from '../contract/topics.js';
 import { messageOf } from '../errors.js';
-import type { ChosenTopics } from './chosen-topics.js';
-import { GENERATIONS, type KeptTopics } from './topic-store.js';
+import { UNREAD } from '../access/reading-rate.js';
+import type { ChosenTopics, Owner } from './chosen-topics.js';
+import type { KeptTopics } from './topic-store.js';
 
 /** A client that may change its topics, as a door shows it. */
 export interface Subscriber {
@@ -40,6 +41,7 @@ export interface SubscriptionServices {
 export interface SubscriptionStart {
   /** First generation of the connection, if topics from an earlier one were taken over. */
   readonly generation: number | undefined;
+  /** Whether it follows an earlier connection, which may still choose. */
   readonly isRecovered: boolean;
   /**
    * Settles when the client has what it missed, if that has to be sent first: its topics change after that and not in the
@@ -65,10 +67,12 @@ type Reply = (answer: SubscribeAnswer) => void;
  * The topics are kept first and switched then. A `checkpoint` goes before the answer, so that a client that recovers
  * later is not sent what came before its choice.
  */
-export class Subscription {
+export class Subscription implements Owner {
+  readonly connectedAtMs = performance.now();
   readonly #client: Subscriber;
   readonly #services: SubscriptionServices;
-  #generation: number;
+  /** `undefined`: above whatever an earlier connection has kept, which is not known yet. */
+  #generation: number | undefined;
   #waiting = 0;
   /** The request before the next one, or the replay. */
   #last: Promise<void> | undefined;
@@ -79,12 +83,17 @@ export class Subscription {
   constructor(client: Subscriber, services: SubscriptionServices, start: SubscriptionStart) {
     this.#client = client;
     this.#services = services;
-    // A recovered client follows one that may still choose, even if nothing was kept.
-    this.#generation = start.generation ?? (start.isRecovered ? GENERATIONS : 0);
+    this.#generation = start.generation ?? (start.isRecovered ? undefined : 0);
     this.#last = start.live;
     this.#asked = client.topics;
     // Chosen on an earlier connection, maybe on another pod: kept alive from here now.
-    if (start.generation !== undefined) services.chosen.note(client, this.#kept(client.topics));
+    if (start.generation !== undefined) {
+      services.chosen.note(this, { generation: start.generation, topics: [...client.topics] });
+    }
+  }
+
+  get pid(): string {
+    return this.#client.pid;
   }
 
   /**
@@ -94,6 +103,10 @@ export class Subscription {
    * @param reply - called once, unless the client goes first
    */
   request(value: unknown, reply: Reply): void {
+    if (value === UNREAD) {
+      this.#refuse(reply, 'busy', 'too many long messages at once; wait a few seconds before you ask again');
+      return;
+    }
     const choice = choose(value, this.#client.allowed);
     if (!choice.ok) {
       this.#refuse(reply, choice.code, choice.message);
@@ -126,11 +139,12 @@ export class Subscription {
   end(): void {
     this.#isOver = true;
     const { chosen } = this.#services;
+    // One that never chose has its topics from its connect, whatever was kept of a choice that was not answered.
+    if (this.#generation === undefined || !chosen.has(this)) return;
     // What was not answered does not hold, however far it got.
     if (this.#waiting > 0) this.#generation++;
     // However it went: the stock client asks for its session even after a `disconnect()` of its own.
-    if (this.#waiting > 0 || chosen.has(this.#client)) chosen.keep(this.#client, this.#kept(this.#client.topics));
-    chosen.forget(this.#client);
+    chosen.end(this, { generation: this.#generation, topics: [...this.#client.topics] });
   }
 
   /** Stores first, then changes rooms, checkpoint and answer in one turn, one request after the other (docs/ordering.md). */
@@ -138,27 +152,31 @@ export class Subscription {
     await former;
     if (this.#isOver) return;
     const { chosen, checkpoint } = this.#services;
-    this.#generation++;
-    const kept = this.#kept(topics);
+    let kept: KeptTopics;
     try {
-      await chosen.save(this.#client, kept);
+      this.#generation ??= (await chosen.claim(this)).generation;
+      if (this.#isOver) return;
+      kept = { generation: ++this.#generation, topics: [...topics] };
+      await chosen.save(this, kept);
     } catch (error) {
       if (this.#isOver) return;
-      // It may have been carried out anyway, or may still be: what follows goes above it.
-      this.#generation++;
-      chosen.keep(this.#client, this.#kept(this.#client.topics));
+      this.#onUnsaved();
       const message = `the topics cannot be kept for a reconnect right now (${messageOf(error)}); ask again`;
       this.#refuse(reply, 'unavailable', message);
       return;
     }
     if (this.#isOver) return;
-    chosen.note(this.#client, kept);
+    chosen.note(this, kept);
     this.#client.switchTo(topics, checkpoint());
     this.#answer(reply, { ok: true, topics: kept.topics });
   }
 
-  #kept(topics: ReadonlySet<string>): KeptTopics {
-    return { generation: this.#generation, topics: [...topics] };
+  /** Keeps the topics that are active in place of some that may have been saved anyway, or may still be. */
+  #onUnsaved(): void {
+    const { chosen } = this.#services;
+    if (this.#generation === undefined) return;
+    this.#generation++;
+    if (chosen.has(this)) chosen.keep(this, { generation: this.#generation, topics: [...this.#client.topics] });
   }
 
   #refuse(reply: Reply, code: SubscribeErrorCode, message: string): void {

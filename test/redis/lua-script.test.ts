@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import * as journalScripts from '../../src/journal/redis-scripts.js';
 import { LuaScript, luaScript, scriptLoader } from '../../src/redis/lua-script.js';
@@ -12,8 +13,8 @@ const ROOT = new URL('../../', import.meta.url);
 const FILES = readdirSync(new URL('src/', ROOT), { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.lua'))
   .toSorted();
-/** Not run by itself: it stands in front of other scripts. */
-const PASSAGES = ['journal/lua/epoch.lua'];
+/** Not run by themselves: they stand in front of other scripts. */
+const PASSAGES = ['delivery/lua/kept-topics.lua', 'journal/lua/epoch.lua'];
 
 function textOf(file: string): string {
   return readFileSync(new URL(`src/${file}`, ROOT), 'utf8');
@@ -40,7 +41,12 @@ function numbersIn(text: string, pattern: RegExp): number[] {
 function sources(): ReadonlyMap<string, string> {
   const loaded = [
     ...Object.values(journalScripts),
-    ...FILES.filter((file) => !file.startsWith('journal/')).map((file) => luaScript(new URL(`src/${file}`, ROOT))),
+    ...FILES.filter((file) => !file.startsWith('journal/')).map((file) =>
+      luaScript(
+        new URL(`src/${file}`, ROOT),
+        ...PASSAGES.filter((passage) => dirname(passage) === dirname(file)).map((name) => new URL(`src/${name}`, ROOT)),
+      ),
+    ),
   ].map(({ source }) => source);
   return new Map(
     FILES.filter((file) => !PASSAGES.includes(file)).map((file) => [
