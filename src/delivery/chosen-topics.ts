@@ -98,14 +98,23 @@ export class ChosenTopics {
 
   /** Saves the topics of all connected clients again: Redis may have lost them, or have older ones in their place. */
   async renew(): Promise<void> {
-    const unsaved = [...this.#unsaved];
-    this.#unsaved.clear();
-    this.#unsavedTopics = 0;
+    await this.saveUnsaved();
     let sent = 0;
     for (const [client, { kept }] of this.#active) {
       this.#renewOne(client, kept);
       if (++sent % RENEW_BATCH === 0) await new Promise(setImmediate);
     }
+  }
+
+  /**
+   * Tries again to save the topics of clients that have gone while the store was out of reach. Resolves when all have been
+   * sent: what asks for them afterwards finds them.
+   */
+  async saveUnsaved(): Promise<void> {
+    const unsaved = [...this.#unsaved];
+    this.#unsaved.clear();
+    this.#unsavedTopics = 0;
+    let sent = 0;
     for (const [pid, last] of unsaved) {
       this.#saveLast(pid, last);
       if (++sent % RENEW_BATCH === 0) await new Promise(setImmediate);
