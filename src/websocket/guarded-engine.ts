@@ -16,8 +16,6 @@ import { owesPong } from './engine/native-socket.js';
 import { sizeRefusals } from './engine/size-refusals.js';
 import { UnjoinedPolling } from './engine/unjoined-polling.js';
 import { limitReading } from './engine/unread.js';
-import { isConnect } from '../contract/packet.js';
-import { UnjoinedPolling } from './engine/unjoined-polling.js';
 import type { FeedServer } from './feed-socket.js';
 
 /** How much clients may do. */
