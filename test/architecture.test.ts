@@ -251,6 +251,7 @@ test('private members of dependencies are reached through websocket/engine/inter
 const OURS = new Set([
   // FeedClient.
   'client.slot',
+  'client.askedAtKb',
   'client.walk',
   // FastConnection.
   ...['receiver', 'bucket', 'slot', 'pingedTick', 'heardTick', 'isSlow'].map((name) => `connection.${name}`),
