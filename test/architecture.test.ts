@@ -70,7 +70,7 @@ function targetFile({ file, target }: Import): string | undefined {
 }
 
 /** Files that everybody may import: they know nothing of what the gateway does. */
-const GROUND = ['connection-ends.ts', 'deadline.ts', 'errors.ts', 'random-name.ts', 'version.ts'];
+const GROUND = ['connection-ends.ts', 'deadline.ts', 'errors.ts', 'random-name.ts', 'turn-share.ts', 'version.ts'];
 
 /**
  * Who may import whom: main, cli → app → {admin, dashboard, demo, websocket} → {delivery, access} → journal → contract. A
