@@ -68,6 +68,15 @@ test('an array 5,000 levels deep comes apart without running out of stack', () =
   expect(splitJsonArray(`[${deep},1]`)).toEqual([deep, '1']);
 });
 
+function parses(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** What comes out of an array that is read item by item; `undefined` where that finds it to be none. */
 function readItems(text: string): string[] | undefined {
   const items = new JsonArrayItems(Buffer.from(text));
@@ -88,14 +97,6 @@ test('an array that is read item by item has the same items as one that is cut a
 
 test('a text that is read item by item is an array of JSON exactly when it is one as a whole', () => {
   const piece = fc.constantFrom('[', ']', '{', '}', ',', '"', '\\', ':', '1', 'a', ' ', '\n', '\u00a0', 'null', '"x"');
-  const parses = (text: string): boolean => {
-    try {
-      JSON.parse(text);
-      return true;
-    } catch {
-      return false;
-    }
-  };
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 12 }), fc.boolean(), (pieces, isInBrackets) => {
       const text = isInBrackets ? `[${pieces.join('')}]` : pieces.join('');
