@@ -74,7 +74,8 @@ export class RedisReader {
   /** Newest number of a lost tail that this pod had read: a number left out up to there was not lost to it. */
   #lostSeen = 0;
   #redisHead = 0;
-  #isReading = false;
+  /** The connection of the session that reads. */
+  #reading: Redis | Cluster | undefined;
   /** How long the last turn of the loop with entries took to send them. */
   #lastSendMs = 0;
   /** When the reader last had all that was in the journal, on the clock of `performance.now()`. */
@@ -99,7 +100,7 @@ export class RedisReader {
    * that Redis owes is late after some seconds ({@link readStreams}), and the reading counts as broken.
    */
   get lagSeconds(): number {
-    return this.#isReading && this.lag === 0 ? 0 : (performance.now() - this.#atEndMs) / 1000;
+    return this.#reading !== undefined && this.lag === 0 ? 0 : (performance.now() - this.#atEndMs) / 1000;
   }
 
   /** Stream position of the newest entry read. */
@@ -115,7 +116,7 @@ export class RedisReader {
   async session(redis: Redis | Cluster, up: () => void): Promise<void> {
     await inTime(this.#locate(redis));
     let goal: number | undefined = this.#redisHead;
-    this.#isReading = true;
+    this.#reading = redis;
     try {
       for (;;) {
         if (this.lag === 0) this.#atEndMs = performance.now();
@@ -124,6 +125,8 @@ export class RedisReader {
           goal = undefined;
         }
         if (this.#tombstones.isLarge) await inTime(this.#tombstones.reload(redis));
+        // Nothing is in hand here: if the link breaks meanwhile, another session reads on, and this one fails at its next read.
+        await this.#room();
         const raw = await this.#next(redis, this.#position, !this.#tombstones.follows(this.#position));
         if (raw.length > 0) await this.#together(redis, raw);
         let entries = this.#tombstones.fill(raw.map(parseEntry), this.#position);
@@ -148,8 +151,14 @@ export class RedisReader {
         }
       }
     } finally {
-      this.#isReading = false;
+      if (this.#reading === redis) this.#reading = undefined;
     }
+  }
+
+  /** Waits until the listener takes more. */
+  async #room(): Promise<void> {
+    const { listener } = this.#options;
+    for (let room = listener.room?.(); room !== undefined; room = listener.room?.()) await room;
   }
 
   /**

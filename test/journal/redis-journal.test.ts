@@ -637,3 +637,23 @@ describe('a replica promoted without the newest 50 entries', () => {
     expectOneEntryAnOffset(pod, other, fresh);
   });
 });
+
+test('a pod whose listener has no room reads nothing, and then each entry once, though its link broke meanwhile', async () => {
+  const redis = await RedisServer.start(cleanup);
+  const other = await JournalPod.start(cleanup, { url: redis.url });
+  let isFull = true;
+  const waiting: (() => void)[] = [];
+  const room = (): Promise<void> | undefined => (isFull ? new Promise((resolve) => waiting.push(resolve)) : undefined);
+  const pod = await JournalPod.start(cleanup, { url: redis.url, room });
+  await appendAll(other.journal, messages(2500));
+  await delivered(other, 2500);
+  const asked = waiting.length;
+  await redis.client(cleanup).call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+  await until('a new session to wait too', () => waiting.length > asked);
+  expect(pod.entries.length).toBeLessThanOrEqual(1000);
+  isFull = false;
+  for (const resolve of waiting) resolve();
+  await delivered(pod, 2500);
+  expect(pod.entries.map(priceOf)).toEqual(range(1, 2500));
+  expect(pod.gaps).toEqual([]);
+});

@@ -25,6 +25,8 @@ export interface JournalPodOptions {
   readonly maxlen?: number;
   /** What the newest entries may take in memory. @default 64 MiB */
   readonly ringBytes?: number;
+  /** As in `JournalListener.room`. */
+  readonly room?: () => Promise<void> | undefined;
 }
 
 function place({ epoch, seq }: Offset): Offset {
@@ -67,6 +69,7 @@ export class JournalPod {
       ringBytes,
       listener: {
         onEntry: (entry) => this.entries.push(entry),
+        room: () => options.room?.(),
         onGap: (reason, requested, resumed) =>
           this.gaps.push({ reason, requested: place(requested), resumed: place(resumed) }),
         onDeleted: (entry) => this.deleted.push(entry),
