@@ -9,6 +9,7 @@ import { TurnShare } from '../turn-share.js';
 import { newEpoch } from './epoch.js';
 import { AppendError, type AppendedIdempotent, IDEMPOTENCY_MS, type IdempotencyKey } from './journal.js';
 import type { RedisClock } from './redis-clock.js';
+import type { Seen } from './redis-epochs.js';
 import type { JournalKeys } from './redis-keys.js';
 import { appendScript } from './redis-scripts.js';
 
@@ -42,8 +43,8 @@ export interface RedisAppenderOptions {
   readonly clock: RedisClock;
   /** Entries kept in Redis, about. */
   readonly maxlen: number;
-  /** Newest `seq` that this pod has seen. */
-  readonly newestSeen: () => number;
+  /** What this pod has read. */
+  readonly seen: () => Seen;
 }
 
 /**
@@ -53,6 +54,8 @@ export interface RedisAppenderOptions {
 const APPEND_PATIENCE_MS = 2500;
 /** How often an append has Redis check whether a new epoch is due. */
 const LOOK_INTERVAL_MS = 100;
+/** Epochs of which it is remembered how far this pod has appended. */
+const MAX_EPOCHS = 16;
 /** Most appended entries whose way through the journal is timed at once. */
 const MAX_TIMED = 10_000;
 /** Characters of JSON that are given to ioredis as bytes: as text, a batch at its largest would stop the event loop for long. */
@@ -106,6 +109,8 @@ export class RedisAppender {
   #lookedAtMs = 0;
   /** Appends that Redis has not answered yet. */
   #pending = 0;
+  /** Newest number that this pod has appended, by epoch, oldest first. */
+  readonly #newest = new Map<string, number>();
   /** When messages of this pod came in, by the id of the entry, until the entry is read. */
   readonly #cameInAtMs = new Map<string, number>();
 
@@ -120,6 +125,15 @@ export class RedisAppender {
   /** Whether Redis owes an answer to an append. */
   get isAppending(): boolean {
     return this.#pending > 0;
+  }
+
+  /**
+   * The newest number that this pod has appended, read or not; 0 for none. Where Redis loses it, somebody has to be told.
+   *
+   * @param before - numbers from this one on do not count
+   */
+  newestAppended(before = Infinity): number {
+    return Math.max(0, ...[...this.#newest.values()].filter((seq) => seq < before));
   }
 
   /** As {@link Journal.append}. */
@@ -173,7 +187,7 @@ export class RedisAppender {
     messages: readonly NamedMessage[],
     { fence, once }: { readonly fence?: Fence; readonly once?: IdempotencyKey } = {},
   ): Promise<AppendAnswer> {
-    const { keys, clock, maxlen, newestSeen } = this.#options;
+    const { keys, clock, maxlen, seen } = this.#options;
     const texts = await encoded(messages);
     const redisMs = await clock.now().catch((error: unknown) => {
       throw new AppendError(messageOf(error), { cause: error });
@@ -182,9 +196,11 @@ export class RedisAppender {
     const deadlineMs = Math.floor(redisMs + Math.min(APPEND_PATIENCE_MS, leftMs));
     const nowMs = Date.now();
     const looks = nowMs - this.#lookedAtMs >= LOOK_INTERVAL_MS;
+    const { seq, hasAll } = seen();
     const args: ScriptArgument[] = [
       newEpoch(),
-      newestSeen(),
+      seq,
+      hasAll ? '1' : '0',
       maxlen,
       deadlineMs,
       fence?.token ?? '',
@@ -199,9 +215,18 @@ export class RedisAppender {
     }
     const request = keys.request + (once === undefined ? '' : digest(once.key));
     const answer = await this.#run([keys.meta, keys.journal, keys.statuses, keys.lease, request], args);
+    const [outcome, epoch, first] = answer;
+    if (outcome !== 'OK' || epoch === undefined) return answer;
     // Whatever refused the batch did so before it looked.
-    if (looks && answer[0] === 'OK') this.#lookedAtMs = nowMs;
+    if (looks) this.#lookedAtMs = nowMs;
+    this.#noteNewest(epoch, Number(first) + messages.length - 1);
     return answer;
+  }
+
+  #noteNewest(epoch: string, seq: number): void {
+    this.#newest.set(epoch, Math.max(seq, this.#newest.get(epoch) ?? 0));
+    const [oldest] = this.#newest.keys();
+    if (this.#newest.size > MAX_EPOCHS && oldest !== undefined) this.#newest.delete(oldest);
   }
 
   async #run(keys: readonly string[], args: readonly ScriptArgument[]): Promise<AppendAnswer> {

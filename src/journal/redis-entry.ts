@@ -7,6 +7,16 @@ export type RawEntry = [id: string, fields: string[]];
 /** Order of the fields of an entry, as the append script writes them. Redis stores equal field names once. */
 const FIELD_COUNT = 14;
 
+/** What the first entry of an epoch tells, which stands behind the other fields. */
+function told(fields: readonly string[], at: number): Pick<JournalEntry, 'unbrokenFrom' | 'lostUpTo'> {
+  const from = fields[at + 1];
+  const lost = fields[at + 3];
+  return {
+    ...(from !== undefined && { unbrokenFrom: Number(from) }),
+    ...(lost !== undefined && { lostUpTo: Number(lost) }),
+  };
+}
+
 /**
  * Reads an entry of the stream.
  *
@@ -33,6 +43,7 @@ export function parseEntry([streamId, fields]: RawEntry): JournalEntry {
     ...(symbol ? { symbol } : {}),
     ...(timeframe ? { timeframe } : {}),
     ...(service ? { service } : {}),
+    ...(fields.length > FIELD_COUNT && told(fields, FIELD_COUNT)),
   };
 }
 
@@ -69,6 +80,7 @@ export function parseDeletion([, fields]: RawEntry): Deletion | undefined {
     ...(timeframe ? { timeframe } : {}),
     ...(service ? { service } : {}),
     ...(name ? { name } : {}),
+    ...(fields.length > DELETION_FIELDS && told(fields, DELETION_FIELDS)),
   };
   return { entry, isStored: stored === '1', reason: reason ?? '' };
 }

@@ -76,10 +76,9 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
     // Until Redis has been reached the pod is nowhere; the name says so to nobody but itself.
     const ring = new Ring({ epoch: newEpoch(), seq: 0 }, Math.min(RING_ENTRIES, maxlen), ringBytes);
     this.#ring = ring;
-    const named = (entry: JournalEntry): JournalEntry => this.reader.named(entry);
-    const tombstones = new RedisTombstones({ keys, ring, named, onDeleted: (one) => listener.onDeleted?.(one), log });
+    const tombstones = new RedisTombstones({ keys, ring, onDeleted: (one) => listener.onDeleted?.(one), log });
     this.#tombstones = tombstones;
-    const pages = new RedisPages({ commands: replays, keys, ring, named, tombstones });
+    const pages = new RedisPages({ commands: replays, keys, ring, tombstones });
     this.#pages = pages;
     this.#shared = new SharedPages({
       read: (from, count) => pages.page(from, count),
@@ -87,15 +86,14 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
     });
     const clock = new RedisClock(commands, keys.meta);
     this.lease = new RedisLease({ commands, keys, pod, clock });
-    const newestSeen = (): number => Math.max(this.reader.position, ring.head.seq);
-    this.#appender = new RedisAppender({ commands, keys, clock, maxlen, newestSeen });
+    this.#appender = new RedisAppender({ commands, keys, clock, maxlen, seen: () => this.reader.seen });
     this.reader = new RedisReader({
       keys,
       ring,
       tombstones,
       preload: Math.min(PRELOAD, maxlen),
       listener: this.#wakingWith(listener),
-      isAppending: () => this.#appender.isAppending,
+      appender: this.#appender,
       log,
     });
   }

@@ -1,9 +1,10 @@
 /** The keys of one gateway's journal; all in one hash slot. */
 export interface JournalKeys {
   /**
-   * Hash: current `epoch`; `seq` of the newest entry; `replid` of the Redis that the epoch was last seen on; `origin`, the
-   * `seq` after which the journal began; `start`, the `seq` after which the epoch began; `token` and number of the newest
-   * `batch` of a lease holder.
+   * Hash: current `epoch`; `seq` of the newest entry; `run` and `replid` of the Redis that the epoch was last seen on;
+   * `start`, the `seq` after which the epoch began; `before`, the `seq` of the newest entry before it; `from`, `lost` and
+   * `broken`, what its first entry tells and why (see epoch.lua and fork.lua); `token` and number of the newest `batch` of a
+   * lease holder.
    */
   readonly meta: string;
   /** Stream of entries, ids `<seq>-0`. */

@@ -16,8 +16,6 @@ export interface RedisPagesOptions {
   /** What this pod has read. */
   readonly ring: Ring;
   readonly tombstones: RedisTombstones;
-  /** An entry under the epoch by which this pod names it. */
-  readonly named: (entry: JournalEntry) => JournalEntry;
 }
 
 /** Reads from Redis what is older than a pod's ring, with deleted entries in their places. */
@@ -92,28 +90,23 @@ export class RedisPages {
   /** What of some entries this pod may give to clients, as they are now: what its reader has not read yet reaches them live. */
   visible(entries: readonly JournalEntry[]): JournalEntry[] {
     const { ring, tombstones } = this.#options;
-    const { head, base } = ring;
-    return entries
-      .filter(
-        ({ epoch, seq }) => seq <= head.seq && (seq <= base.seq || epoch === head.epoch || ring.knowsEpoch(epoch)),
-      )
-      .map((entry) => tombstones.current(entry));
+    return entries.filter(({ seq }) => seq <= ring.head.seq).map((entry) => tombstones.current(entry));
   }
 
   /** The entry at a place, or what is left of it; `undefined` where there is none. */
   async get(offset: Offset): Promise<JournalEntry | undefined> {
-    const { named } = this.#options;
     const entries = await this.#filled(await this.#range(offset.seq, offset.seq), () => offset.seq - 1);
-    return entries.find(
-      (entry) => entry.seq === offset.seq && (entry.epoch === offset.epoch || named(entry).epoch === offset.epoch),
-    );
+    return entries.find(({ epoch, seq }) => seq === offset.seq && epoch === offset.epoch);
   }
 
   /** Why there is no entry at a place: it is older than what is kept, or there never was one that anybody knows of. */
   async whyMissing({ epoch, seq }: Offset): Promise<'expired' | 'missing'> {
-    const { ring } = this.#options;
+    const { ring, commands, keys } = this.#options;
     const oldest = (await this.#oldest())?.seq ?? ring.head.seq + 1;
     if (seq < 1 || seq >= oldest) return 'missing';
+    const [before, start] = await commands.hmget(keys.meta, 'before', 'start');
+    // Numbers that the current epoch leaves out.
+    if (before && seq > Number(before) && seq <= Number(start)) return 'missing';
     return ring.knowsEpoch(epoch) || (await this.isCurrent(epoch)) ? 'expired' : 'missing';
   }
 

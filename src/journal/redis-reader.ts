@@ -3,12 +3,12 @@ import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { withTimeout } from '../deadline.js';
 import { type Offset, formatOffset, isHole } from '../contract/offset.js';
-import type { JournalEntry, JournalListener, StatusEntry } from './journal.js';
-import { newEpoch } from './epoch.js';
+import type { GapReason, JournalEntry, JournalListener, StatusEntry } from './journal.js';
+import { LiveProof } from './live-proof.js';
+import type { RedisAppender } from './redis-appender.js';
 import { type RawEntry, parseEntry, parseStatuses } from './redis-entry.js';
-import { RedisJunctions, type Rename } from './redis-junction.js';
+import { type Broken, type JournalEnd, RedisEpochs, type Seen, entriesAfter } from './redis-epochs.js';
 import type { JournalKeys } from './redis-keys.js';
-import { openScript } from './redis-scripts.js';
 import { type RedisTombstones, isWhole, wholeEnd } from './redis-tombstones.js';
 import type { Ring } from './ring.js';
 import { READ_COUNT, readStreams } from './stream-read.js';
@@ -33,8 +33,8 @@ export interface RedisReaderOptions {
   /** Entries that a fresh pod puts into the ring before it starts. */
   readonly preload: number;
   readonly listener: ReaderListener;
-  /** Whether this pod has sent messages to Redis that it has no answer for yet. */
-  readonly isAppending: () => boolean;
+  /** What this pod appends. */
+  readonly appender: Pick<RedisAppender, 'isAppending' | 'newestAppended'>;
   readonly log: Logger;
 }
 
@@ -53,27 +53,32 @@ function inTime<T>(work: Promise<T>): Promise<T> {
 /**
  * Reads the journal into a pod's ring, in order, each entry once.
  *
- * Positions in the stream are numbers of entries, so after a break the reader knows where to go on. First it checks that
- * the newest entry it has is still there, unchanged: a failover can have lost it. If it is not, the reader goes back to
- * the last entry that both have ({@link RedisJunctions}), so that nothing appended since is skipped.
+ * Positions in the stream are numbers of entries, and numbers only grow, so after a break the reader goes on after the newest
+ * entry that it has, whether Redis still has that or not. Where an epoch begins, its first entry says whether anything before
+ * it is lost to this reader; and if this reader had read more than others, it has them told.
  */
 export class RedisReader {
   readonly #options: RedisReaderOptions;
   readonly #ring: Ring;
   readonly #tombstones: RedisTombstones;
   readonly #keys: JournalKeys;
-  readonly #junctions: RedisJunctions;
+  readonly #epochs: RedisEpochs;
+  readonly #proof = new LiveProof();
   #joined = false;
-  /** Stream position of the newest entry read. */
+  /** Whether the epoch had no entry when this pod joined it: until one is read, the pod has seen nothing. */
+  #joinedBlank = false;
+  /** Stream position up to which everything has been read. */
   #position = 0;
-  /** The current epoch when Redis was last asked. */
-  #epoch = '';
-  /** Epochs of which it is known that what follows in the stream follows on what the ring has. */
-  readonly #accepted = new Set<string>();
-  #rename: Rename | undefined;
-  /** Newest number of a lost tail that this pod had read: a number left out up to there was not lost to it. */
-  #lostSeen = 0;
-  #redisHead = 0;
+  /** The end of the journal when Redis was last asked, or when it was last reached. */
+  #end: JournalEnd = { epoch: '', seq: 0, start: 0, before: 0, stored: 0 };
+  /** Epochs whose first entry has been looked at: everybody is told who has to be. */
+  readonly #met = new Set<string>();
+  /** What this pod has had told, until it has read the entry that tells it: Redis can lose that too. */
+  #owed: Broken | undefined;
+  /** Whether this pod had read all there was until it last lost Redis. */
+  #hadAll = true;
+  /** Newest number that this pod had read before it went over to the last epoch that began without `lostUpTo`. */
+  #readBefore = 0;
   /** The connection of the session that reads. */
   #reading: Redis | Cluster | undefined;
   /** How long the last turn of the loop with entries took to send them. */
@@ -87,12 +92,12 @@ export class RedisReader {
     this.#ring = ring;
     this.#tombstones = tombstones;
     this.#keys = keys;
-    this.#junctions = new RedisJunctions({ keys, ring, tombstones, named: (entry) => this.named(entry) });
+    this.#epochs = new RedisEpochs({ keys, ring });
   }
 
   /** Entries that are in Redis and not yet read, as far as is known. */
   get lag(): number {
-    return Math.max(0, this.#redisHead - this.#position);
+    return entriesAfter(this.#position, this.#end);
   }
 
   /**
@@ -103,9 +108,25 @@ export class RedisReader {
     return this.#reading !== undefined && this.lag === 0 ? 0 : (performance.now() - this.#atEndMs) / 1000;
   }
 
-  /** Stream position of the newest entry read. */
+  /** Stream position up to which everything has been read. */
   get position(): number {
     return this.#position;
+  }
+
+  /** What this pod has seen in the journal. */
+  get seen(): Seen {
+    return { seq: this.#newestSeen(), hasAll: this.#isReading ? this.#isLive : this.#hadAll };
+  }
+
+  /** The newest number below a limit that this pod has read, or has appended. */
+  #newestSeen(before = Infinity): number {
+    const { newest, head } = this.#ring;
+    const hasRead = this.#joined && (newest !== undefined || !this.#joinedBlank);
+    return Math.max(hasRead ? head.seq : 0, this.#options.appender.newestAppended(before));
+  }
+
+  get #isLive(): boolean {
+    return this.lag === 0 && this.#proof.holds;
   }
 
   /**
@@ -115,43 +136,54 @@ export class RedisReader {
    */
   async session(redis: Redis | Cluster, up: () => void): Promise<void> {
     await inTime(this.#locate(redis));
-    let goal: number | undefined = this.#redisHead;
+    const { seq, start, before } = this.#end;
+    let goal: number | undefined = seq === start ? before : seq;
     this.#reading = redis;
+    this.#proof.begin();
     try {
       for (;;) {
-        if (this.lag === 0) this.#atEndMs = performance.now();
+        if (this.lag === 0) {
+          this.#atEndMs = performance.now();
+          this.#hadAll = true;
+        }
         if (goal !== undefined && this.#position >= goal) {
           up();
           goal = undefined;
         }
-        if (this.#tombstones.isLarge) await inTime(this.#tombstones.reload(redis));
-        // Nothing is in hand here: if the link breaks meanwhile, another session reads on, and this one fails at its next read.
-        await this.#room();
-        const raw = await this.#next(redis, this.#position, !this.#tombstones.follows(this.#position));
-        if (raw.length > 0) await this.#together(redis, raw);
-        let entries = this.#tombstones.fill(raw.map(parseEntry), this.#position);
-        if (entries.length > 0 && !isWhole(entries, this.#position)) {
-          // Before what is missing counts as trimmed: more may have been deleted than came with one answer.
-          await inTime(this.#tombstones.refresh(redis));
-          entries = this.#tombstones.fill(raw.map(parseEntry), this.#position);
-        }
-        if (entries.length === 0) {
-          await inTime(this.#checkIdle(redis));
-          continue;
-        }
-        const beginMs = performance.now();
-        const unknown = await this.#take(redis, entries);
-        if (unknown !== undefined) {
-          await inTime(this.#locate(redis));
-          this.#accepted.add(unknown);
-        } else if (entries.length < READ_COUNT) {
-          // What was published is sent at the end of this turn of the loop: asking for more first would delay it.
-          await endOfTurn();
-          this.#lastSendMs = performance.now() - beginMs;
-        }
+        await this.#step(redis);
       }
     } finally {
+      this.#hadAll &&= this.#isLive;
       if (this.#reading === redis) this.#reading = undefined;
+      this.#proof.end();
+    }
+  }
+
+  /** Reads what comes next, and passes it on. */
+  async #step(redis: Redis | Cluster): Promise<void> {
+    if (this.#tombstones.isLarge) await inTime(this.#tombstones.reload(redis));
+    // Nothing is in hand here: if the link breaks meanwhile, another session reads on, and this one fails at its next read.
+    await this.#room();
+    const raw = await this.#next(redis, this.#position, !this.#tombstones.follows(this.#position));
+    if (raw.length > 0) await this.#together(redis, raw);
+    let entries = this.#tombstones.fill(raw.map(parseEntry), this.#position);
+    if (entries.length > 0 && !isWhole(entries, this.#position)) {
+      // Before what is missing counts as lost: more may have been deleted than came with one answer.
+      await inTime(this.#tombstones.refresh(redis));
+      entries = this.#tombstones.fill(raw.map(parseEntry), this.#position);
+    }
+    if (entries.length === 0) {
+      await inTime(this.#checkIdle(redis));
+      return;
+    }
+    const beginMs = performance.now();
+    const first = await this.#take(redis, entries);
+    if (first !== undefined) {
+      await inTime(this.#meet(redis, first));
+    } else if (entries.length < READ_COUNT) {
+      // What was published is sent at the end of this turn of the loop: asking for more first would delay it.
+      await endOfTurn();
+      this.#lastSendMs = performance.now() - beginMs;
     }
   }
 
@@ -171,7 +203,7 @@ export class RedisReader {
     // Messages may be waiting on sockets whose turn comes only after this one's.
     await endOfTurn();
     // Asked without waiting: Redis ends short waits ten times a second, so `BLOCK 5` would hold a lone signal for up to 100 ms.
-    if (!this.#options.isAppending()) return;
+    if (!this.#options.appender.isAppending) return;
     // What is at hand does not wait for a Redis that stalls; an answer that comes later is asked for again.
     const more = this.#next(redis, parseEntry(newest).seq, false).catch(() => []);
     entries.push(...(await Promise.race([more, sleep(HOLD_MS, [])])));
@@ -180,117 +212,139 @@ export class RedisReader {
   /** What comes after an entry, waited for or not; deletions that came with it are taken first (docs/ordering.md). */
   async #next(redis: Redis | Cluster, entry: number, isWaiting: boolean): Promise<RawEntry[]> {
     const after = { entry, deletion: this.#tombstones.last };
-    const { entries, deletions } = await readStreams(redis, { keys: this.#keys, after, isWaiting });
+    const read = readStreams(redis, { keys: this.#keys, after, isWaiting });
+    const { entries, deletions } = await (isWaiting ? this.#proof.note(read) : read);
     this.#tombstones.take(deletions);
     return entries;
   }
 
-  /** Checks the head of the journal while nothing comes; a journal that began again would stay silent otherwise. */
+  /** Checks the end of the journal while nothing comes; a journal that began again would stay silent otherwise. */
   async #checkIdle(redis: Redis | Cluster): Promise<void> {
-    const [epoch, seq] = await redis.hmget(this.#keys.meta, 'epoch', 'seq');
-    this.#redisHead = Number(seq ?? 0);
-    if (epoch !== this.#epoch) await this.#locate(redis);
-    else if (this.lag > 0) await this.#passNumbersWithoutEntries(redis, this.#redisHead);
+    const end = await this.#epochs.look(redis);
+    if (end?.epoch !== this.#end.epoch) {
+      await this.#locate(redis);
+      return;
+    }
+    this.#end = end;
+    const first = await this.#passNumbersWithoutEntries(redis);
+    if (first !== undefined) await this.#meet(redis, first);
   }
 
   /**
-   * A new epoch starts above every number seen, and may leave out numbers below it: there is nothing to wait for there.
+   * Deleted entries are not in the stream, but their places count; and a new epoch starts above every number seen. There is
+   * nothing to wait for there.
    *
-   * @param head - number of the newest entry, as Redis named it before: what is appended later has a higher one
+   * @returns as {@link #take}
    */
-  async #passNumbersWithoutEntries(redis: Redis | Cluster, head: number): Promise<void> {
+  async #passNumbersWithoutEntries(redis: Redis | Cluster): Promise<JournalEntry | undefined> {
+    // Asked for before what follows: what is appended later has a higher number.
+    const { seq } = this.#end;
+    if (this.#position >= seq) return undefined;
     const [newest] = (await redis.xrevrange(this.#keys.journal, '+', '-', 'COUNT', 1)) as RawEntry[];
-    const last = newest === undefined ? 0 : parseEntry(newest).seq;
-    if (last > this.#position) return;
-    // Deleted entries are not in the stream either, but their places count. Their epochs are older than the current one. There
-    // may be more of them than came with one answer.
+    if (newest !== undefined && parseEntry(newest).seq > this.#position) return undefined;
+    // There may be more of them than came with one answer.
     await this.#tombstones.refresh(redis);
-    const deleted = this.#tombstones.between(this.#position, head + 1);
-    for (const { epoch } of deleted) this.#accepted.add(epoch);
-    await this.#take(redis, deleted);
-    this.#position = Math.max(this.#position, head);
+    const first = await this.#take(redis, this.#tombstones.between(this.#position, seq + 1));
+    if (first === undefined) this.#position = Math.max(this.#position, seq);
+    return first;
   }
 
   /**
    * Passes entries on. The position, the ring and the listener change in the same turn of the loop, in this order
    * (docs/ordering.md).
    *
-   * @returns the epoch at which it stopped, because it is not known yet whether that follows on what the ring has
+   * @returns the entry at which it stopped: the first that it gets of an epoch that {@link #meet} has to look at
    */
-  async #take(redis: Redis | Cluster, entries: readonly JournalEntry[]): Promise<string | undefined> {
-    for (const one of entries) {
-      const entry = this.named(one);
+  async #take(redis: Redis | Cluster, entries: readonly JournalEntry[]): Promise<JournalEntry | undefined> {
+    for (const entry of entries) {
       const { head } = this.#ring;
-      if (entry.epoch !== head.epoch) {
-        if (!this.#accepted.has(entry.epoch)) return entry.epoch;
-        // Numbers that a new epoch leaves out were seen by somebody: entries that went down with the old one.
-        if (isHole(head, entry) && entry.seq - 1 > this.#lostSeen)
-          this.#options.listener.onGap('epoch', head, { epoch: entry.epoch, seq: entry.seq - 1 });
-      } else if (entry.seq !== head.seq + 1) {
-        // The journal is shorter than this reader is late: what is missing has been trimmed.
-        if (entry.seq <= head.seq) throw new Error(`entry ${formatOffset(entry)} came after ${formatOffset(head)}`);
-        this.#skipTo({ epoch: entry.epoch, seq: entry.seq - 1 });
-      }
+      if (entry.epoch !== head.epoch && !this.#met.has(entry.epoch)) return entry;
+      this.#announceHole(head, entry);
       this.#position = entry.seq;
       this.#ring.push(entry);
       this.#options.listener.onEntry(entry);
     }
     if (entries.length >= READ_COUNT) {
-      this.#redisHead = Number((await inTime(redis.hget(this.#keys.meta, 'seq'))) ?? 0);
+      this.#end = (await inTime(this.#epochs.look(redis))) ?? this.#end;
       if (this.lag > READ_COUNT * 10)
         this.#options.log.warn({ lag: this.lag }, 'this pod is behind in reading the journal');
-    } else {
-      this.#redisHead = this.#position;
+    } else if (entries.length > 0) {
+      this.#end = { ...this.#end, seq: Math.max(this.#position, this.#end.start) };
     }
     return undefined;
   }
 
-  /** An entry under the epoch by which this pod names it. */
-  named(entry: JournalEntry): JournalEntry {
-    const rename = this.#rename;
-    if (rename === undefined || entry.epoch !== rename.dead || entry.seq <= rename.above) return entry;
-    return { ...entry, epoch: rename.as };
+  /** Notifies the listener of what is lost to it between its place and the next entry. */
+  #announceHole(head: Offset, entry: JournalEntry): void {
+    if (entry.seq <= head.seq) throw new Error(`entry ${formatOffset(entry)} came after ${formatOffset(head)}`);
+    if (isHole(head, entry)) {
+      const before = { epoch: entry.epoch, seq: entry.seq - 1 };
+      // In an epoch, or with its first entry gone too: the journal is shorter than this reader is late.
+      if (entry.unbrokenFrom === undefined) this.#skipTo('expired', before);
+      // Others have lost something; this pod had read that.
+      else if (entry.lostUpTo === undefined || entry.lostUpTo > this.#readBefore)
+        this.#options.listener.onGap('epoch', head, before);
+    }
+    if (entry.epoch !== head.epoch && entry.lostUpTo === undefined) this.#readBefore = head.seq;
+    // Nobody has as much as that, so everybody is told.
+    if (entry.unbrokenFrom === entry.seq - 1) this.#owed = undefined;
   }
 
-  #skipTo(base: Offset): void {
+  /**
+   * Looks at the first entry that it gets of an epoch. If this pod had seen more than what the epoch follows on, others have
+   * gone on without that, and everybody has to be told.
+   */
+  async #meet(redis: Redis | Cluster, { epoch, seq, unbrokenFrom }: JournalEntry): Promise<void> {
+    if (epoch !== this.#end.epoch) await this.#locate(redis);
+    const { start } = this.#end;
+    const follows = unbrokenFrom ?? (epoch === this.#end.epoch ? Math.min(start, seq - 1) : seq - 1);
+    const seen = this.#newestSeen(seq);
+    if (seen > follows && epoch !== this.#ring.head.epoch) {
+      this.#owed = { epoch, lost: this.#hadAll ? seen : 0 };
+      await this.#epochs.tell(redis, this.#owed);
+    }
+    this.#met.add(epoch);
+  }
+
+  #skipTo(reason: GapReason, base: Offset): void {
     const requested = this.#ring.head;
     this.#ring.reset(base);
     this.#options.log.error(
-      { requested: formatOffset(requested), resumed: formatOffset(base) },
-      'journal entries were trimmed before this pod read them; its clients are notified',
+      { reason, requested: formatOffset(requested), resumed: formatOffset(base) },
+      'journal entries are lost to this pod; its clients are notified',
     );
-    this.#options.listener.onGap('expired', requested, base);
+    this.#options.listener.onGap(reason, requested, base);
   }
 
   /** Finds where to go on, after a start, a break or a new epoch; what it finds changes in one turn (docs/ordering.md). */
   async #locate(redis: Redis | Cluster): Promise<void> {
     await this.#tombstones.reload(redis);
-    const floor = Math.max(this.#position, this.#ring.head.seq);
-    const [epoch, seq] = (await openScript.run(redis, [this.#keys.meta, this.#keys.journal], [newEpoch(), floor])) as [
-      string,
-      string,
-    ];
-    this.#redisHead = Number(seq);
+    const { seen } = this;
+    let end = await this.#epochs.open(redis, { ...seen, hasAll: this.#hadAll });
     if (!this.#joined) {
-      await this.#join(redis, { epoch, seq: Number(seq) });
+      this.#end = end;
+      await this.#join(redis, end);
       return;
     }
-    const junction = await this.#junctions.find(redis, { epoch, seq: Number(seq) });
-    if (epoch !== this.#epoch) {
-      this.#options.log.warn({ epoch, former: this.#epoch, after: junction.after }, 'the journal has a new epoch');
+    const stranger = await this.#epochs.stranger(redis);
+    // Its numbers are those of what this pod has read: nobody can tell what else was given twice.
+    if (stranger !== undefined) this.#owed = { epoch: stranger.epoch, lost: 0 };
+    if (this.#owed !== undefined) end = await this.#epochs.tell(redis, this.#owed);
+    if (end.epoch !== this.#end.epoch) {
+      this.#options.log.warn({ epoch: end.epoch, former: this.#end.epoch }, 'the journal has a new epoch');
     }
-    this.#position = junction.after;
-    this.#rename = junction.rename ?? this.#rename;
-    this.#epoch = junction.epoch ?? epoch;
-    this.#lostSeen = junction.lostSeen ?? this.#lostSeen;
-    this.#accepted.add(epoch).add(this.#epoch);
-    if (junction.rename !== undefined) this.#accepted.add(junction.rename.as);
-    if (junction.gap !== undefined) this.#skipTo(junction.gap);
-    await this.#passNumbersWithoutEntries(redis, this.#redisHead);
+    this.#end = end;
+    if (stranger !== undefined) {
+      this.#met.add(end.epoch);
+      this.#skipTo('epoch', { epoch: end.epoch, seq: end.start });
+    }
+    this.#position = this.#ring.head.seq;
+    await this.#passNumbersWithoutEntries(redis);
   }
 
   /** A fresh pod starts at the end, with recent entries at hand for clients that come from other pods. */
-  async #join(redis: Redis | Cluster, head: Offset): Promise<void> {
+  async #join(redis: Redis | Cluster, { epoch, seq, start: blank }: JournalEnd): Promise<void> {
+    const head = { epoch, seq };
     const newest = (await redis.xrevrange(this.#keys.journal, '+', '-', 'COUNT', this.#options.preload)) as RawEntry[];
     // After the entries, so that it has all that is missing among them.
     await this.#tombstones.refresh(redis);
@@ -301,9 +355,8 @@ export class RedisReader {
     const former = this.#ring.head;
     this.#ring.reset(first === undefined ? head : { epoch: first.epoch, seq: first.seq - 1 });
     for (const entry of entries) this.#ring.push(entry);
-    this.#position = entries.at(-1)?.seq ?? head.seq;
-    this.#epoch = head.epoch;
-    this.#accepted.add(head.epoch);
+    this.#position = this.#ring.head.seq;
+    this.#joinedBlank = seq === blank;
     this.#joined = true;
     this.#options.listener.onJoined(former, this.#ring.head, parseStatuses(await redis.hgetall(this.#keys.statuses)));
   }

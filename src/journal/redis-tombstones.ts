@@ -1,7 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { nameOfMessage } from '../contract/message-name.js';
-import { formatOffset } from '../contract/offset.js';
+import { formatOffset, isHole } from '../contract/offset.js';
 import type { JournalEntry } from './journal.js';
 import { type Deletion, type RawEntry, parseDeletion, parseEntry } from './redis-entry.js';
 import type { JournalKeys } from './redis-keys.js';
@@ -15,8 +15,6 @@ export type DeleteAnswer = 'OK' | 'AGAIN' | 'GONE';
 export interface RedisTombstonesOptions {
   readonly keys: JournalKeys;
   readonly ring: Ring;
-  /** An entry under the epoch by which this pod names it. */
-  readonly named: (entry: JournalEntry) => JournalEntry;
   /** Called once for every entry that was deleted. */
   readonly onDeleted: (entry: JournalEntry) => void;
   readonly log: Logger;
@@ -66,15 +64,10 @@ export class RedisTombstones {
     return this.#byId.has(id);
   }
 
-  /** Whether this entry has an empty place in the stream. */
-  isStored({ seq, id }: { readonly seq: number; readonly id: string }): boolean {
-    return this.#bySeq.get(seq)?.id === id;
-  }
-
   /** An entry that was read before, without its payload if it was deleted since. */
   current(entry: JournalEntry): JournalEntry {
     const deletion = entry.deleted ? undefined : this.#byId.get(entry.id);
-    return deletion === undefined ? entry : { ...deletion.entry, epoch: entry.epoch };
+    return deletion?.entry ?? entry;
   }
 
   /**
@@ -125,16 +118,6 @@ export class RedisTombstones {
     return floor;
   }
 
-  /** Number of the newest deleted entry that this pod has too, in the same place; 0 if there is none. */
-  newestCommon(): number {
-    const { ring } = this.#options;
-    let newest = 0;
-    for (const entry of this.#bySeq.values()) {
-      if (entry.seq > newest && this.#namesOf(entry).some((one) => ring.get(one)?.id === entry.id)) newest = entry.seq;
-    }
-    return newest;
-  }
-
   /**
    * Takes deletions out of their stream, in order; those that are known already do nothing. Without an await: whoever reads next
    * finds neither the payload nor a hole (docs/ordering.md).
@@ -152,12 +135,10 @@ export class RedisTombstones {
         continue;
       }
       this.#byId.set(entry.id, deletion);
-      const names = this.#namesOf(entry);
-      const here = names.find((one) => ring.replace(one));
-      if (here !== undefined) {
-        log.info({ offset: formatOffset(here) }, 'a journal entry was deleted; this pod no longer serves it');
+      if (ring.replace(entry)) {
+        log.info({ offset: formatOffset(entry) }, 'a journal entry was deleted; this pod no longer serves it');
       }
-      for (const one of here === undefined ? names : [here]) onDeleted(one);
+      onDeleted(entry);
     }
   }
 
@@ -217,7 +198,9 @@ export class RedisTombstones {
     const { journal, deletions, statuses } = this.#options.keys;
     const { epoch, seq, id, event, json, symbol = '', timeframe = '', service = '' } = entry;
     const name = entry.deleted ? (entry.name ?? '') : nameOfMessage(event, json);
-    const args = [seq, id, reason, isHere ? '1' : '0', epoch, event, symbol, timeframe, service, name];
+    const { unbrokenFrom = '', lostUpTo = '' } = entry;
+    const about = [event, symbol, timeframe, service, name, unbrokenFrom, lostUpTo];
+    const args = [seq, id, reason, isHere ? '1' : '0', epoch, ...about];
     return (await deleteScript.run(redis, [journal, deletions, statuses], args)) as DeleteAnswer;
   }
 
@@ -246,19 +229,13 @@ export class RedisTombstones {
   async #page(redis: Redis | Cluster, after: string): Promise<RawEntry[]> {
     return redis.xrange(this.#options.keys.deletions, `(${after}`, '+', 'COUNT', PAGE);
   }
-
-  /** The same entry under the name of its epoch in Redis and, where that is another, under this pod's own. */
-  #namesOf(entry: JournalEntry): JournalEntry[] {
-    const named = this.#options.named(entry);
-    return named.epoch === entry.epoch ? [entry] : [entry, named];
-  }
 }
 
-/** Whether a page has every number from `after` (or the one behind it) on, without a hole. */
+/** Whether nothing is missing in a page, from `after` (or the number behind it) on. */
 export function isWhole(page: readonly JournalEntry[], after: number): boolean {
   const [first] = page;
-  if (first === undefined || first.seq > after + 1) return false;
-  return page.every(({ seq }, i) => seq === first.seq + i);
+  if (first === undefined || (first.unbrokenFrom ?? first.seq - 1) > after) return false;
+  return page.every((entry, i) => i === 0 || !isHole(page[i - 1] ?? entry, entry));
 }
 
 /**

@@ -5,7 +5,18 @@ import type { Offset } from '../../src/contract/offset.js';
 import type { JournalEntry } from '../../src/journal/journal.js';
 import { journalKeys } from '../../src/journal/redis-keys.js';
 import { appendScript, deleteScript } from '../../src/journal/redis-scripts.js';
-import { appendAll, delivered, message, messages, placeOf, priceOf, range, readAll } from './journal-suite.js';
+import {
+  appendAll,
+  counted,
+  delivered,
+  message,
+  messages,
+  nth,
+  placeOf,
+  priceOf,
+  range,
+  readAll,
+} from './journal-suite.js';
 import { JournalPod } from '../support/journal-pod.js';
 import { Cleanup, HOST } from '../support/processes.js';
 import { RedisGate } from '../support/redis-gate.js';
@@ -19,11 +30,12 @@ afterEach(() => cleanup.run());
 const JOURNAL = '{gateway}:journal';
 const DELETIONS = '{gateway}:deletions';
 
-/** Numbers of entries, those that are deleted as negative ones. */
-function shape(entries: readonly JournalEntry[]): number[] {
-  return entries.map(({ seq, deleted, json }) => {
+/** Numbers of entries, counted from a place in their epoch, those that are deleted as negative ones. */
+function shape(start: Offset, entries: readonly JournalEntry[]): number[] {
+  const numbers = counted(start, entries);
+  return entries.map(({ deleted, json }, i) => {
     expect(json === '').toBe(deleted === true);
-    return deleted ? -seq : seq;
+    return (deleted ? -1 : 1) * (numbers[i] ?? 0);
   });
 }
 
@@ -32,13 +44,13 @@ function expected(to: number, gone: readonly number[], from = 1): number[] {
   return range(from, to).map((seq) => (gone.includes(seq) ? -seq : seq));
 }
 
-/** Waits until a pod reads these entries as deleted, and nothing else; from memory, or from Redis. */
+/** Waits until a pod reads these entries after a place, and nothing else; from memory, or from Redis. */
 async function reads(pod: JournalPod, after: Offset, wanted: readonly number[]): Promise<void> {
   let seen: number[] = [];
   await until(
     'the pod to read what is left',
     async () => {
-      seen = shape(await readAll(pod.journal, after));
+      seen = shape(after, await readAll(pod.journal, after));
       return JSON.stringify(seen) === JSON.stringify(wanted);
     },
     { seen: () => ({ seen: seen.filter((seq) => seq < 0), length: seen.length, pod }) },
@@ -66,14 +78,14 @@ test('an entry that one pod deletes is gone on all: from memory, from Redis, and
     gone.map((seq) => places[seq]),
   );
   const wanted = expected(6000, gone);
-  expect(shape(await readAll(pod.journal, start))).toEqual(wanted);
+  expect(shape(start, await readAll(pod.journal, start))).toEqual(wanted);
   await reads(other, start, wanted);
   const fresh = await JournalPod.start(cleanup, { url: redis.url });
   for (const index of [0, 1, 2, 3, 498, 499, 500, 997, 998, 999, 1000, 1001, 1002, 1003, 5997, 5998, 5999, 6000]) {
     const place = places[index] ?? start;
     for (const one of [pod, other, fresh]) {
       expect(await one.journal.resolve(place)).toEqual({ ok: true });
-      expect(shape(await readAll(one.journal, place))).toEqual(wanted.slice(index));
+      expect(shape(start, await readAll(one.journal, place))).toEqual(wanted.slice(index));
     }
   }
   expect(placeOf(await fresh.journal.back(5999))).toEqual(places[1]);
@@ -84,7 +96,7 @@ test('an entry that one pod deletes is gone on all: from memory, from Redis, and
   expect(left).not.toContain('"price');
   await fresh.journal.append([message(6001)]);
   await Promise.all([delivered(pod, 6001), delivered(other, 6001), delivered(fresh, 1)]);
-  for (const one of [pod, other, fresh]) expect(one.journal.head()).toMatchObject({ epoch: start.epoch, seq: 6001 });
+  for (const one of [pod, other, fresh]) expect(one.journal.head()).toMatchObject(nth(start, 6001));
 });
 
 test('two pods that delete the same entries at once agree: each is deleted once, by one of them', async () => {
@@ -106,12 +118,12 @@ test('a fresh pod of a journal whose entries are all deleted knows their places'
   const start = placeOf(pod.journal.head());
   await remove(pod, await pod.journal.append(messages(3)));
   const fresh = await JournalPod.start(cleanup, { url: redis.url });
-  expect(placeOf(fresh.journal.head())).toEqual({ ...start, seq: 3 });
+  expect(placeOf(fresh.journal.head())).toEqual(nth(start, 3));
   expect(await fresh.journal.resolve(start)).toEqual({ ok: true });
-  expect(shape(await readAll(fresh.journal, start))).toEqual([-1, -2, -3]);
+  expect(shape(start, await readAll(fresh.journal, start))).toEqual([-1, -2, -3]);
   await fresh.journal.append([message(4)]);
   await delivered(pod, 4);
-  expect(pod.entries.at(-1)).toMatchObject({ epoch: start.epoch, seq: 4 });
+  expect(pod.entries.at(-1)).toMatchObject(nth(start, 4));
   expect([...pod.gaps, ...fresh.gaps]).toEqual([]);
 });
 
@@ -141,7 +153,7 @@ describe('a reader that was away while entries were deleted', () => {
     forwarder.leadTo(redis.port);
     await late.linked();
     await delivered(late, 20);
-    expect(shape(late.entries)).toEqual([
+    expect(shape(start, late.entries)).toEqual([
       ...range(1, 10),
       ...expected(
         20,
@@ -150,11 +162,11 @@ describe('a reader that was away while entries were deleted', () => {
       ),
     ]);
     await reads(late, start, expected(20, gone));
-    expect(late.deleted.map(({ seq }) => seq)).toEqual(gone);
+    expect(counted(start, late.deleted)).toEqual(gone);
     await late.journal.append([message(21)]);
     await Promise.all([delivered(late, 21), delivered(writer, 21)]);
     for (const one of [late, writer]) {
-      expect(one.journal.head()).toMatchObject({ epoch: start.epoch, seq: 21 });
+      expect(one.journal.head()).toMatchObject(nth(start, 21));
       expect(one.gaps).toEqual([]);
     }
   });
@@ -164,29 +176,30 @@ describe('a reader that was away while entries were deleted', () => {
     const forwarder = await TcpForwarder.open(cleanup, redis.port);
     const writer = await JournalPod.start(cleanup, { url: redis.url, maxlen: 100 });
     const late = await JournalPod.start(cleanup, { url: redis.url, readerUrl: forwarder.url, maxlen: 100 });
+    const start = placeOf(writer.journal.head());
     await writer.journal.append(messages(10));
     await delivered(late, 10);
     forwarder.leadTo(0);
     await until('the reader to be cut off', () => !late.up);
     await appendAll(writer.journal, messages(2000, 11), 100);
     const [oldest] = await redis.client(cleanup).xrange(JOURNAL, '-', '+', 'COUNT', 1);
-    const from = Number(oldest?.[0].split('-')[0]);
-    const { epoch } = writer.journal.head();
+    const from = Number(oldest?.[0].split('-')[0]) - start.seq;
     await remove(
       writer,
-      [from, from + 1, from + 5].map((seq) => ({ epoch, seq })),
+      [from, from + 1, from + 5].map((n) => nth(start, n)),
     );
     forwarder.leadTo(redis.port);
     await late.linked();
-    await until('the newest entry', () => late.entries.at(-1)?.seq === 2010, { seen: () => late });
-    expect(shape(late.entries.slice(10))).toEqual(expected(2010, [from, from + 1, from + 5], from));
-    expect(late.gaps).toMatchObject([{ reason: 'expired', requested: { seq: 10 }, resumed: { seq: from - 1 } }]);
+    const last = nth(start, 2010).seq;
+    await until('the newest entry', () => late.entries.at(-1)?.seq === last, { seen: () => late });
+    expect(shape(start, late.entries.slice(10))).toEqual(expected(2010, [from, from + 1, from + 5], from));
+    expect(late.gaps).toEqual([{ reason: 'expired', requested: nth(start, 10), resumed: nth(start, from - 1) }]);
     // Who was at a place that is too old is not taken for one that only misses what was deleted.
-    expect(await late.journal.resolve({ epoch, seq: from - 2 })).toEqual({ ok: false, reason: 'expired' });
-    expect(await late.journal.resolve({ epoch, seq: from - 1 })).toEqual({ ok: true });
+    expect(await late.journal.resolve(nth(start, from - 2))).toEqual({ ok: false, reason: 'expired' });
+    expect(await late.journal.resolve(nth(start, from - 1))).toEqual({ ok: true });
   });
 
-  test('and a new epoch began with one of them: it is notified of no loss but the numbers that the epoch left out', async () => {
+  test('and a new epoch began with one of them: what is left of that still says that nothing is lost', async () => {
     const redis = await RedisServer.start(cleanup, ['--appendonly', 'yes', '--appendfsync', 'always']);
     const forwarder = await TcpForwarder.open(cleanup, redis.port);
     const writer = await JournalPod.start(cleanup, { url: redis.url });
@@ -196,9 +209,8 @@ describe('a reader that was away while entries were deleted', () => {
     await delivered(late, 10);
     forwarder.leadTo(0);
     await until('the reader to be cut off', () => !late.up);
-    // What a failover does: the same data under another replication id, and one of before.
-    await redis.client(cleanup).hset('{gateway}:meta', 'replid', 'another', 'epoch', start.epoch);
-    await redis.client(cleanup).hdel('{gateway}:meta', 'epoch');
+    // What a failover does: the same data under another replication id.
+    await redis.client(cleanup).hset('{gateway}:meta', 'replid', 'another');
     const fresh = await JournalPod.start(cleanup, { url: redis.url });
     const [first, second] = await fresh.journal.append(messages(2, 11));
     expect(first?.epoch).not.toBe(start.epoch);
@@ -206,22 +218,34 @@ describe('a reader that was away while entries were deleted', () => {
     forwarder.leadTo(redis.port);
     await late.linked();
     await delivered(late, 12);
-    expect(shape(late.entries)).toEqual([...range(1, 10), -11, 12]);
-    expect(placeOf(late.entries[11] ?? start)).toEqual(second);
+    expect(shape(start, late.entries.slice(0, 10))).toEqual(range(1, 10));
+    expect(late.entries.slice(10).map(placeOf)).toEqual([first, second]);
+    expect(late.entries[10]).toMatchObject({ deleted: true, json: '', unbrokenFrom: nth(start, 10).seq });
     expect(late.gaps).toEqual([]);
-    for (const one of [late, fresh]) expect(await one.journal.resolve({ ...start, seq: 10 })).toEqual({ ok: true });
+    for (const one of [late, fresh]) {
+      expect(await one.journal.resolve(nth(start, 10))).toEqual({ ok: true });
+      const [tomb] = (await one.journal.read(nth(start, 10), 10)) ?? [];
+      expect(tomb).toMatchObject({ ...first, deleted: true, unbrokenFrom: nth(start, 10).seq });
+    }
   });
 });
 
+/** How many entries to append after a place, and which of them to delete. */
+interface Batch {
+  readonly start: Offset;
+  readonly count: number;
+  readonly gone: readonly number[];
+}
+
 /** Appends entries to an empty journal and deletes some, newest first, before anybody can read. */
-async function appendAndDelete(client: Redis, epoch: string, count: number, gone: readonly number[]): Promise<void> {
+async function appendAndDelete(client: Redis, { start, count, gone }: Batch): Promise<void> {
   const { meta, journal, statuses, lease, request, deletions } = journalKeys('gateway');
-  const head = [epoch, 0, 100_000, Date.now() + 60_000, '', 0, '0', '', 1000];
+  const head = [start.epoch, 0, '1', 100_000, Date.now() + 60_000, '', 0, '0', '', 1000];
   const entries = messages(count).flatMap(({ event, json }, i) => [event, json, '', '', '', `h${i + 1}`]);
   const all = client.multi().eval(appendScript.source, 5, meta, journal, statuses, lease, request, ...head, ...entries);
   for (const seq of gone.toReversed()) {
-    const rest = ['wrong', '0', epoch, 'new_signal', '', '', '', 'name'];
-    all.eval(deleteScript.source, 3, journal, deletions, statuses, seq, `h${seq}`, ...rest);
+    const rest = ['wrong', '0', start.epoch, 'new_signal', '', '', '', 'name'];
+    all.eval(deleteScript.source, 3, journal, deletions, statuses, nth(start, seq).seq, `h${seq}`, ...rest);
   }
   for (const [error] of (await all.exec()) ?? []) expect(error).toBeNull();
 }
@@ -236,13 +260,13 @@ describe('a reader that was there while more entries were deleted at once than c
     const redis = await RedisServer.start(cleanup);
     const pod = await JournalPod.start(cleanup, { url: redis.url });
     const start = placeOf(pod.journal.head());
-    await appendAndDelete(redis.client(cleanup), start.epoch, 3000, gone);
+    await appendAndDelete(redis.client(cleanup), { start, count: 3000, gone });
     await delivered(pod, 3000);
-    expect(shape(pod.entries)).toEqual(expected(3000, gone));
+    expect(shape(start, pod.entries)).toEqual(expected(3000, gone));
     expect(pod.gaps).toEqual([]);
     await pod.journal.append([message(3001)]);
     await delivered(pod, 3001);
-    expect(pod.entries.at(-1)).toMatchObject({ epoch: start.epoch, seq: 3001 });
+    expect(pod.entries.at(-1)).toMatchObject(nth(start, 3001));
     expect(pod.gaps).toEqual([]);
   });
 });
@@ -256,6 +280,7 @@ test('an entry that is deleted while the pod reads all deletions again stays del
     String(await client.client('LIST'))
       .split('\n')
       .find((line) => line.includes('name=test:reader '));
+  const start = placeOf(pod.journal.head());
   const places = await pod.journal.append(messages(3));
   await delivered(pod, 3);
   const [, inHand] = pod.entries;
@@ -267,14 +292,14 @@ test('an entry that is deleted while the pod reads all deletions again stays del
   // The answer to it is on its way: the next deletion is not in it.
   await until('Redis to have answered', async () => (await reader())?.includes(' cmd=xrange '));
   await remove(pod, [places[1]]);
-  const isFurther = gate.holdAt(':reader', 'xrange');
+  const isFurther = gate.holdAt(':reader', 'xrevrange');
   gate.release();
   await until('the reader to go on', isFurther);
   expect(pod.journal.current(inHand)).toMatchObject({ deleted: true, json: '' });
   gate.release();
   await pod.linked();
   expect(pod.journal.current(inHand)).toMatchObject({ deleted: true, json: '' });
-  expect(pod.deleted.map(({ seq }) => seq)).toEqual([1, 2]);
+  expect(counted(start, pod.deleted)).toEqual([1, 2]);
   expect(pod.gaps).toEqual([]);
 });
 
@@ -376,7 +401,7 @@ describe('a deletion that Redis loses', () => {
       await pod.linked();
       expect(pod.journal.current(inHand)).toMatchObject({ deleted: true, json: '' });
     }
-    expect(pod.deleted.map(({ seq }) => seq)).toEqual([1]);
+    expect(pod.deleted.map(placeOf)).toEqual([place]);
   });
 
   test('with all its data holds in the memory of the pods, and an entry that only they have can be deleted', async () => {
@@ -399,7 +424,7 @@ describe('a deletion that Redis loses', () => {
       await until(
         'it to be gone',
         async () =>
-          JSON.stringify(shape((await readAll(one.journal, start)).slice(0, 10))) ===
+          JSON.stringify(shape(start, (await readAll(one.journal, start)).slice(0, 10))) ===
           JSON.stringify(expected(10, [3, 7])),
       );
     }
@@ -418,7 +443,7 @@ test('a Redis that is full refuses a deletion as a whole: no hole without an exp
   expect(await client.xlen(JOURNAL)).toBe(5);
   await client.config('SET', 'maxmemory', '0');
   await remove(pod, [places[2]]);
-  expect(shape(await readAll(pod.journal, start))).toEqual([1, 2, -3, 4, 5]);
+  expect(shape(start, await readAll(pod.journal, start))).toEqual([1, 2, -3, 4, 5]);
 });
 
 test('deletions of entries that are no longer kept are dropped from Redis by later ones', async () => {
@@ -458,15 +483,15 @@ test('an entry that somebody removed from the stream by hand is a loss that read
   const start = placeOf(pod.journal.head());
   await pod.journal.append(messages(10));
   await delivered(pod, 10);
-  await redis.client(cleanup).xdel(JOURNAL, '5-0');
+  await redis.client(cleanup).xdel(JOURNAL, `${nth(start, 5).seq}-0`);
   const fresh = await JournalPod.start(cleanup, { url: redis.url });
   await fresh.journal.append(messages(2, 11));
   await delivered(fresh, 2);
   for (const seq of [...range(0, 3), ...range(5, 12)]) {
-    const read = await readAll(fresh.journal, { ...start, seq });
-    expect(read.map((entry) => entry.seq)).toEqual(range(seq + 1, 12).filter((one) => one !== 5));
+    const read = await readAll(fresh.journal, nth(start, seq));
+    expect(counted(start, read)).toEqual(range(seq + 1, 12).filter((one) => one !== 5));
   }
-  expect(await fresh.journal.delete({ ...start, seq: 5 }, 'wrong')).toEqual({ outcome: 'missing' });
+  expect(await fresh.journal.delete(nth(start, 5), 'wrong')).toEqual({ outcome: 'missing' });
   // The pod that has it can delete it for others that do.
-  expect(await pod.journal.delete({ ...start, seq: 5 }, 'wrong')).toMatchObject({ outcome: 'deleted' });
+  expect(await pod.journal.delete(nth(start, 5), 'wrong')).toMatchObject({ outcome: 'deleted' });
 });

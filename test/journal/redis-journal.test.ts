@@ -1,13 +1,15 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { formatOffset } from '../../src/contract/offset.js';
+import { formatOffset, isHole } from '../../src/contract/offset.js';
 import { AppendError, type JournalEntry } from '../../src/journal/journal.js';
 import { type NamedMessage, bridgedId } from '../../src/journal/redis-appender.js';
 import {
   appendAll,
+  counted,
   delivered,
   journalContract,
   message,
   messages,
+  nth,
   placeOf,
   priceOf,
   range,
@@ -40,6 +42,17 @@ function bridged(prices: readonly number[]): NamedMessage[] {
   return prices.map((price) => ({ id: bridgedId(), message: message(price) }));
 }
 
+/** Numbers of entries before which some are missing, as whoever reads them in order finds out. */
+function holes(entries: readonly JournalEntry[]): number[] {
+  return entries.filter((entry, i) => i > 0 && isHole(entries[i - 1] ?? entry, entry)).map(({ seq }) => seq);
+}
+
+/** Whether numbers only grow, over all epochs. */
+function expectNumbersGrow({ entries }: JournalPod): void {
+  const numbers = entries.map(({ seq }) => seq);
+  expect(numbers).toEqual([...new Set(numbers)].toSorted((a, b) => a - b));
+}
+
 /** Whether no offset names two entries in what pods were given. */
 function expectOneEntryAnOffset(...pods: readonly JournalPod[]): void {
   const prices = new Map<string, number>();
@@ -57,12 +70,13 @@ describe('two pods', () => {
     const { url } = await RedisServer.start(cleanup);
     const [one, two] = await Promise.all([1, 2].map(() => JournalPod.start(cleanup, { url })));
     if (one === undefined || two === undefined) throw new Error('unreachable');
+    const start = placeOf(one.journal.head());
     await Promise.all(
       range(1, 100).flatMap((n) => [one.journal.append(messages(3, n * 10)), two.journal.append(messages(2, -n * 10))]),
     );
     await Promise.all([delivered(one, 500), delivered(two, 500)]);
     expect(named(two.entries)).toEqual(named(one.entries));
-    expect(one.entries.map(({ seq }) => seq)).toEqual(range(1, 500));
+    expect(counted(start, one.entries)).toEqual(range(1, 500));
   });
 
   test('give a client of the one what it missed from the other, though that came later', async () => {
@@ -72,14 +86,13 @@ describe('two pods', () => {
     await appendAll(one.journal, messages(6000));
     // It fetches no more than the newest 5,000 when it starts; the others come from Redis.
     const late = await JournalPod.start(cleanup, { url });
-    for (const seq of [0, 1, 999, 1000, 1001, 5999, 6000]) {
-      const place = { ...start, seq };
-      expect(await late.journal.resolve(place)).toEqual({ ok: true });
-      expect((await readAll(late.journal, place)).map(priceOf)).toEqual(range(seq + 1, 6000));
+    for (const n of [0, 1, 999, 1000, 1001, 5999, 6000]) {
+      expect(await late.journal.resolve(nth(start, n))).toEqual({ ok: true });
+      expect((await readAll(late.journal, nth(start, n))).map(priceOf)).toEqual(range(n + 1, 6000));
     }
     for (const limit of [1, 10, 200]) expect(await late.journal.read(start, limit)).toHaveLength(limit);
     for (const count of [0, 4999, 5000, 5001, 6000]) {
-      expect(placeOf(await late.journal.back(count))).toEqual({ ...start, seq: 6000 - count });
+      expect(placeOf(await late.journal.back(count))).toEqual(nth(start, 6000 - count));
     }
     for (const count of [6001, Infinity]) expect(placeOf(await late.journal.back(count))).toEqual(start);
     expect(late.entries).toEqual([]);
@@ -133,13 +146,14 @@ describe('scripts', () => {
     const redis = await RedisServer.start(cleanup);
     const pod = await JournalPod.start(cleanup, { url: redis.url });
     const admin = redis.client(cleanup);
+    const start = placeOf(pod.journal.head());
     for (const n of range(1, 5)) {
       await pod.journal.append([message(n)]);
       await admin.script('FLUSH');
     }
     await delivered(pod, 5);
     expect(pod.entries.map(priceOf)).toEqual(range(1, 5));
-    expect(pod.entries.map(({ seq }) => seq)).toEqual(range(1, 5));
+    expect(counted(start, pod.entries)).toEqual(range(1, 5));
     await admin.script('FLUSH');
     expect(await pod.journal.lease.ask({ token: 'token', ttlMs: 3000, mayTakeOver: true, claims: false })).toBe(
       'acquired',
@@ -319,10 +333,10 @@ describe('Redis away', () => {
 });
 
 describe('Redis restarted', () => {
-  test('with its append-only file: the epoch continues, nothing is lost and nothing arrives twice', async () => {
+  test('with its append-only file: each time a new epoch, nothing is lost, nothing arrives twice, and nobody is told', async () => {
     const redis = await RedisServer.start(cleanup, DURABLE);
     const pod = await JournalPod.start(cleanup, { url: redis.url });
-    const { epoch } = pod.journal.head();
+    const start = placeOf(pod.journal.head());
     let price = 0;
     for (const restart of [1, 2]) {
       await appendAll(pod.journal, messages(100, price + 1), 10);
@@ -333,18 +347,24 @@ describe('Redis restarted', () => {
       await pod.journal.append([message(++price)]);
       await delivered(pod, restart * 101);
     }
-    expect(pod.entries.map(placeOf)).toEqual(range(1, 202).map((seq) => ({ epoch, seq })));
+    expect(new Set(pod.entries.map(({ epoch }) => epoch)).size).toBe(3);
+    expectNumbersGrow(pod);
     expect(pod.entries.map(priceOf)).toEqual(range(1, 202));
     expect(pod.gaps).toEqual([]);
     const fresh = await JournalPod.start(cleanup, { url: redis.url });
-    expect((await readAll(fresh.journal, { epoch, seq: 0 })).map(priceOf)).toEqual(range(1, 202));
+    for (const one of [pod, fresh]) {
+      expect(await one.journal.resolve(start)).toEqual({ ok: true });
+      const read = await readAll(one.journal, start);
+      expect(read.map(priceOf)).toEqual(range(1, 202));
+      expect(holes(read)).toEqual([]);
+    }
   });
 
   test('empty: there is a new epoch, a living pod loses nothing and delivers what is new', async () => {
     const redis = await RedisServer.start(cleanup);
     const [pod, other] = await Promise.all([1, 2].map(() => JournalPod.start(cleanup, { url: redis.url })));
     if (pod === undefined || other === undefined) throw new Error('unreachable');
-    const { epoch } = pod.journal.head();
+    const start = placeOf(pod.journal.head());
     await pod.journal.append(messages(100));
     await Promise.all([delivered(pod, 100), delivered(other, 100)]);
     await redis.restart();
@@ -358,11 +378,14 @@ describe('Redis restarted', () => {
     expect(epochs.size).toBe(2);
     expect(pod.gaps).toEqual([]);
     // A client of the old epoch that comes to a living pod has its whole way.
-    expect(await pod.journal.resolve({ epoch, seq: 40 })).toEqual({ ok: true });
-    expect((await readAll(pod.journal, { epoch, seq: 40 })).map(priceOf)).toEqual(range(41, 150));
+    expect(await pod.journal.resolve(nth(start, 40))).toEqual({ ok: true });
+    const read = await readAll(pod.journal, nth(start, 40));
+    expect(read.map(priceOf)).toEqual(range(41, 150));
+    expect(holes(read)).toEqual([]);
+    expectNumbersGrow(pod);
     // To a fresh one it can not be told what it missed.
     const fresh = await JournalPod.start(cleanup, { url: redis.url });
-    expect(await fresh.journal.resolve({ epoch, seq: 40 })).toEqual({ ok: false, reason: 'epoch' });
+    expect(await fresh.journal.resolve(nth(start, 40))).toEqual({ ok: false, reason: 'epoch' });
     const [first] = pod.entries.slice(100);
     if (first === undefined) throw new Error('unreachable');
     expect((await readAll(fresh.journal, placeOf(first))).map(priceOf)).toEqual(range(102, 150));
@@ -393,9 +416,8 @@ describe('Redis restarted', () => {
     expect(ahead.entries.map(priceOf)).toEqual(range(1, 130));
     expect(ahead.gaps).toEqual([]);
     expect(behind.entries.map(priceOf)).toEqual([...range(1, 100), ...range(121, 130)]);
-    expect(behind.gaps).toEqual([
-      { reason: 'epoch', requested: place, resumed: { epoch: behind.journal.head().epoch, seq: 120 } },
-    ]);
+    const first = placeOf(behind.entries[100] ?? place);
+    expect(behind.gaps).toEqual([{ reason: 'epoch', requested: place, resumed: nth(first, -1) }]);
     expect(named(behind.entries.slice(100))).toEqual(named(ahead.entries.slice(120)));
     expectOneEntryAnOffset(ahead, behind);
   });
@@ -403,6 +425,7 @@ describe('Redis restarted', () => {
   test('from an older snapshot: the lost tail is noticed, and its offsets name nothing else', async () => {
     const redis = await RedisServer.start(cleanup);
     const pod = await JournalPod.start(cleanup, { url: redis.url });
+    const start = placeOf(pod.journal.head());
     await pod.journal.append(messages(100));
     await redis.client(cleanup).save();
     await pod.journal.append(messages(30, 101));
@@ -416,10 +439,10 @@ describe('Redis restarted', () => {
     expect(pod.gaps).toEqual([]);
     const fresh = await JournalPod.start(cleanup, { url: redis.url });
     expect(await fresh.journal.resolve(lost)).toEqual({ ok: false, reason: 'epoch' });
-    expect((await readAll(fresh.journal, { ...lost, seq: 0 })).map(priceOf)).toEqual([
-      ...range(1, 100),
-      ...range(131, 170),
-    ]);
+    const read = await readAll(fresh.journal, start);
+    expect(read.map(priceOf)).toEqual([...range(1, 100), ...range(131, 170)]);
+    // Whoever has not had the lost tail is told.
+    expect(holes(read)).toEqual([read[100]?.seq]);
   });
 
   test('from an older snapshot: what is appended before the reader is back takes no offset of the lost tail', async () => {
@@ -452,7 +475,7 @@ describe('Redis restarted', () => {
     const entrance = await TcpForwarder.open(cleanup, redis.port);
     const [pod, other] = await Promise.all([1, 2].map(() => JournalPod.start(cleanup, { url: entrance.url })));
     if (pod === undefined || other === undefined) throw new Error('unreachable');
-    const { epoch } = pod.journal.head();
+    const start = placeOf(pod.journal.head());
     await pod.journal.append(messages(100));
     await redis.client(cleanup).save();
     await pod.journal.append(messages(30, 101));
@@ -465,10 +488,10 @@ describe('Redis restarted', () => {
     await fresh.journal.append(messages(10, 131));
     await delivered(fresh, 10);
     // Who had seen no more than what is left misses nothing; who had seen more is told.
-    expect(await fresh.journal.resolve({ epoch, seq: 100 })).toEqual({ ok: true });
-    expect((await readAll(fresh.journal, { epoch, seq: 100 })).map(priceOf)).toEqual(range(131, 140));
-    for (const seq of [101, 105, 130]) {
-      expect(await fresh.journal.resolve({ epoch, seq })).toEqual({ ok: false, reason: 'epoch' });
+    expect(await fresh.journal.resolve(nth(start, 100))).toEqual({ ok: true });
+    expect((await readAll(fresh.journal, nth(start, 100))).map(priceOf)).toEqual(range(131, 140));
+    for (const n of [101, 105, 130]) {
+      expect(await fresh.journal.resolve(nth(start, n))).toEqual({ ok: false, reason: 'epoch' });
     }
 
     entrance.leadTo(redis.port);
@@ -480,9 +503,8 @@ describe('Redis restarted', () => {
     expect(named(fresh.entries)).toEqual(named(pod.entries.slice(130)));
     // Clients of the fresh pod may have missed the lost tail; those of the others have it.
     const place = placeOf(fresh.entries[9] ?? fresh.journal.head());
-    expect(fresh.gaps).toEqual([
-      { reason: 'epoch', requested: place, resumed: { ...placeOf(fresh.journal.head()), seq: 130 } },
-    ]);
+    const after = placeOf(fresh.entries[10] ?? place);
+    expect(fresh.gaps).toEqual([{ reason: 'epoch', requested: place, resumed: nth(after, -1) }]);
     expect([pod.gaps, other.gaps]).toEqual([[], []]);
     for (const one of [pod, other, fresh]) {
       for (const entry of fresh.entries) expect(await one.journal.resolve(placeOf(entry))).toEqual({ ok: true });
@@ -497,15 +519,41 @@ describe('Redis restarted', () => {
     await pod.journal.append(messages(10));
     await delivered(pod, 10);
     await redis.client(cleanup).flushall();
-    // A pod that has never seen the old journal starts the new one at its beginning.
+    await pod.journal.append(messages(5, 11));
     const fresh = await JournalPod.start(cleanup, { url: redis.url });
-    await fresh.journal.append(messages(5, 11));
-    await delivered(pod, 15);
-    expect(pod.entries.map(priceOf)).toEqual(range(1, 15));
+    await fresh.journal.append(messages(5, 16));
+    await delivered(pod, 20);
+    expect(pod.entries.map(priceOf)).toEqual(range(1, 20));
     expect(pod.entries.at(-1)?.epoch).not.toBe(epoch);
-    expect(named(fresh.entries)).toEqual(named(pod.entries.slice(10)));
+    expect(named(fresh.entries)).toEqual(named(pod.entries.slice(15)));
     expect(pod.up).toBe(true);
     expect(pod.gaps).toEqual([]);
+  });
+
+  test('empty, and a fresh pod comes first: nobody knows what was lost, so the clients of every other pod are told', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const forwarder = await TcpForwarder.open(cleanup, redis.port);
+    const pod = await JournalPod.start(cleanup, { url: redis.url, readerUrl: forwarder.url });
+    await pod.journal.append(messages(10));
+    await delivered(pod, 10);
+    const place = placeOf(pod.journal.head());
+    forwarder.leadTo(0);
+    await until('the reader to be cut off', () => !pod.up);
+    // Another pod had these, and has gone down with Redis.
+    await pod.journal.append(messages(5, 11));
+    await redis.restart();
+    const fresh = await JournalPod.start(cleanup, { url: redis.url });
+    await fresh.journal.append(messages(5, 16));
+    forwarder.leadTo(redis.port);
+    await delivered(pod, 15);
+    expect(pod.entries.map(priceOf)).toEqual([...range(1, 10), ...range(16, 20)]);
+    const first = placeOf(pod.entries[10] ?? place);
+    expect(pod.gaps).toEqual([{ reason: 'epoch', requested: place, resumed: nth(first, -1) }]);
+    expect(fresh.gaps).toEqual([]);
+    // A client that stays away until then is told by the entry itself.
+    expect(holes(await readAll(pod.journal, nth(place, -5)))).toEqual([first.seq]);
+    expectNumbersGrow(pod);
+    expectOneEntryAnOffset(pod, fresh);
   });
 });
 
@@ -527,11 +575,11 @@ describe('a reader that is late', () => {
     await writer.journal.append([message(2011)]);
     await until('the newest entry', () => late.entries.some((entry) => priceOf(entry) === 2011), { seen: () => late });
 
-    const got = late.entries.map(({ seq }) => seq);
+    const got = counted(nth(before, -10), late.entries);
     const resumed = got[10] ?? 0;
     expect(resumed).toBeGreaterThan(1000);
     expect(got).toEqual([...range(1, 10), ...range(resumed, 2011)]);
-    expect(late.gaps).toEqual([{ reason: 'expired', requested: before, resumed: { ...before, seq: resumed - 1 } }]);
+    expect(late.gaps).toEqual([{ reason: 'expired', requested: before, resumed: nth(before, resumed - 11) }]);
     // A client that was where the reader had been is told too.
     expect(await late.journal.resolve(before)).toEqual({ ok: false, reason: 'expired' });
   });
@@ -592,7 +640,8 @@ describe('a replica promoted without the newest 50 entries', () => {
     );
     const [pod, other] = await Promise.all([1, 2].map(() => JournalPod.start(cleanup, { url: entrance.url })));
     if (pod === undefined || other === undefined) throw new Error('unreachable');
-    const { epoch } = pod.journal.head();
+    const start = placeOf(pod.journal.head());
+    const { epoch } = start;
     await pod.journal.append(messages(100));
     await until('the replica to have 100 entries', async () => (await onReplica.xlen('{gateway}:journal')) === 100);
 
@@ -621,13 +670,16 @@ describe('a replica promoted without the newest 50 entries', () => {
 
     // A pod that has seen nothing of it agrees: the same entries have the same offsets.
     const fresh = await JournalPod.start(cleanup, { url: entrance.url });
-    const seen = await readAll(fresh.journal, { epoch, seq: 0 });
+    const seen = await readAll(fresh.journal, start);
     expect(named(seen)).toEqual(named([...pod.entries.slice(0, 100), ...after]));
-    for (const seq of [101, 125, 150]) {
-      expect(await fresh.journal.resolve({ epoch, seq })).toEqual({ ok: false, reason: 'epoch' });
+    expect(holes(seen)).toEqual([after[0]?.seq]);
+    for (const n of [101, 125, 150]) {
+      expect(await fresh.journal.resolve(nth(start, n))).toEqual({ ok: false, reason: 'epoch' });
       // A living pod still has what was lost, and what came after it.
-      expect(await pod.journal.resolve({ epoch, seq })).toEqual({ ok: true });
-      expect((await readAll(pod.journal, { epoch, seq })).map(priceOf)).toEqual(range(seq + 1, 210));
+      expect(await pod.journal.resolve(nth(start, n))).toEqual({ ok: true });
+      const read = await readAll(pod.journal, nth(start, n));
+      expect(read.map(priceOf)).toEqual(range(n + 1, 210));
+      expect(holes(read)).toEqual([]);
     }
     for (const entry of after) {
       for (const one of [pod, other, fresh]) expect(await one.journal.resolve(placeOf(entry))).toEqual({ ok: true });

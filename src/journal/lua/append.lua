@@ -6,15 +6,16 @@
 -- KEYS[4]  lease        token of the pod that bridges Pub/Sub
 -- KEYS[5]  request      hash of the named request; not used where `fingerprint` is empty
 -- ARGV[1]  fresh        name of a new epoch, if one is due (epoch.lua says when)
--- ARGV[2]  floor        newest `seq` that the caller has seen; 0 for none
--- ARGV[3]  maxlen       entries kept, about
--- ARGV[4]  deadlineMs   Unix time on the clock of Redis: the batch is refused after it
--- ARGV[5]  token        lease token that the caller holds; empty for a batch that needs no lease
--- ARGV[6]  batch        number of the batch under that token, higher than those before
--- ARGV[7]  looks        '1' to check whether a new epoch is due, '0' not to: a check costs as much as all the rest
--- ARGV[8]  fingerprint  digest of the named request; empty for none
--- ARGV[9]  requestMs    how long the named request is remembered
--- ARGV[10…]             six for each message: event, json, symbol, timeframe, service, id
+-- ARGV[2]  seen         newest `seq` that the caller has read or appended; 0 for none
+-- ARGV[3]  hasAll       '1' if nobody can have seen more (see epoch.lua), else '0'
+-- ARGV[4]  maxlen       entries kept, about
+-- ARGV[5]  deadlineMs   Unix time on the clock of Redis: the batch is refused after it
+-- ARGV[6]  token        lease token that the caller holds; empty for a batch that needs no lease
+-- ARGV[7]  batch        number of the batch under that token, higher than those before
+-- ARGV[8]  looks        '1' to check whether a new epoch is due, '0' not to: a check costs as much as all the rest
+-- ARGV[9]  fingerprint  digest of the named request; empty for none
+-- ARGV[10] requestMs    how long the named request is remembered
+-- ARGV[11…]             six for each message: event, json, symbol, timeframe, service, id
 --
 -- Answers {'OK', epoch, first}: appended; `first` is the `seq` of the first message, the others follow it;
 --         {'LATE'}: the deadline has passed;
@@ -27,36 +28,42 @@
 -- Atomic, all of it (docs/ordering.md):
 --   * the checks and the append: a pod that lost the lease, or repeats what it has no answer for, appends nothing twice;
 --   * `seq` and the entries: numbers have no hole within an epoch, and no batch has another's entries inside;
+--   * the first entry of an epoch and what it tells of those before (`from` and `lost`, see epoch.lua and fork.lua);
 --   * the entries, the newest statuses and the memory of the request: nobody finds one without the others.
 
 local MAX_STATUSES = 1000 -- a producer that makes up names of services must not fill Redis
-local FIRST_MESSAGE, MESSAGE_FIELDS = 10, 6
+local FIRST_MESSAGE, MESSAGE_FIELDS = 11, 6
 
 local meta, journal, statuses, lease, request = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local fresh, floor, maxlen, deadlineMs = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
-local token, batch, looks = ARGV[5], ARGV[6], ARGV[7] == '1'
-local fingerprint, requestMs = ARGV[8], ARGV[9]
+local fresh, seen = ARGV[1], { seq = tonumber(ARGV[2]), hasAll = ARGV[3] == '1' }
+local maxlen, deadlineMs = ARGV[4], tonumber(ARGV[5])
+local token, batch, looks = ARGV[6], ARGV[7], ARGV[8] == '1'
+local fingerprint, requestMs = ARGV[9], ARGV[10]
 
 local time = redis.call('TIME')
 if time[1] * 1000 + time[2] / 1000 > deadlineMs then return {'LATE'} end
 if token ~= '' and redis.call('GET', lease) ~= token then return {'FENCED'} end
-local known = redis.call('HMGET', meta, 'epoch', 'seq', 'token', 'batch')
-if token ~= '' and known[3] == token and tonumber(known[4]) >= tonumber(batch) then return {'DONE'} end
+local now = read(meta)
+if token ~= '' and now.token == token and now.batch >= tonumber(batch) then return {'DONE'} end
 if fingerprint ~= '' then
   local before = redis.call('HMGET', request, 'fingerprint', 'epoch', 'first')
   if before[1] == fingerprint then return {'AGAIN', before[2], before[3]} end
   if before[1] then return {'OTHER'} end
 end
 
-local epoch, seq = known[1], tonumber(known[2] or 0)
-if not epoch or looks then epoch, seq = open(meta, journal, fresh, floor) end
+if not now.epoch or looks then now = open(meta, journal, fresh, seen) end
+local epoch, seq = now.epoch, now.seq
 local first = seq + 1
+local told = {}
+if now.isBlank then told = { 'from', text(now.from) } end
+if now.isBlank and now.lost then told = { 'from', text(now.from), 'lost', text(now.lost) } end
 for i = FIRST_MESSAGE, #ARGV, MESSAGE_FIELDS do
   local event, json, symbol, timeframe, service, id = unpack(ARGV, i, i + MESSAGE_FIELDS - 1)
   seq = seq + 1
   -- redis-entry.ts reads the fields by their places.
   redis.call('XADD', journal, 'MAXLEN', '~', maxlen, text(seq) .. '-0', 'event', event, 'json', json, 'symbol', symbol,
-    'timeframe', timeframe, 'service', service, 'id', id, 'epoch', epoch)
+    'timeframe', timeframe, 'service', service, 'id', id, 'epoch', epoch, unpack(told))
+  told = {}
   if service ~= '' and (redis.call('HEXISTS', statuses, service) == 1 or redis.call('HLEN', statuses) < MAX_STATUSES) then
     redis.call('HSET', statuses, service, epoch .. ':' .. text(seq) .. ' ' .. json)
   end

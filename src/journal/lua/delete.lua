@@ -5,7 +5,7 @@
 -- KEYS[2]   deletions  stream of what is left of deleted entries
 -- KEYS[3]   statuses   hash of the newest status of each service
 -- ARGV[1]   seq        number of the entry
--- ARGV[2]   id         its random id, which tells it from another entry that a failover gave the same number
+-- ARGV[2]   id         its random id
 -- ARGV[3]   reason     why it is deleted, for whoever asks later
 -- ARGV[4]   isHere     '1' if the caller has the entry: then the deletion is noted even where the journal has lost it; else '0'
 -- ARGV[5]   epoch      of the entry, as the caller knows it
@@ -14,6 +14,8 @@
 -- ARGV[8]   timeframe  of the entry, or empty
 -- ARGV[9]   service    of the entry, or empty
 -- ARGV[10]  name       digest of the message, by which pods that heard it on Pub/Sub know it
+-- ARGV[11]  from       what the entry tells as the first of its epoch (epoch.lua), or empty
+-- ARGV[12]  lost       the same (fork.lua), or empty
 --
 -- Answers 'OK': deleted; 'AGAIN': deleted before; 'GONE': the journal does not have it. All but 'OK' have changed nothing.
 --
@@ -28,6 +30,7 @@ local COMPARED = 1000 -- newest deletions searched for a repetition: two request
 local journal, deletions, statuses = KEYS[1], KEYS[2], KEYS[3]
 local seq, id, reason, isHere = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
 local event, symbol, timeframe, service, name = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
+local from, lost = ARGV[11] or '', ARGV[12] or ''
 
 local place = seq .. '-0'
 local found = redis.call('XRANGE', journal, place, place)[1]
@@ -40,6 +43,10 @@ if not stored then
 end
 
 local epoch = stored and found[2][14] or ARGV[5]
+if stored then from, lost = found[2][16] or '', found[2][18] or '' end
+local told = {}
+if from ~= '' then told = { 'from', from } end
+if from ~= '' and lost ~= '' then told = { 'from', from, 'lost', lost } end
 local oldest = redis.call('XRANGE', journal, '-', '+', 'COUNT', 1)[1]
 local floor = oldest and tonumber(string.match(oldest[1], '^%d+')) - SLACK or 0
 for _, one in ipairs(redis.call('XRANGE', deletions, '-', '+', 'COUNT', LOOKED_AT)) do
@@ -47,7 +54,8 @@ for _, one in ipairs(redis.call('XRANGE', deletions, '-', '+', 'COUNT', LOOKED_A
 end
 -- redis-entry.ts reads the fields by their places.
 redis.call('XADD', deletions, '*', 'epoch', epoch, 'seq', seq, 'id', id, 'event', event, 'symbol', symbol,
-  'timeframe', timeframe, 'service', service, 'name', name, 'stored', stored and '1' or '0', 'reason', reason)
+  'timeframe', timeframe, 'service', service, 'name', name, 'stored', stored and '1' or '0', 'reason', reason,
+  unpack(told))
 if stored then redis.call('XDEL', journal, place) end
 if service ~= '' then
   local newest = redis.call('HGET', statuses, service)

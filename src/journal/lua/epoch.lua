@@ -1,50 +1,115 @@
--- A passage that open.lua, fork.lua and append.lua share: it stands in front of each and defines `text` and `open`.
+-- A passage that open.lua, fork.lua and append.lua share: it stands in front of each and defines `text`, `read`, `open`
+-- and what they need.
 --
 -- KEYS, ARGV and answers: those of the script behind it.
 --
--- open(meta, journal, fresh, floor) returns the current epoch and the newest `seq`. Where a new epoch is due it begins one,
--- named `fresh`. A new epoch is due
---   * when there is none: the journal is new, or Redis has lost its data;
---   * when this Redis was a replica and has been promoted: the old primary may have had entries that are lost, and their
---     offsets must not be used again. A promoted replica has the replication id of its former primary as `master_replid2`
---     (Redis documentation, "Replication ID explained"); a primary that was restarted has none there, and its epoch goes on;
---   * when this Redis was restarted, and what it kept on disk ends before `floor`, the newest entry that the caller has seen;
---   * when it was restarted and the caller has seen nothing (`floor` 0): the caller cannot tell whether a tail was lost. The
---     new epoch begins right after the newest entry, so whoever was there misses nothing, and whoever had seen more is told.
+-- Numbers are never given twice. An epoch starts above everything that is known, and at least at the time of Redis in
+-- microseconds: whoever comes first to a Redis that has lost everything still begins above all that was. (Microseconds are
+-- whole numbers in Lua and JavaScript until the year 2255.)
 --
--- A new epoch starts above `floor`, so that readers that wait for what comes after it are reached. `origin` is the `seq` after
--- which the journal began: a reader that finds nothing it knows can tell whether the oldest entry is the first one. `start` is
--- the `seq` after which the epoch began: a reader that had seen more than the caller can tell.
+-- open(meta, journal, fresh, seen) returns the state of the current epoch (see `read`). `seen` is what the caller has read or
+-- appended: the newest `seq`, 0 for nothing; and whether it `hasAll`: was reading live until it lost Redis. Where a new epoch
+-- is due, it begins one, named `fresh`. A new epoch is due
+--   * when there is none: the journal is new, or Redis has lost its data;
+--   * when Redis is another process than the epoch was last seen on (`run` id), or has another history (`replid`): it was
+--     restarted or has failed over, and may have lost entries, whose numbers must not be used again;
+--   * when the caller has seen more than there is.
+--
+-- `from` is what the first entry of an epoch tells: whoever has every entry up to this number has lost nothing before it.
+--   * Everything that anybody is known to have seen is there: the newest number. So a restart without a loss is told nobody.
+--   * The caller has seen more than there is: what it has seen, for nobody can have seen more; or the `start` of the epoch, if
+--     somebody can. Nobody can have that, so everybody is told of a loss.
+--   * Nothing is there, and the caller has seen nothing: the `start`, too.
+-- Until the epoch has an entry, others who have seen more can still raise it. Once it has, they begin another epoch, which
+-- tells everybody: its `from` is its `start`, for whoever has read the broken one in between may have missed something.
 --
 -- Atomic with the script behind it (docs/ordering.md): between the look at the epoch and an entry under that epoch nobody
 -- else may begin one.
-
-local NO_REPLID = string.rep('0', 40)
 
 -- All digits: tostring() writes large numbers with an exponent.
 local function text(number)
   return string.format('%.0f', number)
 end
 
-local function open(meta, journal, fresh, floor)
-  local known = redis.call('HMGET', meta, 'epoch', 'seq', 'replid')
-  local info = redis.call('INFO', 'replication')
-  local replid = string.match(info, 'master_replid:(%x+)') or ''
-  local former = string.match(info, 'master_replid2:(%x+)') or NO_REPLID
-  local epoch, seq = known[1], tonumber(known[2] or 0)
-  if not epoch then
-    local last = redis.call('XREVRANGE', journal, '+', '-', 'COUNT', 1)[1]
-    seq = last and tonumber(string.match(last[1], '^%d+')) or 0
-    if floor > seq then seq = floor end
-    epoch = fresh
-    redis.call('HSET', meta, 'origin', last and '0' or text(seq))
-  elseif known[3] == replid then
-    return epoch, seq
-  elseif former ~= NO_REPLID or floor > seq or (floor == 0 and seq > 0) then
-    if floor > seq then seq = floor end
-    epoch = fresh
+local function number(value)
+  return value and tonumber(value) or nil
+end
+
+-- The state of the current epoch; `epoch` is false if there is none. Of an epoch that version 0.1 began, `from` is nil.
+local function read(meta)
+  local known = redis.call('HMGET', meta, 'epoch', 'seq', 'run', 'replid', 'start', 'before', 'from', 'lost', 'broken',
+    'token', 'batch')
+  local from = number(known[7])
+  local seq, start = number(known[2]) or 0, number(known[5]) or 0
+  return { epoch = known[1], seq = seq, run = known[3], replid = known[4], start = start, before = number(known[6]) or 0,
+    from = from, lost = number(known[8]), broken = known[9], token = known[10], batch = number(known[11]),
+    isBlank = from ~= nil and seq == start }
+end
+
+local function server()
+  local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
+  local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)') or ''
+  return run, replid
+end
+
+-- The number of the newest entry; nil if nothing is known of any.
+local function newest(journal, now)
+  if now.epoch then return now.isBlank and now.before or now.seq end
+  local last = redis.call('XREVRANGE', journal, '+', '-', 'COUNT', 1)[1]
+  return last and tonumber(string.match(last[1], '^%d+'))
+end
+
+-- Begins an epoch after the one described by `now`, and returns its state.
+local function begin(meta, journal, fresh, now, seen)
+  local before = newest(journal, now)
+  local time = redis.call('TIME')
+  local start = math.max(time[1] * 1000000 + time[2], (now.epoch and now.seq or before or 0) + 1, seen.seq + 1)
+  -- What an epoch without an entry has told nobody yet, the next one tells in its place.
+  local from = now.isBlank and now.from or before or 0
+  local tellsAll = before == nil and seen.seq == 0
+  if seen.seq > from then
+    from = seen.seq
+    if not seen.hasAll then tellsAll = true end
   end
-  redis.call('HSET', meta, 'epoch', epoch, 'seq', text(seq), 'replid', replid)
-  if epoch == fresh then redis.call('HSET', meta, 'start', text(seq)) end
-  return epoch, seq
+  if tellsAll then from = start end
+  local run, replid = server()
+  redis.call('HDEL', meta, 'lost', 'broken')
+  redis.call('HSET', meta, 'epoch', fresh, 'seq', text(start), 'run', run, 'replid', replid, 'start', text(start),
+    'before', text(before or 0), 'from', text(from))
+  return read(meta)
+end
+
+-- Has everybody told who has read the epoch `broken`, by the first entry of the current one, which has none yet. A pod that
+-- had read up to `lost` before it came to the broken epoch has lost nothing, and can keep its live clients out of it.
+local function tellAll(meta, now, broken, lost)
+  now.from, now.lost, now.broken = now.start, lost, broken
+  redis.call('HSET', meta, 'from', text(now.from), 'lost', text(now.lost), 'broken', now.broken)
+end
+
+local function open(meta, journal, fresh, seen)
+  local now = read(meta)
+  local run, replid = server()
+  if now.epoch and not now.run and now.replid == replid then
+    -- Version 0.1 began it on this very server, and compares `replid` alone.
+    redis.call('HSET', meta, 'run', run)
+    now.run = run
+  end
+  if not now.epoch or now.run ~= run or now.replid ~= replid or seen.seq > now.seq then
+    return begin(meta, journal, fresh, now, seen)
+  end
+  if not now.from or seen.seq <= now.from or seen.seq >= now.start then return now end
+  if now.isBlank then
+    now.from = seen.hasAll and seen.seq or now.start
+    redis.call('HSET', meta, 'from', text(now.from))
+  else
+    local broken = now.epoch
+    now = begin(meta, journal, fresh, now, { seq = 0, hasAll = false })
+    tellAll(meta, now, broken, seen.hasAll and seen.seq or now.start)
+  end
+  return now
+end
+
+-- What open.lua and fork.lua answer.
+local function state(journal, now)
+  return { now.epoch, text(now.seq), text(now.start), text(now.before), redis.call('XLEN', journal) }
 end

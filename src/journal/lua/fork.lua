@@ -1,24 +1,27 @@
--- Begins a new epoch in place of one that a reader has found broken, unless somebody else has done so already.
+-- Sees to it that everybody who has read an epoch that a reader has found broken is told: it was begun, and got entries,
+-- before that reader could say that it had read more than what is left of the epoch before. (`open` does so too, but looks at
+-- the current epoch alone; this one may be older.)
 --
 -- KEYS[1]  meta     hash, see JournalKeys
 -- KEYS[2]  journal  stream of entries
--- ARGV[1]  fresh    name of the new epoch
--- ARGV[2]  floor    newest `seq` that the caller has seen
--- ARGV[3]  broken   the epoch to replace
+-- ARGV[1]  fresh    name of the new epoch, if one is begun
+-- ARGV[2]  lost     newest `seq` that the caller has read and others have lost; 0 if it may have lost something itself
+-- ARGV[3]  broken   the broken epoch
 --
--- Answers {epoch, seq}: the current epoch (`fresh`, or what another reader has begun), and the `seq` after which it goes on.
---
--- The new epoch leaves out at least one number: to readers that had not read what was lost, that is the sign of it.
+-- Answers what open.lua does.
 --
 -- Atomic (docs/ordering.md): many readers find the same epoch broken at once, and only the first may replace it. No entry may
 -- come between the look at the newest `seq` and the new one.
 
-local fresh, floor, broken = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local epoch, seq = open(KEYS[1], KEYS[2], fresh, floor)
-if epoch == broken then
-  seq = math.max(floor, seq + 1)
-  epoch = fresh
-  redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', text(seq), 'start', text(seq))
-  if redis.call('XLEN', KEYS[2]) == 0 then redis.call('HSET', KEYS[1], 'origin', text(seq)) end
+local meta, journal, fresh, broken = KEYS[1], KEYS[2], ARGV[1], ARGV[3]
+local now = open(meta, journal, fresh, { seq = 0, hasAll = false })
+local lost = tonumber(ARGV[2])
+local isLast = now.epoch == broken or now.broken == broken
+local isTold = now.broken == broken and (now.lost == now.start or (lost > 0 and now.lost >= lost))
+if not isTold then
+  if not now.isBlank then now = begin(meta, journal, fresh, now, { seq = 0, hasAll = false }) end
+  -- Where another epoch came in between, nobody can say what a pod must have read to have lost nothing.
+  if lost == 0 or not isLast then lost = now.start end
+  tellAll(meta, now, broken, lost)
 end
-return {epoch, text(seq)}
+return state(journal, now)

@@ -1,0 +1,103 @@
+import type { Cluster, Redis } from 'ioredis';
+import { newEpoch } from './epoch.js';
+import type { JournalEntry } from './journal.js';
+import { type RawEntry, parseEntry } from './redis-entry.js';
+import type { JournalKeys } from './redis-keys.js';
+import { forkScript, openScript } from './redis-scripts.js';
+import type { Ring } from './ring.js';
+
+/** What a pod has seen in the journal, as the scripts want to know it. */
+export interface Seen {
+  /** The newest number that it has read or appended; 0 for none. */
+  readonly seq: number;
+  /** Whether nobody can have seen more: it was reading live until it lost Redis. */
+  readonly hasAll: boolean;
+}
+
+/** The end of the journal in Redis. */
+export interface JournalEnd {
+  /** The current epoch. */
+  readonly epoch: string;
+  /** Number of the newest entry; {@link start} while the epoch has none. */
+  readonly seq: number;
+  /** Number after which the epoch started. */
+  readonly start: number;
+  /** Number of the newest entry before it. */
+  readonly before: number;
+  /** Entries in Redis. */
+  readonly stored: number;
+}
+
+/** What {@link RedisEpochs.tell} is to tell. */
+export interface Broken {
+  /** The epoch that others have read as if nothing were lost before it. */
+  readonly epoch: string;
+  /** Newest number that this pod has and others have lost; 0 if this pod may have lost something itself. */
+  readonly lost: number;
+}
+
+/** How {@link RedisEpochs} is set up. */
+export interface RedisEpochsOptions {
+  readonly keys: JournalKeys;
+  /** What this pod has read. */
+  readonly ring: Ring;
+}
+
+/** What `open.lua` and `fork.lua` answer. */
+type Answer = [epoch: string, seq: string, start: string, before: string, stored: number];
+
+function journalEnd([epoch, seq, start, before, stored]: Answer): JournalEnd {
+  return { epoch, seq: Number(seq), start: Number(start), before: Number(before), stored };
+}
+
+/**
+ * Entries after a place. Numbers jump from one epoch to the next, so what lies before the current one is counted by the
+ * numbers of the one before, and is not more than there is.
+ */
+export function entriesAfter(seq: number, end: JournalEnd): number {
+  if (seq >= end.start) return Math.max(0, end.seq - seq);
+  return Math.max(0, end.seq - end.start) + Math.min(Math.max(0, end.before - seq), end.stored);
+}
+
+/** Begins epochs of the journal in Redis where one is due, and compares what is there with what this pod has read. */
+export class RedisEpochs {
+  readonly #options: RedisEpochsOptions;
+
+  constructor(options: RedisEpochsOptions) {
+    this.#options = options;
+  }
+
+  /** Finds the end of the journal, after beginning a new epoch if Redis may have lost something. */
+  async open(redis: Redis | Cluster, seen: Seen): Promise<JournalEnd> {
+    const { meta, journal } = this.#options.keys;
+    const args = [newEpoch(), seen.seq, seen.hasAll ? '1' : '0'];
+    return journalEnd((await openScript.run(redis, [meta, journal], args)) as Answer);
+  }
+
+  /** The end of the journal as it stands; `undefined` if there is no journal any more. */
+  async look(redis: Redis | Cluster): Promise<JournalEnd | undefined> {
+    const { meta, journal } = this.#options.keys;
+    const [epoch, seq, start, before] = await redis.hmget(meta, 'epoch', 'seq', 'start', 'before');
+    if (!epoch) return undefined;
+    return journalEnd([epoch, seq ?? '0', start ?? '0', before ?? '0', await redis.xlen(journal)]);
+  }
+
+  /** Has everybody told who has gone on over a loss without knowing. @returns the end of the journal then */
+  async tell(redis: Redis | Cluster, { epoch, lost }: Broken): Promise<JournalEnd> {
+    const { meta, journal } = this.#options.keys;
+    return journalEnd((await forkScript.run(redis, [meta, journal], [newEpoch(), lost, epoch])) as Answer);
+  }
+
+  /**
+   * The newest entry up to this pod's place, if it is one that this pod has never read. Numbers are not given twice, so there
+   * is none, unless the clock of Redis went backwards while it lost its data, somebody restored an old copy, or a gateway of
+   * version 0.1 came first to a Redis that had lost entries.
+   */
+  async stranger(redis: Redis | Cluster): Promise<JournalEntry | undefined> {
+    const { keys, ring } = this.#options;
+    const [raw] = (await redis.xrevrange(keys.journal, `${ring.head.seq}-0`, '-', 'COUNT', 1)) as RawEntry[];
+    const entry = raw && parseEntry(raw);
+    if (entry === undefined || entry.seq <= ring.base.seq || ring.get(entry)?.id === entry.id) return undefined;
+    return entry;
+  }
+}

@@ -1,0 +1,186 @@
+import * as fc from 'fast-check';
+import { afterEach, expect, test } from 'vitest';
+import { type Offset, isHole } from '../../src/contract/offset.js';
+import { JournalPod } from '../support/journal-pod.js';
+import { Cleanup } from '../support/processes.js';
+import { RedisServer } from '../support/redis.js';
+import { TcpForwarder } from '../support/tcp-forwarder.js';
+import { until } from '../support/until.js';
+import { messages, nth, placeOf, priceOf, range } from './journal-suite.js';
+
+const cleanup = new Cleanup();
+afterEach(() => cleanup.run());
+
+/** A pod whose reader can be cut off. */
+interface Member {
+  readonly pod: JournalPod;
+  readonly line: TcpForwarder;
+  /** The place at which it joined. */
+  readonly joined: Offset;
+}
+
+/** One thing that happens; `who` is taken modulo the number of pods. */
+type Step =
+  | { readonly kind: 'append'; readonly who: number; readonly count: number }
+  | { readonly kind: 'cut'; readonly who: number }
+  | { readonly kind: 'back'; readonly who: number }
+  | { readonly kind: 'save' }
+  | { readonly kind: 'fresh' }
+  /** Redis is killed, and comes back with what was saved last. Pods that are not cut off find it by themselves. */
+  | { readonly kind: 'restart'; readonly savesBefore: boolean; readonly cutsAll: boolean };
+
+const MAX_PODS = 5;
+
+const who = fc.nat(MAX_PODS);
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({ kind: fc.constant('append' as const), who, count: fc.integer({ min: 1, max: 4 }) }),
+  },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom('cut' as const, 'back' as const), who }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('save' as const, 'fresh' as const) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('restart' as const), savesBefore: fc.boolean(), cutsAll: fc.boolean() }),
+  },
+);
+
+/** A Redis that loses entries, pods that read it, and what was appended. */
+class History {
+  readonly members: Member[] = [];
+  /** Whether Redis has always come back with all that was in it. */
+  isWhole = true;
+  /** Price of every message that was appended, by the number that it was given. */
+  readonly #appended = new Map<number, number>();
+  readonly #redis: RedisServer;
+  #price = 0;
+  #isSaved = false;
+
+  constructor(redis: RedisServer) {
+    this.#redis = redis;
+  }
+
+  async play(steps: readonly Step[]): Promise<void> {
+    for (const one of steps) await this.#do(one);
+    for (const { line } of this.members) line.leadTo(this.#redis.port);
+    await Promise.all(this.members.map(({ pod }) => pod.linked()));
+    await this.#append(this.members[0], 1);
+    const isThere = (pod: JournalPod): boolean => pod.entries.some((entry) => priceOf(entry) === this.#price);
+    await until('every pod to have the last entry', () => this.members.every(({ pod }) => isThere(pod)), {
+      seen: () => this.members.map(({ pod }) => pod),
+    });
+  }
+
+  async join(): Promise<void> {
+    const { port, url } = this.#redis;
+    const line = await TcpForwarder.open(cleanup, port);
+    const pod = await JournalPod.start(cleanup, { url, readerUrl: line.url });
+    this.members.push({ pod, line, joined: placeOf(pod.journal.head()) });
+  }
+
+  /** Numbers that name two messages, among all that anybody was given or told. */
+  givenTwice(): number[] {
+    const prices = new Map(this.#appended);
+    const twice = new Set<number>();
+    for (const entry of this.members.flatMap(({ pod }) => pod.entries)) {
+      if ((prices.get(entry.seq) ?? priceOf(entry)) !== priceOf(entry)) twice.add(entry.seq);
+      prices.set(entry.seq, priceOf(entry));
+    }
+    return [...twice];
+  }
+
+  /** Numbers of acknowledged messages that a pod was not given, and was told nothing of. */
+  untold({ pod, joined }: Member): number[] {
+    const got = new Set(pod.entries.map(({ seq }) => seq));
+    const last = pod.entries.at(-1)?.seq ?? joined.seq;
+    const missing = [...this.#appended.keys()].filter((seq) => seq > joined.seq && seq < last && !got.has(seq));
+    return missing.filter((seq) => !pod.gaps.some(({ resumed }) => resumed.seq > seq));
+  }
+
+  async #append(member: Member | undefined, count: number): Promise<void> {
+    const from = this.#price + 1;
+    this.#price += count;
+    const places = (await member?.pod.journal.append(messages(count, from))) ?? [];
+    for (const [i, { seq }] of places.entries()) {
+      expect(this.#appended.has(seq)).toBe(false);
+      this.#appended.set(seq, from + i);
+    }
+    this.#isSaved = false;
+  }
+
+  async #do(one: Step): Promise<void> {
+    if (one.kind === 'restart') {
+      await this.#restart(one);
+    } else if (one.kind === 'save') {
+      await this.#save();
+    } else if (one.kind === 'fresh') {
+      if (this.members.length < MAX_PODS) await this.join();
+    } else {
+      const member = this.members[one.who % this.members.length];
+      if (one.kind === 'append') await this.#append(member, one.count);
+      else member?.line.leadTo(one.kind === 'cut' ? 0 : this.#redis.port);
+      if (one.kind === 'back') await member?.pod.linked();
+    }
+  }
+
+  async #save(): Promise<void> {
+    await this.#redis.client(cleanup).save();
+    this.#isSaved = true;
+  }
+
+  async #restart({
+    savesBefore,
+    cutsAll,
+  }: {
+    readonly savesBefore: boolean;
+    readonly cutsAll: boolean;
+  }): Promise<void> {
+    if (savesBefore) await this.#save();
+    this.isWhole &&= this.#isSaved;
+    if (cutsAll) for (const { line } of this.members) line.leadTo(0);
+    await this.#redis.restart();
+    this.#isSaved = true;
+    for (const { pod } of this.members) {
+      await until('commands to be taken', async () => (await pod.commands.ping()) === 'PONG');
+    }
+  }
+}
+
+test('whatever Redis loses and whoever comes first: no number is given twice, and every pod has everything or is told', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 6, maxLength: 24 }), async (steps) => {
+      try {
+        const history = new History(await RedisServer.start(cleanup));
+        await history.join();
+        await history.join();
+        await history.play(steps);
+        expect(history.givenTwice()).toEqual([]);
+        for (const member of history.members) {
+          const numbers = member.pod.entries.map(({ seq }) => seq);
+          expect(numbers).toEqual([...new Set(numbers)].toSorted((a, b) => a - b));
+          expect(history.untold(member)).toEqual([]);
+          if (history.isWhole) expect(member.pod.gaps).toEqual([]);
+          // What the entries themselves say is no less than what the pod was told.
+          const holes = member.pod.entries.filter((entry, i) =>
+            isHole(member.pod.entries[i - 1] ?? member.joined, entry),
+          );
+          const told = member.pod.gaps.map(({ resumed }) => resumed.seq + 1);
+          expect(told.filter((seq) => !holes.some((hole) => hole.seq === seq))).toEqual([]);
+        }
+      } finally {
+        await cleanup.run();
+      }
+    }),
+    { numRuns: Number(process.env['EPOCH_RUNS'] ?? 12), endOnFailure: true },
+  );
+}, 300_000);
+
+test('numbers are those of the clock of Redis in microseconds, and go on by one', async () => {
+  const redis = await RedisServer.start(cleanup);
+  const [seconds] = await redis.client(cleanup).time();
+  const pod = await JournalPod.start(cleanup, { url: redis.url });
+  const start = placeOf(pod.journal.head());
+  expect(start.seq).toBeGreaterThanOrEqual(Number(seconds) * 1_000_000);
+  expect(start.seq).toBeLessThan((Number(seconds) + 60) * 1_000_000);
+  expect(await pod.journal.append(messages(3))).toEqual(range(1, 3).map((n) => nth(start, n)));
+});
