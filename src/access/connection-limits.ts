@@ -78,9 +78,9 @@ export class ConnectionLimits {
     const { maxConnectionsPerIp } = this.#options;
     const { addresses, memory, backoff } = this.#services;
     if (memory.isHigh) return 'memory';
-    if (!backoff.isEmpty && backoff.refuses(addresses.of(remote(), forwarded()))) return 'recovery_unavailable';
-    if (this.isFull) return 'max_connections';
     const nowMs = performance.now();
+    if (!backoff.isEmpty && backoff.refuses(addresses.of(remote(), forwarded()), nowMs)) return 'recovery_unavailable';
+    if (this.isFull) return 'max_connections';
     if (maxConnectionsPerIp > 0 || this.#rateOfEach !== undefined) {
       const address = addresses.of(remote(), forwarded());
       if (maxConnectionsPerIp > 0 && (this.#countOfEach.get(address) ?? 0) >= maxConnectionsPerIp) {

@@ -32,8 +32,7 @@ export class RecoveryBackoff {
    *
    * @param address - as `ClientAddress` gives it
    */
-  note(address: string): void {
-    const nowMs = performance.now();
+  note(address: string, nowMs: number): void {
     const last = this.#pauses.get(address);
     if (last !== undefined && nowMs < last.endMs) return;
     const isKnown = last !== undefined && nowMs < last.endMs + FORGET_AFTER_MS;
@@ -46,9 +45,9 @@ export class RecoveryBackoff {
   }
 
   /** Whether a handshake from an address is refused now. */
-  refuses(address: string): boolean {
+  refuses(address: string, nowMs: number): boolean {
     const pause = this.#pauses.get(address);
-    return pause !== undefined && performance.now() < pause.endMs;
+    return pause !== undefined && nowMs < pause.endMs;
   }
 
   /** Lets everybody in again: clients can be recovered. */

@@ -258,7 +258,11 @@ export class SignalClient {
     const isNewest = (): boolean => engine === this.socket.io.engine && engine.readyState === 'open';
     const introduce = (token: string | undefined): void => {
       if (!isNewest()) return;
-      this.#pid ??= randomPid();
+      if (this.#pid === undefined) {
+        this.#pid = randomPid();
+        // The mark stands for topics that the gateway keeps for the session before; this one begins with those that we send.
+        this.#offset = this.#offset?.replace(/~$/, '');
+      }
       send({
         token,
         topics: this.#topics,

@@ -118,10 +118,6 @@ export class WebSocketManager implements LivePublisher {
     });
     this.sio = newServer(options, recovery);
     this.pods = new PodCalls(this.sio, options.otherPods, options.describe);
-    options.onReachable?.(() => {
-      this.#backoff.clear();
-      recovery.wake();
-    });
     this.#addresses = new ClientAddress(options.trustProxy);
     const connectionLimits = new ConnectionLimits(limits, {
       addresses: this.#addresses,
@@ -140,6 +136,7 @@ export class WebSocketManager implements LivePublisher {
     this.#rooms = new Rooms(app, options.compression !== 0);
     this.#buffers = new BufferSample(root.sockets);
     this.#chosen = new ChosenTopics(topicStore, log);
+    options.onReachable?.(() => void this.#recoverAgain(recovery));
     this.#middleware = this.#newMiddleware();
     this.#sessions = this.#sessionServices(recovery);
     this.sio.use((socket, next) => {
@@ -219,6 +216,13 @@ export class WebSocketManager implements LivePublisher {
     await this.sio.close();
   }
 
+  /** What recovery needs may be in reach again. Topics are saved first: those who wait for them must find them. */
+  async #recoverAgain(recovery: Recovery): Promise<void> {
+    this.#backoff.clear();
+    await this.#chosen.saveUnsaved();
+    recovery.wake();
+  }
+
   #newMiddleware(): ConnectMiddleware {
     const { boundary, events, jwt, log, memory, refusals } = this.#options;
     return new ConnectMiddleware({
@@ -228,7 +232,7 @@ export class WebSocketManager implements LivePublisher {
         // It has left already.
         if (remoteAddress === '') return;
         const forwarded = request.headers['x-forwarded-for'];
-        this.#backoff.note(this.#addresses.of(remoteAddress, String(forwarded ?? '')));
+        this.#backoff.note(this.#addresses.of(remoteAddress, String(forwarded ?? '')), performance.now());
       },
       onRefused: (reason, fields) => {
         events.refused(reason);

@@ -208,6 +208,37 @@ test('a new client with the same storage continues where the previous one was, o
   expect(second.connects).toEqual([true, true]);
 });
 
+test('a new client with the storage of one that has changed its topics continues with the topics that it asks for', async () => {
+  const pods = await twoPods();
+  const storage = memoryStorage();
+  const first = await new Watched(cleanup, pods[0].url, {
+    storage: () => storage,
+    key: 'feed',
+    topics: ['A'],
+  }).connected();
+  expect(await first.client.subscribe(['B'])).toMatchObject({ ok: true });
+  await publish(pods[0], [1], { symbol: 'B' });
+  await first.got(1);
+  first.client.close();
+  await publish(pods[0], [2], { symbol: 'A' });
+  await publish(pods[0], [3], { symbol: 'B' });
+  const second = await new Watched(cleanup, pods[1].url, {
+    storage: () => storage,
+    key: 'feed',
+    topics: ['B'],
+  }).connected();
+  expect(await second.got(1)).toEqual([3]);
+  expect(second.connects).toEqual([true]);
+  // It may change them as often as it likes, and they hold over a reconnect.
+  for (const topics of [['A'], ['B'], ['A']]) expect(await second.client.subscribe(topics)).toMatchObject({ ok: true });
+  second.client.socket.io.engine.close();
+  await second.connected(2);
+  await publish(pods[0], [4], { symbol: 'B' });
+  await publish(pods[0], [5], { symbol: 'A' });
+  expect(await second.got(2)).toEqual([3, 5]);
+  expect(second.connects).toEqual([true, true]);
+});
+
 test('two clients with copies of one storage, as of a duplicated tab, have topics of their own over a reconnect', async () => {
   const pod = await shared();
   const storage = memoryStorage();

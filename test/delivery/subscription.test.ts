@@ -1,3 +1,4 @@
+import type { Redis } from 'ioredis';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { SubscribeAnswer } from '../../src/contract/events.js';
 import { FrontDoor } from '../support/front-door.js';
@@ -15,6 +16,14 @@ const shared = sharedPods();
 
 function subscribe(client: FeedClient, ...args: unknown[]): Promise<SubscribeAnswer> {
   return client.socket.timeout(30_000).emitWithAck('subscribe', ...args) as Promise<SubscribeAnswer>;
+}
+
+/** Where clients' topics are kept in Redis. */
+const KEPT = '{gateway}:kept-topics';
+
+/** The topics that are kept, of all clients. */
+async function keptTopics(admin: Redis): Promise<string[]> {
+  return (await admin.hvals(KEPT)).map((record) => record.split(' ').slice(3).join(' '));
 }
 
 /** Publishes one signal for each symbol, or `symbol@timeframe`, priced by its place in the list. */
@@ -259,10 +268,9 @@ describe.each([
     await client.welcomed(2);
     expect(client.socket.recovered).toBe(true);
     expect(await subscribe(client, ['B'])).toEqual({ ok: true, topics: ['B'] });
-    const [key = ''] = await admin.keys('{gateway}:topics:*');
-    const kept = async (): Promise<boolean> => (await admin.get(key))?.endsWith('["B"]') === true;
+    const kept = async (): Promise<boolean> => (await keptTopics(admin)).includes('["B"]');
     const renewed = async (): Promise<void> => {
-      await admin.del(key);
+      await admin.del(KEPT);
       link.cut();
       await until('the topics to be kept again', kept);
     };
@@ -302,13 +310,49 @@ test('topics hold over a reconnect that the client asks for after a disconnect o
 test('topics of a subscribe that was answered unavailable do not hold, even where they were kept', async () => {
   const redis = await RedisServer.start(cleanup);
   const pod = await Pod.start(cleanup, { REDIS_URL: redis.url });
-  const client = await FeedClient.connect(cleanup, pod.url, { transports: ['websocket'], auth: { topics: ['A'] } });
+  const door = await FrontDoor.open(cleanup, [pod]);
+  const options = { transports: ['websocket'], auth: { topics: ['X'] } };
+  const clients = await Promise.all([1, 2].map(() => FeedClient.connect(cleanup, door.url, options)));
+  const [chooses, never] = clients;
+  if (chooses === undefined || never === undefined) throw new Error('two clients were connected');
+  expect(await subscribe(chooses, ['A'])).toMatchObject({ ok: true });
   const admin = redis.client(cleanup);
-  // It takes the command and answers too late.
+  // It takes the commands and answers too late.
   await admin.call('CLIENT', 'PAUSE', '4000', 'WRITE');
-  expect(await subscribe(client, ['B'])).toMatchObject({ ok: false, error: { code: 'unavailable' } });
-  await until('the topics in force to be kept', async () => {
-    const [key] = await admin.keys('{gateway}:topics:*');
-    return key !== undefined && (await admin.get(key))?.endsWith('["A"]') === true;
+  const answers = await Promise.all(clients.map((client) => subscribe(client, ['B'])));
+  expect(answers).toMatchObject([1, 2].map(() => ({ ok: false, error: { code: 'unavailable' } })));
+  await until('the active topics to be kept', async () => (await keptTopics(admin)).includes('["A"]'));
+  door.cut();
+  await Promise.all(clients.map((client) => client.welcomed(2)));
+  expect(clients.map(({ socket }) => socket.recovered)).toEqual([true, true]);
+  await post(pod, 'B', 'A', 'X');
+  await got(chooses, 'A');
+  await got(never, 'X');
+});
+
+describe.each(['websocket', 'polling'])('long messages over %s', (transport) => {
+  test('are answered busy without a look at them when a client sends too many, and short ones work all the while', async () => {
+    const pod = await Pod.start(cleanup);
+    const client = await FeedClient.connect(cleanup, pod.url, { transports: [transport] });
+    const topics = Array.from({ length: 1000 }, (_, i) => `${'long'.repeat(3)}${i}`);
+    expect(await subscribe(client, topics)).toMatchObject({ ok: true });
+    // One more topic, and one less, as an honest client may do it now and then.
+    expect(await subscribe(client, topics.slice(1))).toMatchObject({ ok: true });
+    expect(await subscribe(client, topics)).toMatchObject({ ok: true });
+    const broken = [...topics, 5];
+    const codes: string[] = [];
+    for (let i = 0; i < 20; i++) {
+      const answer = await subscribe(client, broken);
+      codes.push(answer.ok ? 'ok' : answer.error.code);
+    }
+    expect(codes.slice(0, 2)).toEqual(['invalid_topics', 'invalid_topics']);
+    expect(codes.slice(2).filter((code) => code === 'busy').length).toBeGreaterThan(5);
+    expect(await subscribe(client, ['A'])).toEqual({ ok: true, topics: ['A'] });
+    expect(await pod.metric('gateway_subscribes_total', { result: 'busy' })).toBeGreaterThan(5);
+    // Whatever name it has.
+    client.socket.emit('other', topics);
+    client.socket.emit('subscr\u0131be', topics);
+    expect(await subscribe(client, ['B'])).toEqual({ ok: true, topics: ['B'] });
+    expect(client.disconnects).toEqual([]);
   });
 });
