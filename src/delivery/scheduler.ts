@@ -112,17 +112,22 @@ export class Scheduler {
     this.#await(client, walk);
   }
 
-  /** Makes a client live, if it is at the place of the fan-out and needs nothing else; otherwise it is put on its way. */
+  /**
+   * Greets a client, and makes it live if it is at the place of the fan-out; otherwise it is put on its way. A greeting that a
+   * client has room for is sent at once, and so leaves with the answer to its CONNECT.
+   */
   admit(client: FeedClient, place: Offset, first: readonly string[]): void {
-    const { live } = this.#options;
     const bytes = first.reduce((sum, packet) => sum + packet.length, 0);
-    if (!client.hearsRooms() || !isSamePlace(place, this.#options.place()) || bytes > this.#pace.firstWindow) {
+    if (bytes > this.#pace.firstWindow) {
       this.start(client, place, first);
       return;
     }
     client.send(first);
-    client.enter(liveRooms(client.topics, client.id, client.hasChosen));
-    live.add(client);
+    const walk = this.#newWalk(client, place, []);
+    client.walk = walk;
+    this.#pace.sent(client, walk, bytes);
+    if (isSamePlace(place, this.#options.place())) this.#arrive(client, walk);
+    else this.#enqueue(client);
   }
 
   /** Notes that a client may have room: its transport is drained, or another one. */
@@ -318,6 +323,11 @@ export class Scheduler {
 
   /** Waits until the client has taken something. */
   #await(client: FeedClient, walk: Walk): void {
+    // A poll that waited took everything in the very call that sent it: no other drain would come.
+    if (!client.hearsRooms() && this.#pace.isIdle(client, walk)) {
+      this.#goOn(client, walk);
+      return;
+    }
     walk.state = 'full';
     walk.isFollowing = false;
     walk.bufferedBytes = client.bufferedBytes();

@@ -53,7 +53,7 @@ test('a Redis that is killed and started again costs no connection, and the clie
     heard.push(events);
   }
   await everyoneIsTold(late, 'degraded');
-  expect(heard).toEqual(pods.map(() => ['welcome', 'status_update']));
+  expect(heard).toEqual(pods.map(() => ['status_update', 'welcome']));
 
   await redis.restart();
   await Promise.all(pods.map((pod) => pod.ready()));

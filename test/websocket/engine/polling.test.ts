@@ -74,15 +74,14 @@ describe('an answer to a poll has at most 16 packets, and nothing is lost, doubl
     expect(session.most).toBe(MOST);
   });
 
-  test('of the welcome and the statuses of 50 services', async () => {
+  test('of the statuses of 50 services and the welcome after them', async () => {
     const pod = await Pod.start(cleanup);
     for (const i of upTo(50)) await pod.post('/v1/status', status('active', { service: `service-${i}` }));
     const session = await welcomed(pod);
     const services = (): string[] =>
       session.packets.flatMap((packet) => /"service":"(service-\d+)"/.exec(packet)?.[1] ?? []);
-    await session.pollUntil(() => services().length >= 50);
     expect(session.packets[0]).toMatch(/^40\{"sid":/);
-    expect(session.packets[1]).toMatch(/^42\["welcome",/);
+    expect(session.packets.at(-1)).toMatch(/^42\["welcome",/);
     expect(services()).toEqual(upTo(50).map((i) => `service-${i}`));
     expect(session.most).toBe(MOST);
   });
@@ -178,20 +177,20 @@ describe('what waits for a client to poll is counted until it has been fetched',
   const LIMIT = 200_000;
   const PADDING = 'x'.repeat(900);
 
-  test('a client that polls too seldom is cut', async () => {
+  test('a client that polls seldom gets everything, though far more than the limit is published between two polls', async () => {
     const pod = await shared({ MAX_BACKPRESSURE: String(LIMIT) });
     const session = await welcomed(pod);
-    for (let from = 0; from < 400; from += 100) {
-      await publish(pod, 100, from, { padding: PADDING });
-      await session.poll().catch(() => {});
+    for (let from = 0; from < 1000; from += 250) {
+      await publish(pod, 250, from, { padding: PADDING });
+      await session.poll();
     }
-    expect(await pod.metric('gateway_disconnects_total', { reason: 'slow client' })).toBe(1);
-    expect(session.prices.length).toBeGreaterThan(0);
-    expect(session.prices).toEqual(upTo(session.prices.length));
-    await expect(session.poll()).rejects.toThrow('400');
+    await session.pollUntil(() => session.prices.length >= 1000);
+    expect(session.prices).toEqual(upTo(1000));
+    expect(session.most).toBeLessThanOrEqual(MOST);
+    expect(await pod.metric('gateway_slow_clients_total')).toBe(0);
   });
 
-  test('a client that polls steadily is not, whatever is published, and gets a replay of more than the limit', async () => {
+  test('a client that polls steadily is not closed, whatever is published, and gets a replay of more than the limit', async () => {
     const pod = await shared({ MAX_BACKPRESSURE: String(LIMIT) });
     const offset = await offsetOfOneWhoLeft(pod);
     await publish(pod, 500, 0, { padding: PADDING });
