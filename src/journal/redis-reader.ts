@@ -115,7 +115,7 @@ export class RedisReader {
 
   /** What this pod has seen in the journal. */
   get seen(): Seen {
-    return { seq: this.#newestSeen(), hasAll: this.#isReading ? this.#isLive : this.#hadAll };
+    return { seq: this.#newestSeen(), hasAll: this.#reading !== undefined ? this.#isLive : this.#hadAll };
   }
 
   /** The newest number below a limit that this pod has read, or has appended. */
