@@ -1,5 +1,5 @@
 const SECOND_MS = 1000;
-/** The timer is set anew at least so often: a timer of Node.js holds 24 days at most. */
+/** The timer is set again at least so often: a timer of Node.js holds 24 days at most. */
 const MAX_TIMER_MS = 3_600_000;
 /** Numbers of seconds without members that are kept at least before they are cleared away. */
 const SPARE_SECONDS = 1000;
