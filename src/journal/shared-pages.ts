@@ -57,6 +57,7 @@ export class SharedPages {
   #waiting = 0;
   /** Where the elevator is. */
   #floor = 0;
+  readonly #cuts = new WeakMap<Page, Map<string, readonly JournalEntry[]>>();
   #size = FIRST_ENTRIES;
   /** When the next page may be read, on the clock of `performance.now()`. */
   #freeAtMs = 0;
@@ -161,30 +162,30 @@ export class SharedPages {
     const waiters = this.#waiters.get(floor) ?? [];
     const last = lastOf(page);
     const left: Waiter[] = [];
-    /** Clients at the same place share one array. */
-    const cuts = new Map<string, After>();
     for (const waiter of waiters) {
-      const { epoch, seq } = waiter.after;
+      const { seq } = waiter.after;
       if (seq < page.from || (seq >= last && !page.isEnd)) {
         left.push(waiter);
         continue;
       }
-      const key = `${epoch}:${seq}`;
-      if (!cuts.has(key)) cuts.set(key, this.#cut(page, waiter.after));
-      waiter.resolve(cuts.get(key));
+      waiter.resolve(this.#cut(page, waiter.after));
     }
     this.#waiting -= waiters.length - left.length;
     if (left.length > 0) this.#waiters.set(floor, left);
     else this.#waiters.delete(floor);
   }
 
-  /** What of a page comes after a place in its range. */
-  #cut({ entries }: Page, { epoch, seq }: Offset): After {
-    const index = entries.findIndex((entry) => entry.seq >= seq);
-    const next = entries[index];
-    // Either the entry itself is there, or the very next one of its epoch: then nothing between them is missing.
-    if (next === undefined || next.epoch !== epoch || next.seq > seq + 1) return undefined;
-    return this.#options.visible(entries.slice(next.seq === seq ? index + 1 : index));
+  /** What of a page comes after a place in its range: one array for all clients at that place, who look through it once. */
+  #cut(page: Page, after: Offset): After {
+    const cuts = this.#cuts.get(page) ?? new Map<string, readonly JournalEntry[]>();
+    const key = `${after.epoch}:${after.seq}`;
+    const known = cuts.get(key);
+    if (known !== undefined) return known;
+    const cut = afterIn(page, after);
+    const visible = cut && this.#options.visible(cut);
+    // What the reader has not come to yet is visible later.
+    if (visible !== undefined && visible.length === cut?.length) this.#cuts.set(page, cuts.set(key, visible));
+    return visible;
   }
 
   #rejectAll(error: Error): void {
@@ -193,6 +194,14 @@ export class SharedPages {
     this.#waiting = 0;
     for (const { reject } of all) reject(error);
   }
+}
+
+function afterIn({ entries }: Page, { epoch, seq }: Offset): After {
+  const index = entries.findIndex((entry) => entry.seq >= seq);
+  const next = entries[index];
+  // Either the entry itself is there, or the very next one of its epoch: then nothing between them is missing.
+  if (next === undefined || next.epoch !== epoch || next.seq > seq + 1) return undefined;
+  return entries.slice(next.seq === seq ? index + 1 : index);
 }
 
 function floorOf(seq: number): number {
