@@ -14,19 +14,15 @@ const PROOF_MS = 250;
  * is in the journal. If not (this process stood still, or an answer was late), others may have had more.
  */
 export class LiveProof {
-  #tickMs = 0;
+  readonly #timer: NodeJS.Timeout;
+  #tickMs = performance.now();
   #stallEndMs = 0;
-  #timer: NodeJS.Timeout | undefined;
   /** When the read that Redis has not answered was sent. */
   #sentMs: number | undefined;
-  #provenMs = -Infinity;
+  #provenMs = this.#tickMs;
 
   /** Begins to watch a link, on which the end of the journal has just been found. */
-  begin(): void {
-    this.end();
-    this.#tickMs = performance.now();
-    this.#sentMs = undefined;
-    this.#provenMs = this.#tickMs;
+  constructor() {
     this.#timer = setInterval(() => {
       const nowMs = performance.now();
       if (nowMs - this.#tickMs > STALL_MS) this.#stallEndMs = nowMs;

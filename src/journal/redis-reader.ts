@@ -63,7 +63,6 @@ export class RedisReader {
   readonly #tombstones: RedisTombstones;
   readonly #keys: JournalKeys;
   readonly #epochs: RedisEpochs;
-  readonly #proof = new LiveProof();
   #joined = false;
   /** Whether the epoch had no entry when this pod joined it: until one is read, the pod has seen nothing. */
   #joinedBlank = false;
@@ -79,8 +78,8 @@ export class RedisReader {
   #hadAll = true;
   /** Newest number that this pod had read before it went over to the last epoch that began without `lostUpTo`. */
   #readBefore = 0;
-  /** The connection of the session that reads. */
-  #reading: Redis | Cluster | undefined;
+  /** While the reader reads: whether it is live. */
+  #proof: LiveProof | undefined;
   /** How long the last turn of the loop with entries took to send them. */
   #lastSendMs = 0;
   /** When the reader last had all that was in the journal, on the clock of `performance.now()`. */
@@ -105,7 +104,7 @@ export class RedisReader {
    * that Redis owes is late after some seconds ({@link readStreams}), and the reading counts as broken.
    */
   get lagSeconds(): number {
-    return this.#reading !== undefined && this.lag === 0 ? 0 : (performance.now() - this.#atEndMs) / 1000;
+    return this.#proof !== undefined && this.lag === 0 ? 0 : (performance.now() - this.#atEndMs) / 1000;
   }
 
   /** Stream position up to which everything has been read. */
@@ -115,7 +114,7 @@ export class RedisReader {
 
   /** What this pod has seen in the journal. */
   get seen(): Seen {
-    return { seq: this.#newestSeen(), hasAll: this.#reading !== undefined ? this.#isLive : this.#hadAll };
+    return { seq: this.#newestSeen(), hasAll: this.#proof === undefined ? this.#hadAll : this.#isLive };
   }
 
   /** The newest number below a limit that this pod has read, or has appended. */
@@ -126,7 +125,7 @@ export class RedisReader {
   }
 
   get #isLive(): boolean {
-    return this.lag === 0 && this.#proof.holds;
+    return this.lag === 0 && this.#proof?.holds === true;
   }
 
   /**
@@ -138,10 +137,12 @@ export class RedisReader {
     await inTime(this.#locate(redis));
     const { seq, start, before } = this.#end;
     let goal: number | undefined = seq === start ? before : seq;
-    this.#reading = redis;
-    this.#proof.begin();
+    const proof = new LiveProof();
+    this.#proof = proof;
     try {
       for (;;) {
+        const { listener } = this.#options;
+        for (let room = listener.room?.(); room !== undefined; room = listener.room?.()) await room;
         if (this.lag === 0) {
           this.#atEndMs = performance.now();
           this.#hadAll = true;
@@ -153,17 +154,18 @@ export class RedisReader {
         await this.#step(redis);
       }
     } finally {
-      this.#hadAll &&= this.#isLive;
-      if (this.#reading === redis) this.#reading = undefined;
-      this.#proof.end();
+      proof.end();
+      // A session that ends late, since it waited for room, is not the one that reads now.
+      if (this.#proof === proof) {
+        this.#hadAll &&= this.#isLive;
+        this.#proof = undefined;
+      }
     }
   }
 
   /** Reads what comes next, and passes it on. */
   async #step(redis: Redis | Cluster): Promise<void> {
     if (this.#tombstones.isLarge) await inTime(this.#tombstones.reload(redis));
-    // Nothing is in hand here: if the link breaks meanwhile, another session reads on, and this one fails at its next read.
-    await this.#room();
     const raw = await this.#next(redis, this.#position, !this.#tombstones.follows(this.#position));
     if (raw.length > 0) await this.#together(redis, raw);
     let entries = this.#tombstones.fill(raw.map(parseEntry), this.#position);
@@ -187,12 +189,6 @@ export class RedisReader {
     }
   }
 
-  /** Waits until the listener takes more. */
-  async #room(): Promise<void> {
-    const { listener } = this.#options;
-    for (let room = listener.room?.(); room !== undefined; room = listener.room?.()) await room;
-  }
-
   /**
    * Where sending takes long, adds to the entries what this pod has just appended. Sent in the next turn it would wait
    * for all clients to get these first, and by then the next would wait: each signal late by a whole fan-out.
@@ -213,7 +209,7 @@ export class RedisReader {
   async #next(redis: Redis | Cluster, entry: number, isWaiting: boolean): Promise<RawEntry[]> {
     const after = { entry, deletion: this.#tombstones.last };
     const read = readStreams(redis, { keys: this.#keys, after, isWaiting });
-    const { entries, deletions } = await (isWaiting ? this.#proof.note(read) : read);
+    const { entries, deletions } = await (isWaiting && this.#proof ? this.#proof.note(read) : read);
     this.#tombstones.take(deletions);
     return entries;
   }

@@ -334,6 +334,7 @@ describe('a gateway that is away for a moment', () => {
     const env = { REDIS_URL: redis.url, PORT: String(await serverPort()), ADMIN_PORT: String(await serverPort()) };
     const first = await Pod.start(cleanup, env);
     const begin = await headOf(first);
+    const firstSeq = await first.metric('gateway_journal_seq');
     const all = linesOf(25_000);
     const [before, after] = [fileOf(all.slice(0, 20_000)), fileOf(all.slice(20_000))];
     const killed = `${after}.now`;
@@ -341,7 +342,7 @@ describe('a gateway that is away for a moment', () => {
     const child = shell(cleanup, `{ ${lines}; } | signal-gateway publish --retry-for 60`, {
       ADMIN_URL: first.adminUrl,
     });
-    await until('some of it', async () => (await first.metric('gateway_journal_seq')) > 3000, {
+    await until('some of it', async () => (await first.metric('gateway_journal_seq')) > firstSeq + 3000, {
       seen: () => child.stderr,
     });
     await first.child.kill();

@@ -47,6 +47,7 @@ test(
     await publish(COMMON);
     await everyoneHas(COMMON);
     const old = clients[0]?.last;
+    if (old === undefined) throw new Error('the clients have a place');
 
     const [master, replica] = redis.servers;
     if (master === undefined || replica === undefined) throw new Error('there are a master and a replica');
@@ -87,7 +88,7 @@ test(
     ]);
     const newer = journal.slice(COMMON);
     expect(new Set(newer.map(({ epoch }) => epoch)).size).toBe(1);
-    expect(newer[0]?.epoch).not.toBe(old?.epoch);
+    expect(newer[0]?.epoch).not.toBe(old.epoch);
     expect(newer.filter(({ offset }) => lostOffsets.has(offset))).toEqual([]);
     const now = `${newer[0]?.epoch}`;
     expect(new Set(clients.map((c) => c.last?.epoch))).toEqual(new Set([now]));
@@ -97,17 +98,17 @@ test(
     const join = (seq: number): CheckedClient =>
       new CheckedClient(cleanup, fresh.url, {
         transports: ['websocket'],
-        auth: { pid: 'from-elsewhere', offset: `${old?.epoch}:${seq}` },
+        auth: { pid: 'from-elsewhere', offset: `${old.epoch}:${seq}` },
       });
-    const before = join(COMMON);
-    const inside = join(COMMON + LOST);
+    const before = join(old.seq);
+    const inside = join(old.seq + LOST);
     await until('the one before to be complete', () => before.got.size === AFTER + 10, { seen: () => before });
     // It has never seen what was lost, and is told so; from there on it is complete.
     expect(before.gaps).toEqual([
-      { reason: 'epoch', requested: `${old?.epoch}:${COMMON}`, resumed: `${now}:${COMMON + LOST}` },
+      { reason: 'epoch', requested: `${old.epoch}:${old.seq}`, resumed: `${now}:${(newer[0]?.seq ?? 0) - 1}` },
     ]);
     expect(before.faultCount).toBe(0);
     await until('the one inside to be told', () => inside.gaps.length === 1, { seen: () => inside });
-    expect(inside.gaps[0]).toMatchObject({ reason: 'epoch', requested: `${old?.epoch}:${COMMON + LOST}` });
+    expect(inside.gaps[0]).toMatchObject({ reason: 'epoch', requested: `${old.epoch}:${old.seq + LOST}` });
   },
 );

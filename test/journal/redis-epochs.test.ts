@@ -1,12 +1,13 @@
 import * as fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
 import { type Offset, isHole } from '../../src/contract/offset.js';
+import { journalKeys } from '../../src/journal/redis-keys.js';
 import { JournalPod } from '../support/journal-pod.js';
 import { Cleanup } from '../support/processes.js';
 import { RedisServer } from '../support/redis.js';
 import { TcpForwarder } from '../support/tcp-forwarder.js';
 import { until } from '../support/until.js';
-import { messages, nth, placeOf, priceOf, range } from './journal-suite.js';
+import { delivered, messages, nth, placeOf, priceOf, range, readAll } from './journal-suite.js';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
@@ -183,4 +184,64 @@ test('numbers are those of the clock of Redis in microseconds, and go on by one'
   expect(start.seq).toBeGreaterThanOrEqual(Number(seconds) * 1_000_000);
   expect(start.seq).toBeLessThan((Number(seconds) + 60) * 1_000_000);
   expect(await pod.journal.append(messages(3))).toEqual(range(1, 3).map((n) => nth(start, n)));
+});
+
+/** Puts a journal into Redis as version 0.1 wrote it: numbers from 1, and nothing said by the first entry. */
+async function writeOldJournal(redis: RedisServer, count: number): Promise<Offset> {
+  const client = redis.client(cleanup);
+  const { meta, journal } = journalKeys('gateway');
+  const replid = /master_replid:(\w+)/.exec(await client.info('replication'))?.[1] ?? '';
+  await client.hset(meta, { epoch: 'oldEpoch', seq: String(count), replid, origin: '0', start: '0' });
+  for (const [i, { event, json, symbol = '', timeframe = '' }] of messages(count).entries()) {
+    const place = ['symbol', symbol, 'timeframe', timeframe, 'service', '', 'id', `h${i}`, 'epoch', 'oldEpoch'];
+    await client.xadd(journal, `${i + 1}-0`, 'event', event, 'json', json, ...place);
+  }
+  return { epoch: 'oldEpoch', seq: 0 };
+}
+
+test('a journal that version 0.1 began goes on, and the epoch after it follows on it', async () => {
+  const redis = await RedisServer.start(cleanup, ['--appendonly', 'yes', '--appendfsync', 'always']);
+  const start = await writeOldJournal(redis, 10);
+  const pod = await JournalPod.start(cleanup, { url: redis.url });
+  expect(placeOf(pod.journal.head())).toEqual(nth(start, 10));
+  expect(await pod.journal.append(messages(2, 11))).toEqual([nth(start, 11), nth(start, 12)]);
+  await delivered(pod, 2);
+  await redis.restart();
+  await pod.linked();
+  const [after] = await pod.journal.append(messages(1, 13));
+  await delivered(pod, 3);
+  expect(after?.seq).toBeGreaterThan(1_000_000);
+  expect(pod.gaps).toEqual([]);
+  const fresh = await JournalPod.start(cleanup, { url: redis.url });
+  for (const one of [pod, fresh]) {
+    expect(await one.journal.resolve(nth(start, 4))).toEqual({ ok: true });
+    const read = await readAll(one.journal, nth(start, 4));
+    expect(read.map(priceOf)).toEqual(range(5, 13));
+    expect(read.some((entry, i) => isHole(read[i - 1] ?? nth(start, 4), entry))).toBe(false);
+  }
+});
+
+test('a pod that is in the middle of an epoch is as many entries behind as there are, however far numbers jump', async () => {
+  const redis = await RedisServer.start(cleanup, ['--appendonly', 'yes', '--appendfsync', 'always']);
+  const line = await TcpForwarder.open(cleanup, redis.port);
+  const writer = await JournalPod.start(cleanup, { url: redis.url });
+  const late = await JournalPod.start(cleanup, { url: redis.url, readerUrl: line.url });
+  await writer.journal.append(messages(5));
+  await delivered(late, 5);
+  line.leadTo(0);
+  await until('the reader to be cut off', () => !late.up);
+  await writer.journal.append(messages(5, 6));
+  await redis.restart();
+  await writer.linked();
+  await writer.journal.append(messages(2500, 11));
+  const lags = new Set<number>();
+  const watch = setInterval(() => lags.add(late.journal.lag()), 1);
+  line.leadTo(redis.port);
+  await delivered(late, 2510);
+  clearInterval(watch);
+  expect(Math.max(...lags)).toBeLessThanOrEqual(2505);
+  expect(Math.max(...lags)).toBeGreaterThan(1000);
+  expect(late.gaps).toEqual([]);
+  await late.journal.caughtUp(() => true);
+  expect(late.journal.lag()).toBe(0);
 });
