@@ -93,18 +93,12 @@ test(
     const filler = 'x'.repeat(15_000);
     const fat = 600;
     await Promise.all(Array.from({ length: fat }, (_, n) => publish(signal(n, { symbol: FAT, filler }))));
-    let buffered = 0;
     await until(
       'the slow clients to be closed',
-      async () => {
-        const scrape = await Scrape.of(rough);
-        buffered = Math.max(buffered, scrape.value('gateway_buffered_bytes'));
-        return scrape.value('gateway_slow_clients_total') === slow.length;
-      },
+      async () => (await rough.metric('gateway_slow_clients_total')) === slow.length,
       { limit: 60_000 },
     );
     for (const door of slowDoors) door.resume();
-    expect(buffered).toBeGreaterThan(15_000);
 
     const busy = await Scrape.of(quiet);
     const own = busy.families.filter(({ name }) => name.startsWith('gateway_'));

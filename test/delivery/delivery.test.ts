@@ -23,6 +23,12 @@ function finish(delivery: HandDelivery): void {
   }
 }
 
+/** Publishes more than comes between two pings, in a turn of its own. */
+function publish(delivery: HandDelivery): void {
+  for (let i = 0; i < 8; i++) delivery.append(12 * KB);
+  delivery.loop.settle();
+}
+
 /** Takes turns, and has a client read in each, until nothing is left to do. */
 function flow(delivery: HandDelivery, client: HandClient): void {
   for (let turns = 0; turns < 1000 && !delivery.loop.isIdle; turns++) {
@@ -82,12 +88,6 @@ describe('a batch that is larger than what a client has room for', () => {
 });
 
 describe('a client whose network takes everything', () => {
-  /** Publishes more than comes between two pings, in a turn of its own. */
-  function publish(delivery: HandDelivery): void {
-    for (let i = 0; i < 8; i++) delivery.append(12 * KB);
-    delivery.loop.settle();
-  }
-
   test('is taken out of the live feed when it has not answered a ping for a second and more is published', () => {
     const delivery = new HandDelivery();
     const [quick, slow] = [delivery.join(), delivery.join({ networkBytes: 100_000 * KB })];

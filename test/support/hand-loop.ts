@@ -61,7 +61,7 @@ export class HandLoop implements Loop {
   /** Lets time pass, and calls back the timers that are due. */
   advance(ms: number): void {
     this.#nowMs += ms;
-    for (const timer of [...this.#timers]) {
+    for (const timer of this.#timers) {
       for (; timer.dueMs <= this.#nowMs && this.#timers.has(timer); timer.dueMs += timer.intervalMs) timer.work();
     }
   }
