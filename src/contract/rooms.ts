@@ -58,12 +58,6 @@ export function liveRooms(topics: ReadonlySet<string>, id: string, hasChosen: bo
   return hasChosen ? rooms.map(chosenRoom) : rooms;
 }
 
-/** Whether a room is that of a topic. */
-export function isTopicRoom(room: string): boolean {
-  const topic = room.startsWith(ROOM_PREFIX) ? ROOM_PREFIX.length : CHOSEN_PREFIX.length;
-  return room.charAt(topic) !== '@';
-}
-
 /** The rooms that an entry goes to. */
 export function roomsOfEntry(entry: {
   readonly event: string;

@@ -296,18 +296,14 @@ export class Scheduler {
   #arrive(client: FeedClient, walk: Walk): void {
     const { goal } = walk;
     // Whoever waits for this goes on before the client does, or before it could be live.
-    if (goal !== undefined) {
-      walk.goal = undefined;
-      goal.reached();
+    walk.goal = undefined;
+    goal?.reached();
+    // Or the fan-out is behind what the client has, and moves on.
+    if (goal !== undefined || !isSamePlace(walk.place, this.#options.place())) {
       walk.state = 'reading';
       this.#options.loop.nextTurn(() => {
         if (client.walk === walk) this.#goOn(client, walk);
       });
-      return;
-    }
-    if (!isSamePlace(walk.place, this.#options.place())) {
-      // The fan-out is behind what the client has.
-      this.#goOn(client, walk);
       return;
     }
     if (client.hearsRooms()) {

@@ -141,8 +141,6 @@ export class RedisReader {
     this.#proof = proof;
     try {
       for (;;) {
-        const { listener } = this.#options;
-        for (let room = listener.room?.(); room !== undefined; room = listener.room?.()) await room;
         if (this.lag === 0) {
           this.#atEndMs = performance.now();
           this.#hadAll = true;
@@ -151,6 +149,9 @@ export class RedisReader {
           up();
           goal = undefined;
         }
+        // Nothing is in hand here: if the link breaks meanwhile, another session reads on, and this one fails at its next read.
+        const { listener } = this.#options;
+        for (let room = listener.room?.(); room !== undefined; room = listener.room?.()) await room;
         await this.#step(redis);
       }
     } finally {

@@ -19,6 +19,7 @@ import { bufferedBytes, fastOf, nativeSocket, observePings, sendAll, sendPing } 
 import type { FeedSocket } from './feed-socket.js';
 import { roomOfUser } from './pod-calls.js';
 import type { Rooms } from './rooms.js';
+import type { TopicCounts } from './topic-counts.js';
 
 /** What happens on connections, for counters. */
 export interface ConnectionEvents {
@@ -36,6 +37,7 @@ export interface ConnectionEvents {
 export interface SessionServices {
   readonly scheduler: Scheduler;
   readonly rooms: Rooms;
+  readonly topicCounts: TopicCounts;
   readonly causes: EndCauses;
   readonly engine: Pick<FeedEngine, 'wasSlow'>;
   readonly events: ConnectionEvents;
@@ -98,10 +100,11 @@ export class ClientSession extends FeedClient implements Subscriber {
 
   /** Begins the session. What is written here at once leaves in one write, in this order (docs/ordering.md). */
   start(): void {
-    const { events, expiry, feed, log, scheduler } = this.#services;
+    const { events, expiry, feed, log, scheduler, topicCounts } = this.#services;
     const socket = this.#socket;
     const { expiresAtMs, resume, user } = socket.data;
     events.connected();
+    topicCounts.add(this.topics);
     log.info({ sid: this.id, transport: socket.conn.transport.name, recovered: socket.recovered }, 'client connected');
     if (user !== undefined) void socket.join(roomOfUser(user));
     if (expiresAtMs !== undefined) this.#forgetExpiry = expiry.add(socket, expiresAtMs);
@@ -138,7 +141,8 @@ export class ClientSession extends FeedClient implements Subscriber {
   }
 
   leave(rooms: readonly string[]): void {
-    this.#services.rooms.leave(nativeSocket(this.#socket.conn), rooms);
+    const native = nativeSocket(this.#socket.conn);
+    if (native !== undefined) this.#services.rooms.leave(native, rooms);
   }
 
   ping(): void {
@@ -176,9 +180,11 @@ export class ClientSession extends FeedClient implements Subscriber {
 
   /** All in one turn: what it was sent before is by the old topics, what follows is by the new ones (docs/ordering.md). */
   switchTo(topics: ReadonlySet<string>): void {
-    const { feed, scheduler } = this.#services;
+    const { feed, scheduler, topicCounts } = this.#services;
     const { data } = this.#socket;
     const before = this.slot < 0 ? undefined : new Set(liveRooms(this.topics, this.id, this.hasChosen));
+    topicCounts.add(topics);
+    topicCounts.remove(this.topics);
     data.topics = topics;
     data.hasChosen = true;
     if (before === undefined) scheduler.turned(this);
@@ -260,13 +266,13 @@ export class ClientSession extends FeedClient implements Subscriber {
 
   /** @param told - the reason that Socket.IO gives */
   #end(told: EndReason): void {
-    const { causes, engine, events, log, middleware, rooms, scheduler } = this.#services;
+    const { causes, engine, events, log, middleware, scheduler, topicCounts } = this.#services;
     const { conn } = this.#socket;
     // uWebSockets.js has dropped a packet: something other than the feed sends more than the client takes.
     const isCut = engine.wasSlow(conn);
     const reason = isCut ? 'slow client' : causes.of(conn, told);
     if (isCut) events.slow();
-    if (this.slot >= 0) rooms.leave(undefined, liveRooms(this.topics, this.id, this.hasChosen));
+    topicCounts.remove(this.topics);
     scheduler.end(this);
     this.#leavePolling();
     middleware.leave(this.#socket);

@@ -1,5 +1,5 @@
 import type { WebSocket } from 'uWebSockets.js';
-import { EVERYBODY, chosenRoom, isTopicRoom } from '../contract/rooms.js';
+import { EVERYBODY, chosenRoom } from '../contract/rooms.js';
 import type { Published, RoomPublisher } from '../delivery/fanout.js';
 import type { RoutedApp } from '../http/guarded-app.js';
 import { ENGINE_PACKET } from './engine/engine-packet.js';
@@ -18,8 +18,6 @@ const NOTHING: Published = { clients: 0, bytes: 0 };
 export class Rooms implements RoomPublisher {
   readonly #app: RoutedApp;
   readonly #compress: boolean;
-  /** Members of each room that is named after a topic. */
-  readonly #topics = new Map<string, number>();
 
   /** @param compress - whether packets are compressed for the clients that can take it */
   constructor(app: RoutedApp, compress: boolean) {
@@ -27,28 +25,14 @@ export class Rooms implements RoomPublisher {
     this.#compress = compress;
   }
 
-  /** Topics that a live client is subscribed to. */
-  get topicCount(): number {
-    return this.#topics.size;
-  }
-
   /** Adds a client to rooms. */
   enter(native: WebSocket<unknown>, rooms: readonly string[]): void {
-    for (const room of rooms) {
-      native.subscribe(room);
-      if (isTopicRoom(room)) this.#topics.set(room, (this.#topics.get(room) ?? 0) + 1);
-    }
+    for (const room of rooms) native.subscribe(room);
   }
 
-  /** Takes a client out of rooms that it is in. @param native - unset if it is gone, and left them with that */
-  leave(native: WebSocket<unknown> | undefined, rooms: readonly string[]): void {
-    for (const room of rooms) {
-      native?.unsubscribe(room);
-      if (!isTopicRoom(room)) continue;
-      const left = (this.#topics.get(room) ?? 1) - 1;
-      if (left > 0) this.#topics.set(room, left);
-      else this.#topics.delete(room);
-    }
+  /** Takes a client out of rooms that it is in. One that is gone has left them with that. */
+  leave(native: WebSocket<unknown>, rooms: readonly string[]): void {
+    for (const room of rooms) native.unsubscribe(room);
   }
 
   publish(rooms: readonly string[], encode: (hasChosen: boolean) => string): Published {

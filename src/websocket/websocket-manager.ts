@@ -34,6 +34,7 @@ import type { FeedServer, FeedSocket } from './feed-socket.js';
 import { type GuardedEngine, type GuardLimits, guardedEngine } from './guarded-engine.js';
 import { type OtherPods, PodCalls } from './pod-calls.js';
 import { Rooms } from './rooms.js';
+import { TopicCounts } from './topic-counts.js';
 
 /** What the manager asks of the feed. */
 export interface FeedSource {
@@ -95,6 +96,7 @@ export class WebSocketManager implements LivePublisher {
   readonly #guarded: GuardedEngine;
   readonly #engine: FeedEngine;
   readonly #rooms: Rooms;
+  readonly #topicCounts = new TopicCounts();
   readonly #buffers: BufferSample;
   readonly #causes = new EndCauses();
   readonly #drain = new Drain((connection) => this.#causes.note(connection, 'drained'));
@@ -173,7 +175,7 @@ export class WebSocketManager implements LivePublisher {
 
   /** Topics that somebody on this pod is subscribed to. */
   get topics(): number {
-    return this.#rooms.topicCount;
+    return this.#topicCounts.size;
   }
 
   /**
@@ -249,6 +251,7 @@ export class WebSocketManager implements LivePublisher {
     return {
       scheduler,
       rooms: this.#rooms,
+      topicCounts: this.#topicCounts,
       subscriptions: {
         chosen: this.#chosen,
         onAnswer: (result) => events.subscribed(result),

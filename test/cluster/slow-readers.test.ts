@@ -7,7 +7,7 @@ afterEach(() => cleanup.run());
 
 // test/long/cluster/slow-readers.test.ts does the same with 200.
 test(
-  '40 clients that read at random speeds, some stopped for seconds, are cut, come back and are complete',
+  '40 clients that read at random speeds, some stopped for seconds, keep their connections and get everything in order',
   { timeout: 300_000 },
   () => expectSlowReadersComplete(cleanup, 40),
 );

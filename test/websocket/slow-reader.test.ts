@@ -113,8 +113,8 @@ describe('a WebSocket client that stops reading', () => {
 });
 
 describe('a long-polling client that never polls', () => {
-  test('is closed after SLOW_TIMEOUT, and nobody else misses a signal', async () => {
-    const pod = await Pod.start(cleanup, { SLOW_TIMEOUT: '2000' });
+  test('is closed after SLOW_TIMEOUT, what waits for it is counted until then, and nobody else misses a signal', async () => {
+    const pod = await Pod.start(cleanup, { SLOW_TIMEOUT: '5000' });
     const honest = await FeedClient.connect(cleanup, pod.url, { transports: ['polling'] });
     const slow = await RawClient.connect(pod.port);
     cleanup.add(slow, () => slow.socket.destroy());
@@ -123,6 +123,8 @@ describe('a long-polling client that never polls', () => {
     await until('both to be connected', async () => (await pod.metric('gateway_connections')) === 2);
 
     const published = await publish(pod, 0, honest);
+    const isCounted = async (): Promise<boolean> => (await pod.metric('gateway_buffered_bytes')) > PADDING.length;
+    await until('what waits for it to be counted', isCounted, { seen: () => pod.output() });
     await until('it to be closed', async () => (await cuts(pod)) === 1, { seen: () => pod.output() });
     expect(prices(honest)).toEqual(upTo(published));
     expect(honest.disconnects).toEqual([]);

@@ -6,7 +6,7 @@ const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
 
 test(
-  '200 clients that read at random speeds, some stopped for seconds, are cut, come back and are complete',
+  '200 clients that read at random speeds, some stopped for seconds, keep their connections and get everything in order',
   { timeout: 300_000 },
   () => expectSlowReadersComplete(cleanup, 200),
 );
