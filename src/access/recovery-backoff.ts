@@ -4,7 +4,7 @@ const MAX_ADDRESSES = 10_000;
 const FIRST_PAUSE_MS = 2000;
 const LONGEST_PAUSE_MS = 30_000;
 
-/** An address that has not been noted for so long begins anew. */
+/** An address that has not been noted for so long begins with a short pause again. */
 const FORGET_AFTER_MS = 2 * LONGEST_PAUSE_MS;
 
 interface Pause {

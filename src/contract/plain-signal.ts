@@ -11,8 +11,8 @@ function isPlainName(value: unknown, maxLength: number): value is string {
 }
 
 /**
- * Whether a value is a signal as nearly all are. What this takes, `signalSchema` takes too; what it does not take may be a
- * signal all the same, and the schema has the last word.
+ * Whether a value is a signal as nearly all are. What this takes, `signalSchema` takes too; what it does not take may still
+ * be a signal, and the schema has the last word.
  *
  * It spares a pod that gets a signal now and then the hundred microseconds that the schema takes with cold caches.
  */

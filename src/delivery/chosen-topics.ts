@@ -107,7 +107,7 @@ export class ChosenTopics {
   }
 
   /**
-   * Tries again to save the topics of clients that have gone while the store was out of reach. Resolves when all have been
+   * Tries again to save the topics of clients that left while the store was unreachable. Resolves when all have been
    * sent: what asks for them afterwards finds them.
    */
   async saveUnsaved(): Promise<void> {

@@ -157,7 +157,7 @@ export class Fanout {
     return packet;
   }
 
-  /** What the gateway said of itself last, as a packet; `undefined` if it never did. */
+  /** What the gateway last reported about itself, as a packet; `undefined` if it never did. */
   get ownStatus(): string | undefined {
     return this.statuses.packetOf(OWN_SERVICE);
   }
@@ -201,7 +201,7 @@ export class Fanout {
   }
 
   /**
-   * Looks whether live clients have room for so many bytes, and looks at the clients where that has to be known
+   * Checks whether live clients have room for so many bytes, and sweeps them where that has to be known
    * (docs/ordering.md).
    *
    * @returns whether there is room in this turn; in a fresh turn there is, however large the message

@@ -28,9 +28,9 @@ const TOO_MUCH_KB = 160;
 /**
  * The clients that what is published to rooms reaches: they are at the place of the fan-out.
  *
- * The loop must not be asked what waits for a client after each message. So they are looked at before more has been published
- * than a client has room for, and who is behind becomes a client that catches up. What waits in kernels and on the way is not
- * seen from here, and may be minutes of a slow link: pings that go along with what is published show how far a client has got.
+ * The loop must not be asked what waits for a client after each message. So they are swept before more has been published than
+ * a client has room for, and a client that is behind then catches up at its own pace. What waits in kernels and on the way is not
+ * seen from here, and may be minutes of a slow link: pings that go along with what is published show how far a client has read.
  */
 export class LiveClients {
   readonly #options: LiveClientsOptions;

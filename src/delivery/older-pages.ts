@@ -46,7 +46,7 @@ export class OlderPages {
 
   /**
    * Reads the page after the place of a client, and gives it its turn then. A client whose place has left the journal gets a `gap`
-   * and goes on with the live feed.
+   * and continues at the place of the live feed.
    */
   read(client: FeedClient, walk: Walk): void {
     const { older, place, goOn, log } = this.#options;

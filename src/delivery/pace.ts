@@ -35,14 +35,14 @@ export class Pace {
     return client.bufferedBytes() === 0 && (walk.inFlightBytes === 0 || !client.hearsRooms());
   }
 
-  /** Notes what was sent, and asks the client how far it has got. */
+  /** Notes what was sent, and asks the client how far it has read. */
   sent(client: FeedClient, walk: Walk, bytes: number): void {
     if (!client.hearsRooms()) return;
     walk.inFlightBytes += bytes;
     if (walk.askedPing === 0 && walk.inFlightBytes >= walk.windowBytes / 2) this.ask(client, walk);
   }
 
-  /** Asks a client how far it has got, unless its answer is waited for already. */
+  /** Asks a client how far it has read, unless its answer is waited for already. */
   ask(client: FeedClient, walk: Walk): void {
     if (walk.askedPing !== 0) return;
     client.ping();

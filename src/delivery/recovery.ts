@@ -87,7 +87,7 @@ export class Recovery {
     }
   }
 
-  /** Looks again for those that are held: what was out of reach may be back. */
+  /** Looks again for those that are held: what was unreachable may be back. */
   wake(): void {
     const held = [...this.#held];
     this.#held.clear();

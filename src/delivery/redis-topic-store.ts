@@ -19,8 +19,8 @@ const KEYS_TTL_MS = LONG_TTL_MS + 3_600_000;
 
 /**
  * Keeps topics where every pod finds them: in the hash `{prefix}:kept-topics`, with two lists that say in which order they
- * end. Each record has the run of Redis that it was written on. After a failover or a restart an older record may be back in
- * the place of a newer one, so {@link claim} trusts none of another run until a pod has saved it again.
+ * end. Each record has the run of Redis that it was written on. After a failover or a restart an older record may have
+ * replaced a newer one, so {@link claim} trusts none of another run until a pod has saved it again.
  */
 export class RedisTopicStore implements TopicStore {
   readonly #save: RunScript;

@@ -132,7 +132,7 @@ export interface LookLimits {
 export interface Found {
   /** Numbers of entries, ascending. */
   readonly numbers: readonly number[];
-  /** Everything below this number was looked at. */
+  /** Everything below this number was searched. */
   readonly upTo: number;
   /** Work done, as {@link LookLimits.looks} counts. */
   readonly looked: number;
@@ -157,7 +157,7 @@ export interface RecentEntries {
    *
    * Costs what is found where the rooms are few, and never more than looking at every entry of the range.
    *
-   * @param range - what of it is no longer here is passed over
+   * @param range - what of it is no longer here is skipped
    */
   wanted(rooms: ReadonlySet<string>, range: NumberRange, limits: LookLimits): Found;
 }

@@ -47,7 +47,7 @@ export interface SessionServices {
     place(): Offset;
     /** The newest status of every service, as encoded packets without offsets. */
     statuses(): Iterable<string>;
-    /** What the gateway said of itself last, as an encoded packet. */
+    /** What the gateway last reported about itself, as an encoded packet. */
     ownStatus(): string | undefined;
   };
   readonly middleware: Pick<ConnectMiddleware, 'leave'>;
@@ -223,7 +223,7 @@ export class ClientSession extends FeedClient implements Subscriber {
     return encodeEvent('welcome', this.#services.welcomeJson, offset);
   }
 
-  /** Learns how far the client has got: from pings, and on long-polling from its transport. */
+  /** Learns how far the client has read: from pings, and on long-polling from its transport. */
   #watch(): void {
     const { countPolling, scheduler } = this.#services;
     const { conn } = this.#socket;

@@ -44,7 +44,7 @@ export interface FeedSource {
   resolve(offset: Offset): Promise<Resolution>;
   /** The newest status of every service, as encoded packets without offsets. */
   statuses(): Iterable<string>;
-  /** What the gateway said of itself last, as an encoded packet; `undefined` if it never did. */
+  /** What the gateway last reported about itself, as an encoded packet; `undefined` if it never did. */
   ownStatus(): string | undefined;
 }
 
@@ -71,7 +71,7 @@ export interface WebSocketManagerOptions extends EngineOptions {
   readonly adapter?: AdapterFactory;
   /** Where the topics are kept that clients choose while connected. */
   readonly topicStore: TopicStore;
-  /** Calls back whenever something that recovery needs may be in reach again. Unset: it always is. */
+  /** Calls back whenever something that recovery needs may be reachable again. Unset: it always is. */
   readonly onReachable?: (listener: () => void) => void;
   readonly feed: FeedSource;
   /** Serves clients that are not live. */
@@ -218,7 +218,7 @@ export class WebSocketManager implements LivePublisher {
     await this.sio.close();
   }
 
-  /** What recovery needs may be in reach again. Topics are saved first: those who wait for them must find them. */
+  /** What recovery needs may be reachable again. Topics are saved first: those who wait for them must find them. */
   async #recoverAgain(recovery: Recovery): Promise<void> {
     this.#backoff.clear();
     await this.#chosen.saveUnsaved();

@@ -37,7 +37,7 @@ test('everybody is let in at once when clients can be recovered again, and the n
   expect(pauses(backoff, 'a', 3)).toEqual([2]);
 });
 
-test('an address begins anew after it has been quiet for a while', () => {
+test('an address gets a short pause again after it has been quiet for a while', () => {
   const backoff = new RecoveryBackoff();
   backoff.note('a', 0);
   backoff.note('a', 100_000);

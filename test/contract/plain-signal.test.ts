@@ -59,6 +59,6 @@ test('whatever is taken for a plain signal is a signal by the published schema',
   expect(seen.other).toBeGreaterThan(ROUNDS / 100);
 });
 
-test('what is no object is no plain signal', () => {
+test('anything but an object is not a plain signal', () => {
   for (const value of [undefined, null, 'text', 1, [], [signal(1)]]) expect(isPlainSignal(value)).toBe(false);
 });

@@ -154,7 +154,7 @@ describe('in a journal in Redis', () => {
     expect(await walk(pod.journal, places[499] ?? pod.journal.head())).toHaveLength(500);
   });
 
-  test('clients are told when Redis cannot be read, and read on when it can', async () => {
+  test('while Redis cannot be read, clients are told so, and they read on when it can', async () => {
     const { redis, pod, places } = await podWith(500);
     const place = places[0] ?? pod.journal.head();
     pod.replays.disconnect();

@@ -28,7 +28,7 @@
 -- Atomic, all of it (docs/ordering.md):
 --   * the checks and the append: a pod that lost the lease, or repeats what it has no answer for, appends nothing twice;
 --   * `seq` and the entries: numbers have no hole within an epoch, and no batch has another's entries inside;
---   * the first entry of an epoch and what it tells of those before (`from` and `lost`, see epoch.lua and fork.lua);
+--   * the first entry of an epoch and what it says about those before (`from` and `lost`, see epoch.lua and fork.lua);
 --   * the entries, the newest statuses and the memory of the request: nobody finds one without the others.
 
 local MAX_STATUSES = 1000 -- a producer that makes up names of services must not fill Redis

@@ -18,7 +18,7 @@
 -- `from` is what the first entry of an epoch tells: whoever has every entry up to this number has lost nothing before it.
 --   * Everything that anybody is known to have seen is there: the newest number. So a restart without a loss is told nobody.
 --   * The caller has seen more than there is: what it has seen, for nobody can have seen more; or the `start` of the epoch, if
---     somebody can. Nobody can have that, so everybody is told of a loss.
+--     somebody can. Nobody can have that, so everybody is notified of a loss.
 --   * Nothing is there, and the caller has seen nothing: the `start`, too.
 -- Until the epoch has an entry, others who have seen more can still raise it. Once it has, they begin another epoch, which
 -- tells everybody: its `from` is its `start`, for whoever has read the broken one in between may have missed something.

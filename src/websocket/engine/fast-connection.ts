@@ -28,7 +28,7 @@ export interface Receiver {
   onClose(reason: EngineEndReason, description?: Error): void;
 }
 
-/** Learns of pings: how far a client has got in what was sent to it. */
+/** Learns of pings: how far a client has read what was sent to it. */
 export interface PingObserver {
   /** Called when a ping was sent, unless the observer has sent it itself. */
   onPing(): void;
