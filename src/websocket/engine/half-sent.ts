@@ -1,5 +1,5 @@
 import type { Socket as Connection } from 'engine.io';
-import { fastOf, nativeSocket } from './native-socket.js';
+import { fastOf, nativeSocket, owesPong } from './native-socket.js';
 import { insideOf } from './internals.js';
 import { PollingTransport } from './polling-transport.js';
 
@@ -15,8 +15,8 @@ const ANSWER_MS = 10_000;
  * in the middle of a message cannot answer a ping of Engine.IO. So while memory is short every client is pinged, and one that
  * sends nothing for ten seconds is cut.
  *
- * A client for which something waits is left alone: it may not have seen the ping behind that yet. MAX_BACKPRESSURE bounds
- * what waits, and a client that does not read on is closed after PING_TIMEOUT as always.
+ * A client for which something waits is left alone: it may not have seen the ping behind that yet. What waits is bounded, and a
+ * client that does not read on is closed after PING_TIMEOUT or SLOW_TIMEOUT as always.
  */
 export class HalfSent {
   readonly #sessions: () => Connection[];
@@ -70,7 +70,8 @@ function ask(connection: Connection): (() => boolean) | undefined {
     const { body } = transport;
     return body && (() => transport.body === body);
   }
-  if (connection.readyState !== 'open') return undefined;
+  // What it has been asked already may wait in kernels behind a lot of signals; if not, the heartbeat ends it.
+  if (connection.readyState !== 'open' || owesPong(connection)) return undefined;
   let isSilent = true;
   connection.once('packet', () => {
     isSilent = false;
