@@ -61,12 +61,13 @@ async function readAtRandom({ door, client, isFickle }: Reader, random: Random, 
 async function publish(random: Random, pods: readonly Pod[]): Promise<Map<number, string>> {
   const published = new Map<number, string>();
   let price = 0;
-  for (let bytes = 0; bytes < MOST_BYTES;) {
-    const batch = Array.from({ length: 1 + random.below(random.pick([3, 60])) }, () => {
-      const size = random.below(3) === 0 ? random.below(1000) : random.below(LONGEST);
-      bytes += size;
-      return signal(price++, { symbol: random.pick(SYMBOLS), padding: 'x'.repeat(size) });
-    });
+  let left = MOST_BYTES;
+  while (left > 0) {
+    const sizes = Array.from({ length: 1 + random.below(random.pick([3, 60])) }, () =>
+      random.below(random.below(3) === 0 ? 1000 : LONGEST),
+    );
+    left -= sizes.reduce((sum, size) => sum + size, 0);
+    const batch = sizes.map((size) => signal(price++, { symbol: random.pick(SYMBOLS), padding: 'x'.repeat(size) }));
     const answer = await random.pick(pods).post('/v1/signals', batch);
     expect(answer.status).toBe(202);
     const { offsets } = (await answer.json()) as { offsets: string[] };
@@ -112,7 +113,9 @@ test.each([
     const faults = clients.map((client) => client.faults(published));
     expect({ what, faults }).toEqual({ what, faults: clients.map(() => []) });
     expect(clients.flatMap(({ disconnects }) => disconnects)).toEqual([]);
-    if (maxLength > published.size) expect(clients.map(({ gaps }) => gaps)).toEqual(clients.map(() => 0));
+    // Where the journal keeps all of it nobody has lost anything.
+    const gaps = clients.map((client) => (maxLength > published.size ? client.gaps : 0));
+    expect(gaps).toEqual(clients.map(() => 0));
     let served = 0;
     for (const pod of pods) {
       expect(await pod.metric('gateway_slow_clients_total')).toBe(0);

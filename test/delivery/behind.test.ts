@@ -41,6 +41,10 @@ async function publish(pod: Pod, batches: number, symbols: readonly string[], ho
   }
 }
 
+function seqOf(offset: unknown): number {
+  return parsePlace(offset)?.offset.seq ?? Number.NaN;
+}
+
 function priceOf([, payload]: readonly unknown[]): number | undefined {
   return (payload as { price?: number } | undefined)?.price;
 }
@@ -70,7 +74,6 @@ describe.each([
     expect(gap.reason).toBe('expired');
     // It has everything before the gap, and everything after it.
     expect(gap.requested).toBe(heard[at - 1]?.[2]);
-    const seqOf = (text: unknown): number => parsePlace(text)?.offset.seq ?? Number.NaN;
     const seqs = heard.filter(([event]) => event === 'new_signal').map(([, , offset]) => seqOf(offset));
     const first = seqs[0] ?? 0;
     const before = Array.from({ length: at }, (_none, i) => first + i);

@@ -55,7 +55,7 @@ describe('a batch that is larger than what a client has room for', () => {
     expect(client.mostBytes).toBeLessThanOrEqual(257 * KB);
   });
 
-  test('fills nobody who does not read: a client is looked at before more than the budget was published since', () => {
+  test('fills nobody who does not read: a client is checked before more than the budget is published', () => {
     const delivery = new HandDelivery();
     const [quick, slow] = [delivery.join(), delivery.join()];
     for (let i = 0; i < 500; i++) {

@@ -13,9 +13,12 @@ const BATCH = 1000;
 const PADDING = 'x'.repeat(12_000);
 const MISSED = 10_000;
 
-test('a batch of 12 MB, and a client that comes back 10,000 entries behind, cost nobody the connection, and all get everything', async () => {
+function keyOf(payload: unknown): string {
+  return String((payload as { price: number }).price);
+}
+
+test('a batch of 12 MB, and a client that reconnects 10,000 entries behind, cost nobody the connection, and all get everything', async () => {
   const pod = await Pod.start(cleanup, { JOURNAL_MAXLEN: '20000' });
-  const keyOf = (payload: unknown): string => String((payload as { price: number }).price);
   const away = new CheckedClient(cleanup, pod.url, { transports: ['websocket'], reconnection: false }, keyOf);
   await connected([away]);
   away.socket.io.engine.close();
