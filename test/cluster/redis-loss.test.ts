@@ -124,3 +124,38 @@ test('a pod that is stopped until Redis drops its subscription continues where i
   const result = summary(clients);
   expect(result).toMatchObject({ ...PERFECT, recovered: result.reconnects });
 });
+
+test.each([
+  ['a fresh pod comes first', true],
+  ['the pod that stood still comes first', false],
+])(
+  'a pod stands still while others go on, and Redis and those are gone; %s to the empty Redis: its clients are told, and none is cut',
+  async (_, isFreshFirst) => {
+    const redis = await RedisServer.start(cleanup);
+    const [still, other] = await Promise.all([1, 2].map(() => Pod.start(cleanup, { REDIS_URL: redis.url })));
+    if (still === undefined || other === undefined) throw new Error('unreachable');
+    const [client] = await connect([still]);
+    if (client === undefined) throw new Error('unreachable');
+    for (let n = 0; n < 5; n++) expect((await other.post('/v1/signals', signal(n))).status).toBe(202);
+    await until('the first part', () => client.got.size === 5, { seen: () => client });
+    await still.child.kill('SIGSTOP');
+    const beginMs = Date.now();
+    let sent = 5;
+    while (Date.now() < beginMs + 1000) expect((await other.post('/v1/signals', signal(sent++))).status).toBe(202);
+    await other.child.kill();
+    await redis.restart();
+    const fresh = isFreshFirst ? await Pod.start(cleanup, { REDIS_URL: redis.url }) : undefined;
+    await still.child.kill('SIGCONT');
+    await until('the pod to have found the new journal', async () => {
+      await still.ready();
+      return (await redis.client(cleanup).hget('{gateway}:meta', 'epoch')) !== null;
+    });
+    expect((await (fresh ?? still).post('/v1/signals', signal(sent))).status).toBe(202);
+    const prices = (): number[] =>
+      [...client.got.values()].map((text) => (JSON.parse(text) as { price: number }).price);
+    await until('what comes after', () => prices().includes(sent), { seen: () => client });
+    expect(client.gaps).toMatchObject([{ reason: 'epoch', requested: [...client.got.keys()].at(-2) }]);
+    expect(client.faultCount).toBe(0);
+    expect(client.reconnects).toEqual([]);
+  },
+);

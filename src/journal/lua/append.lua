@@ -33,9 +33,10 @@
 
 local MAX_STATUSES = 1000 -- a producer that makes up names of services must not fill Redis
 local FIRST_MESSAGE, MESSAGE_FIELDS = 11, 6
+local NOTHING = {}
 
 local meta, journal, statuses, lease, request = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local fresh, seen = ARGV[1], { seq = tonumber(ARGV[2]), hasAll = ARGV[3] == '1' }
+local fresh = ARGV[1]
 local maxlen, deadlineMs = ARGV[4], tonumber(ARGV[5])
 local token, batch, looks = ARGV[6], ARGV[7], ARGV[8] == '1'
 local fingerprint, requestMs = ARGV[9], ARGV[10]
@@ -43,27 +44,33 @@ local fingerprint, requestMs = ARGV[9], ARGV[10]
 local time = redis.call('TIME')
 if time[1] * 1000 + time[2] / 1000 > deadlineMs then return {'LATE'} end
 if token ~= '' and redis.call('GET', lease) ~= token then return {'FENCED'} end
-local now = read(meta)
-if token ~= '' and now.token == token and now.batch >= tonumber(batch) then return {'DONE'} end
+local known = redis.call('HMGET', meta, 'epoch', 'seq', 'start', 'token', 'batch')
+if token ~= '' and known[4] == token and tonumber(known[5]) >= tonumber(batch) then return {'DONE'} end
 if fingerprint ~= '' then
   local before = redis.call('HMGET', request, 'fingerprint', 'epoch', 'first')
   if before[1] == fingerprint then return {'AGAIN', before[2], before[3]} end
   if before[1] then return {'OTHER'} end
 end
 
-if not now.epoch or looks then now = open(meta, journal, fresh, seen) end
-local epoch, seq = now.epoch, now.seq
+-- What is usual is done without the rest: each append waits for those before it.
+local epoch, seq, now = known[1], tonumber(known[2]), nil
+if not epoch or looks then
+  now = open(meta, journal, fresh, { seq = tonumber(ARGV[2]), hasAll = ARGV[3] == '1' })
+  epoch, seq = now.epoch, now.seq
+elseif known[2] == known[3] then
+  now = read(meta)
+end
 local first = seq + 1
-local told = {}
-if now.isBlank then told = { 'from', text(now.from) } end
-if now.isBlank and now.lost then told = { 'from', text(now.from), 'lost', text(now.lost) } end
+local told = NOTHING
+if now and now.isBlank then told = { 'from', text(now.from) } end
+if now and now.isBlank and now.lost then told = { 'from', text(now.from), 'lost', text(now.lost) } end
 for i = FIRST_MESSAGE, #ARGV, MESSAGE_FIELDS do
   local event, json, symbol, timeframe, service, id = unpack(ARGV, i, i + MESSAGE_FIELDS - 1)
   seq = seq + 1
   -- redis-entry.ts reads the fields by their places.
   redis.call('XADD', journal, 'MAXLEN', '~', maxlen, text(seq) .. '-0', 'event', event, 'json', json, 'symbol', symbol,
     'timeframe', timeframe, 'service', service, 'id', id, 'epoch', epoch, unpack(told))
-  told = {}
+  told = NOTHING
   if service ~= '' and (redis.call('HEXISTS', statuses, service) == 1 or redis.call('HLEN', statuses) < MAX_STATUSES) then
     redis.call('HSET', statuses, service, epoch .. ':' .. text(seq) .. ' ' .. json)
   end

@@ -37,13 +37,11 @@ end
 
 -- The state of the current epoch; `epoch` is false if there is none. Of an epoch that version 0.1 began, `from` is nil.
 local function read(meta)
-  local known = redis.call('HMGET', meta, 'epoch', 'seq', 'run', 'replid', 'start', 'before', 'from', 'lost', 'broken',
-    'token', 'batch')
+  local known = redis.call('HMGET', meta, 'epoch', 'seq', 'run', 'replid', 'start', 'before', 'from', 'lost', 'broken')
   local from = number(known[7])
   local seq, start = number(known[2]) or 0, number(known[5]) or 0
   return { epoch = known[1], seq = seq, run = known[3], replid = known[4], start = start, before = number(known[6]) or 0,
-    from = from, lost = number(known[8]), broken = known[9], token = known[10], batch = number(known[11]),
-    isBlank = from ~= nil and seq == start }
+    from = from, lost = number(known[8]), broken = known[9], isBlank = from ~= nil and seq == start }
 end
 
 local function server()
