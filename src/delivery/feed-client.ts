@@ -1,3 +1,4 @@
+import type { Frame } from './frames.js';
 import type { Walk } from './walk.js';
 
 /**
@@ -38,6 +39,8 @@ export abstract class FeedClient {
   abstract bufferedBytes(): number;
   /** Sends packets in order, in one write where the transport can. The caller sees to it that there is room. */
   abstract send(packets: readonly string[]): void;
+  /** The same, of what is sent to many. */
+  abstract sendFrames(frames: readonly Frame[]): void;
   /** Joins rooms. MUST do so at once, in the same turn of the loop. */
   abstract enter(rooms: readonly string[]): void;
   /** Leaves rooms. MUST do so at once. */

@@ -1,7 +1,8 @@
 import { type Offset, formatOffset } from '../contract/offset.js';
-import { encodeEntry, encodeGap } from '../contract/packet.js';
+import { encodeGap } from '../contract/packet.js';
 import type { JournalEntry } from '../journal/journal.js';
 import type { FeedClient } from './feed-client.js';
+import { type Frame, Frames } from './frames.js';
 import type { Pace } from './pace.js';
 import type { Stretch } from './walk-source.js';
 import type { Walk } from './walk.js';
@@ -18,6 +19,7 @@ export interface HandOverOptions {
 /** Hands entries over to one client, as many as it has room for; its cursor moves with them. */
 export class HandOver {
   readonly #options: HandOverOptions;
+  readonly #frames = new Frames();
 
   constructor(options: HandOverOptions) {
     this.#options = options;
@@ -49,38 +51,42 @@ export class HandOver {
     const { pace, current, onServed } = this.#options;
     const { walk } = client;
     if (walk === undefined) return true;
-    const packets: string[] = [];
+    const frames: Frame[] = [];
     let bytes = 0;
     let served = 0;
-    let isAll = true;
+    /** What there is no room for. */
+    let next: JournalEntry | undefined;
+    let last: JournalEntry | undefined;
     for (const { entry, isWanted, lostAfter } of steps) {
-      const packet = isWanted ? encodeEntry(current(entry), client.hasChosen) : '';
-      // Sizes are those of the text: a packet that is larger in UTF-8 is up to three times as large.
-      if (bytes + packet.length > roomBytes && !(packets.length === 0 && pace.isIdle(client, walk))) {
-        isAll = false;
+      const frame = isWanted ? this.#frames.of(current(entry), client.hasChosen) : undefined;
+      const size = frame?.size ?? 0;
+      if (bytes + size > roomBytes && !(frames.length === 0 && pace.isIdle(client, walk))) {
+        next = entry;
         break;
       }
-      if (lostAfter !== undefined) packets.push(gapBefore(lostAfter, entry));
-      if (isWanted) {
-        packets.push(packet);
+      if (lostAfter !== undefined) frames.push(gapBefore(lostAfter, entry));
+      if (frame !== undefined) {
+        frames.push(frame);
         if (!entry.deleted) served++;
       }
-      bytes += packet.length;
-      walk.place = { epoch: entry.epoch, seq: entry.seq };
+      bytes += size;
+      last = entry;
     }
-    if (isAll) walk.place = end;
-    if (packets.length > 0) client.send(packets);
+    if (next === undefined) walk.place = end;
+    else if (last !== undefined) walk.place = { epoch: last.epoch, seq: last.seq };
+    if (frames.length > 0) client.sendFrames(frames);
     if (served > 0) onServed(served, !walk.isFollowing);
     pace.sent(client, walk, bytes);
-    return isAll;
+    return next === undefined;
   }
 }
 
-/** The packet that reports the entries that are lost between a place and an entry. */
-function gapBefore(lostAfter: Offset, { epoch, seq }: Offset): string {
-  return encodeGap({
+/** Reports the entries that are lost between a place and an entry. */
+function gapBefore(lostAfter: Offset, { epoch, seq }: Offset): Frame {
+  const text = encodeGap({
     reason: 'epoch',
     requested: formatOffset(lostAfter),
     resumed: formatOffset({ epoch, seq: seq - 1 }),
   });
+  return { text, size: text.length, bytes: undefined };
 }

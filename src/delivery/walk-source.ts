@@ -1,5 +1,5 @@
 import { type Offset, isHole } from '../contract/offset.js';
-import { roomsOfEntry } from '../contract/rooms.js';
+import { ROOM_OF_ALL, roomsOfEntry } from '../contract/rooms.js';
 import type { JournalEntry, RecentEntries } from '../journal/journal.js';
 
 /** An entry on the way of a client. */
@@ -30,10 +30,14 @@ const MAX_STEPS = 64;
 const MAX_LOOKS = 512;
 
 function wants(rooms: ReadonlySet<string>, entry: JournalEntry): boolean {
+  // Most clients get every signal.
+  if (entry.event === 'new_signal' && rooms.has(ROOM_OF_ALL)) return true;
   return roomsOfEntry(entry).some((room) => rooms.has(room));
 }
 
-function stepOf(entry: JournalEntry, isWanted: boolean, before: Offset | undefined): Step | undefined {
+/** What to do at an entry that was found to go to the client, or to begin a run of entries. */
+function stepOf(entry: JournalEntry, rooms: ReadonlySet<string>, before: Offset | undefined): Step | undefined {
+  const isWanted = wants(rooms, entry);
   if (before !== undefined && isHole(before, entry)) return { entry, isWanted, lostAfter: before };
   return isWanted ? { entry, isWanted } : undefined;
 }
@@ -56,7 +60,7 @@ export function stretchOfRecent(recent: RecentEntries, walker: Walker, limit: Of
     const entry = recent.at(number);
     if (entry === undefined) continue;
     const before = number === from ? walker.place : recent.at(number - 1);
-    const step = stepOf(entry, wants(walker.rooms, entry), before);
+    const step = stepOf(entry, walker.rooms, before);
     if (step !== undefined) steps.push(step);
   }
   const last = recent.at(found.upTo - 1);
@@ -113,7 +117,7 @@ export function stretchOfPage(page: readonly JournalEntry[], walker: Walker, lim
   for (const i of wantedOf(page, walker.rooms)) {
     const entry = page[i];
     if (entry === undefined || entry.seq > limit.seq) break;
-    const step = stepOf(entry, wants(walker.rooms, entry), page[i - 1] ?? walker.place);
+    const step = stepOf(entry, walker.rooms, page[i - 1] ?? walker.place);
     if (step !== undefined) steps.push(step);
   }
   return { steps, end: { epoch: last.epoch, seq: last.seq } };

@@ -7,6 +7,7 @@ import { type Offset, formatOffset, formatPlace } from '../contract/offset.js';
 import { encodeCheckpoint, encodeEvent, encodeGap } from '../contract/packet.js';
 import { liveRooms } from '../contract/rooms.js';
 import { FeedClient } from '../delivery/feed-client.js';
+import type { Frame } from '../delivery/frames.js';
 import type { Recovery } from '../delivery/recovery.js';
 import type { Scheduler } from '../delivery/scheduler.js';
 import { type Subscriber, Subscription, type SubscriptionServices } from '../delivery/subscription.js';
@@ -15,7 +16,15 @@ import type { ConnectMiddleware, ConnectRefusal } from './connect-middleware.js'
 import type { EndCauses } from './end-causes.js';
 import type { FeedEngine } from './engine/engine.js';
 import { excuse, pidOf } from './engine/internals.js';
-import { bufferedBytes, fastOf, nativeSocket, observePings, sendAll, sendPing } from './engine/native-socket.js';
+import {
+  bufferedBytes,
+  fastOf,
+  nativeSocket,
+  observePings,
+  sendAll,
+  sendFrames,
+  sendPing,
+} from './engine/native-socket.js';
 import type { FeedSocket } from './feed-socket.js';
 import { roomOfUser } from './pod-calls.js';
 import type { Rooms } from './rooms.js';
@@ -133,6 +142,10 @@ export class ClientSession extends FeedClient implements Subscriber {
 
   send(packets: readonly string[]): void {
     sendAll(this.#socket.conn, packets, this.#services.compress);
+  }
+
+  sendFrames(frames: readonly Frame[]): void {
+    sendFrames(this.#socket.conn, frames, this.#services.compress);
   }
 
   enter(rooms: readonly string[]): void {

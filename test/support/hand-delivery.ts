@@ -3,6 +3,7 @@ import type { Offset } from '../../src/contract/offset.js';
 import { EVERYBODY, chosenRoom } from '../../src/contract/rooms.js';
 import { FeedDelivery } from '../../src/delivery/delivery.js';
 import { FeedClient } from '../../src/delivery/feed-client.js';
+import type { Frame } from '../../src/delivery/frames.js';
 import type { Published } from '../../src/delivery/fanout.js';
 import type { JournalEntry } from '../../src/journal/journal.js';
 import { Ring } from '../../src/journal/ring.js';
@@ -75,6 +76,10 @@ export class HandClient extends FeedClient {
     this.write();
     this.#put(packets);
     if (this.#isPolled) this.poll();
+  }
+
+  sendFrames(frames: readonly Frame[]): void {
+    this.send(frames.map(({ text }) => text));
   }
 
   enter(rooms: readonly string[]): void {
