@@ -218,7 +218,10 @@ export class WebSocketManager implements LivePublisher {
     await this.sio.close();
   }
 
-  /** What recovery needs may be reachable again. Topics are saved first: those who wait for them must find them. */
+  /**
+   * What recovery needs may be reachable again. Topics are saved first: those who wait for them must find them
+   * (docs/ordering.md).
+   */
   async #recoverAgain(recovery: Recovery): Promise<void> {
     this.#backoff.clear();
     await this.#chosen.saveUnsaved();
