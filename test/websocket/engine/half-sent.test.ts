@@ -135,7 +135,7 @@ test.concurrent(
       await until('the honest client to have it', () => honest.signals.length === published, { seen: () => honest });
     };
     // More than the kernels between take, and less than the journal keeps in this memory.
-    while (published * 15_000 < 10 * MEBIBYTE) await publish();
+    for (let bytes = 0; bytes < 10 * MEBIBYTE; bytes += 20 * 15_000) await publish();
     const hostile = await Promise.all(Array.from({ length: HOSTILE }, () => opened(cleanup, pod)));
     await Promise.all(hostile.map(sendPart));
     await until('the memory to be short', async () => (await pod.metric('gateway_memory_share')) > 0.75);
