@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Offset } from '../contract/offset.js';
 import { encodeCheckpoint } from '../contract/packet.js';
+import { ALL_SIGNALS } from '../contract/topics.js';
 import { checkpointGroup, liveRooms, roomsOfClient } from '../contract/rooms.js';
 import type { JournalEntry, RecentEntries } from '../journal/journal.js';
 import type { FeedClient } from './feed-client.js';
@@ -195,8 +196,8 @@ export class Scheduler {
   checkpoint(group: number): void {
     for (const client of this.#following) {
       const { walk } = client;
-      if (walk === undefined || roomsOfClient(client.topics, client.id).length === 2) continue;
-      if (checkpointGroup(client.id) === group) client.send([encodeCheckpoint(walk.place, client.hasChosen)]);
+      if (walk === undefined || client.topics.has(ALL_SIGNALS) || checkpointGroup(client.id) !== group) continue;
+      client.send([encodeCheckpoint(walk.place, client.hasChosen)]);
     }
   }
 
