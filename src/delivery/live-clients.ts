@@ -18,12 +18,17 @@ const PING_EVERY_MS = 250;
 /**
  * A client is behind that has not answered a ping for so long while more was published, or for a shorter time while so much was
  * published, or at all while even more was. So what is under way to a client unseen is at most the last of these and what is
- * published in one turn: less than a phone with 5 KB/s takes in a minute.
+ * published in one turn, unless very many are late at once: less than a phone with 5 KB/s takes in a minute.
  */
 const LATE_MS = 1000;
 const EARLY_MS = 250;
 const MUCH_KB = 96;
 const TOO_MUCH_KB = 160;
+/**
+ * Time for turning clients away in one turn of the loop, because of pings: one with many topics has as many rooms to leave. If many
+ * are late at once, as after a burst, some have answered before their turn comes.
+ */
+const TURN_MS = 8;
 
 /**
  * The clients that what is published to rooms reaches: they are at the place of the fan-out.
@@ -38,6 +43,8 @@ export class LiveClients {
   #publishedBytes = 0;
   #pingedAtKb = 0;
   #pingedAtMs = 0;
+  /** Whether somebody was to be turned away when the time was up. */
+  #isLateLeft = false;
 
   constructor(options: LiveClientsOptions) {
     this.#options = options;
@@ -88,21 +95,31 @@ export class LiveClients {
    * {@link sweep} may be.
    */
   ping(): void {
-    const { loop, publishPing, onBehind } = this.#options;
+    const { loop, publishPing } = this.#options;
     const nowKb = Math.round(this.#publishedBytes / 1024);
     const sinceKb = nowKb - this.#pingedAtKb;
-    if (sinceKb < PING_EVERY_KB || this.#clients.length === 0) return;
+    if ((sinceKb < PING_EVERY_KB && !this.#isLateLeft) || this.#clients.length === 0) return;
     const nowMs = Math.round(loop.nowMs());
-    if (sinceKb < MUCH_KB && nowMs - this.#pingedAtMs < PING_EVERY_MS) return;
+    const isDue = sinceKb >= MUCH_KB || (sinceKb >= PING_EVERY_KB && nowMs - this.#pingedAtMs >= PING_EVERY_MS);
+    if (isDue || this.#isLateLeft) this.#turnLateAway(nowMs, nowKb);
+    if (!isDue) return;
     this.#pingedAtKb = nowKb;
     this.#pingedAtMs = nowMs;
+    for (const client of this.#clients) this.#note(client, nowMs, nowKb);
+    publishPing();
+  }
+
+  #turnLateAway(nowMs: number, nowKb: number): void {
+    const { loop, onBehind } = this.#options;
+    const endMs = loop.nowMs() + TURN_MS;
+    this.#isLateLeft = false;
     for (let i = this.#clients.length - 1; i >= 0; i--) {
       const client = this.#clients[i];
-      if (client === undefined) continue;
-      if (isBehind(client, nowMs, nowKb)) onBehind(client);
-      else this.#note(client, nowMs, nowKb);
+      if (client === undefined || !isBehind(client, nowMs, nowKb)) continue;
+      this.#isLateLeft = loop.nowMs() >= endMs;
+      if (this.#isLateLeft) return;
+      onBehind(client);
     }
-    publishPing();
   }
 
   /** To be called for every ping that was sent to one client, live or not. */

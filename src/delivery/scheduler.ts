@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Offset } from '../contract/offset.js';
 import { encodeCheckpoint } from '../contract/packet.js';
+import { ALL_SIGNALS } from '../contract/topics.js';
 import { checkpointGroup, liveRooms, roomsOfClient } from '../contract/rooms.js';
 import type { JournalEntry, RecentEntries } from '../journal/journal.js';
 import type { FeedClient } from './feed-client.js';
@@ -64,6 +65,9 @@ export class Scheduler {
   readonly #following = new Set<FeedClient>();
   /** Clients that have no room. */
   readonly #full = new Set<FeedClient>();
+  /** What everybody is to be told, and how often there was something. */
+  #news = '';
+  #newsCount = 0;
   #stopChecks: (() => void) | undefined;
 
   constructor(options: SchedulerOptions) {
@@ -178,17 +182,22 @@ export class Scheduler {
     }
   }
 
-  /** Sends the clients at the head a packet that does not depend on a place. */
+  /**
+   * Sends every client that is not live a packet that does not depend on a place: those at the head now, the others once they have
+   * room. Of several only the newest is sent then: it is news of the same thing.
+   */
   tell(packet: string): void {
-    for (const client of this.#following) client.send([packet]);
+    this.#news = packet;
+    this.#newsCount++;
+    for (const client of this.#following) if (client.walk !== undefined) this.#tellNews(client, client.walk);
   }
 
   /** Tells those of the clients at the head that do not get every signal, and are in a group, where they are. */
   checkpoint(group: number): void {
     for (const client of this.#following) {
       const { walk } = client;
-      if (walk === undefined || roomsOfClient(client.topics, client.id).length === 2) continue;
-      if (checkpointGroup(client.id) === group) client.send([encodeCheckpoint(walk.place, client.hasChosen)]);
+      if (walk === undefined || client.topics.has(ALL_SIGNALS) || checkpointGroup(client.id) !== group) continue;
+      client.send([encodeCheckpoint(walk.place, client.hasChosen)]);
     }
   }
 
@@ -212,7 +221,9 @@ export class Scheduler {
   }
 
   #newWalk(client: FeedClient, place: Offset, first: readonly string[]): Walk {
-    return newWalk(client, { place, first, windowBytes: this.#pace.firstWindow, nowMs: this.#nowMs() });
+    // The greeting says the newest, and who was live has heard it.
+    const heard = this.#newsCount;
+    return newWalk(client, { place, first, windowBytes: this.#pace.firstWindow, heard, nowMs: this.#nowMs() });
   }
 
   #enqueue(client: FeedClient): void {
@@ -263,6 +274,7 @@ export class Scheduler {
       else this.#await(client, walk);
       return;
     }
+    this.#tellNews(client, walk);
     const next = this.#stretch(client, walk);
     if (next === 'head') this.#arrive(client, walk);
     else if (next === 'older') this.#pages.read(client, walk);
@@ -279,6 +291,13 @@ export class Scheduler {
     }
     if (isSamePlace(walk.place, limit)) return 'head';
     return stretchOfRecent(this.#options.journal.recent, walk, limit);
+  }
+
+  /** Tells a client what it has not heard; otherwise "degraded" could be its last word of a gateway that is well again. */
+  #tellNews(client: FeedClient, walk: Walk): void {
+    if (walk.heard === this.#newsCount) return;
+    walk.heard = this.#newsCount;
+    client.send([this.#news]);
   }
 
   #again(client: FeedClient, walk: Walk): void {

@@ -29,6 +29,8 @@ export interface Walk {
   progressAtMs: number;
   /** What waited for it then. */
   bufferedBytes: number;
+  /** Number of the news that it was told last: `Scheduler.tell`. */
+  heard: number;
   /** A place that somebody waits for this client to reach. */
   goal: { readonly place: Offset; readonly reached: () => void } | undefined;
 }
@@ -38,11 +40,13 @@ export interface WalkStart {
   readonly place: Offset;
   readonly first: readonly string[];
   readonly windowBytes: number;
+  /** As `Walk` has it. */
+  readonly heard: number;
   readonly nowMs: number;
 }
 
 /** A walk of a client that has nothing under way to it. */
-export function newWalk(client: FeedClient, { place, first, windowBytes, nowMs }: WalkStart): Walk {
+export function newWalk(client: FeedClient, { place, first, windowBytes, heard, nowMs }: WalkStart): Walk {
   return {
     place,
     first,
@@ -55,6 +59,7 @@ export function newWalk(client: FeedClient, { place, first, windowBytes, nowMs }
     askedPing: 0,
     progressAtMs: nowMs,
     bufferedBytes: 0,
+    heard,
     goal: undefined,
   };
 }

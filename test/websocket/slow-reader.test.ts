@@ -169,3 +169,16 @@ test('a stock client on long-polling for which more than MAX_BACKPRESSURE is pub
   expect(client.disconnects).toEqual([]);
   expect(await pod.metric('gateway_slow_clients_total')).toBe(0);
 });
+
+test('a stock client on long-polling gets signals of which one alone is more than MAX_BACKPRESSURE, and stays connected', async () => {
+  const pod = await Pod.start(cleanup, { MAX_BACKPRESSURE: '1024' });
+  const client = await FeedClient.connect(cleanup, pod.url, { transports: ['polling'] });
+  // One after the other: some come between two polls, and wait for the next.
+  for (let price = 0; price < 60; price++) {
+    expect((await pod.post('/v1/signals', signal(price, { padding: PADDING }))).status).toBe(202);
+  }
+  await has(client, 60);
+  expect(prices(client)).toEqual(upTo(60));
+  expect(client.disconnects).toEqual([]);
+  expect(await pod.metric('gateway_slow_clients_total')).toBe(0);
+});

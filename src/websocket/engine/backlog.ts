@@ -10,18 +10,23 @@ interface Packet {
  * Cuts a client of engine.io's once more than the limit waits for it, whatever was written: a client on long-polling can
  * send, and so have answers and heartbeats written to it, without ever polling. (For a WebSocket uWebSockets.js counts.)
  *
- * @param limit - characters
+ * @param limit - characters, beside those of a packet that came while nothing waited: however large, a packet has to wait until
+ *   the next poll
  * @param onSlow - called just before the client is cut
  */
 export function limitBacklog(connection: Connection, limit: number, onSlow: () => void): void {
   let waiting = 0;
+  /** Of the packet that everything else waits behind. */
+  let first = 0;
+  const isOver = (): boolean => waiting - first > limit;
   connection.on('packetCreate', ({ data }: Packet) => {
-    const isOver = waiting > limit;
+    const wasOver = isOver();
+    if (waiting === 0) first = data?.length ?? 0;
     waiting += data?.length ?? 0;
     // Once, with the packet that takes it over the limit. Not inside this event, after which engine.io goes on writing.
-    if (isOver || waiting <= limit) return;
+    if (wasOver || !isOver()) return;
     process.nextTick(() => {
-      if (waiting <= limit) return;
+      if (!isOver()) return;
       onSlow();
       connection.close(true);
     });
@@ -29,5 +34,6 @@ export function limitBacklog(connection: Connection, limit: number, onSlow: () =
   connection.on('drain', () => {
     // An answer to a poll takes only so many.
     waiting = waitingCharacters(connection);
+    first = 0;
   });
 }
