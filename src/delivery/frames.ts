@@ -16,7 +16,7 @@ const MAX_BYTES = 8 * 1024 * 1024;
 /** What a frame takes beside its text, and its text twice. */
 const OVERHEAD_BYTES = 300;
 
-/** The newest frames that were asked for: clients that come back at the same time want the same entries. */
+/** The newest frames that were asked for: clients that reconnect at the same time want the same entries. */
 export class Frames {
   readonly #plain = new Map<JournalEntry, Frame>();
   readonly #chosen = new Map<JournalEntry, Frame>();
