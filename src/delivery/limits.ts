@@ -10,7 +10,7 @@ export interface DeliveryLimits {
 
 const SOFT_MARK = 256 * 1024;
 const PUBLISHED = 128 * 1024;
-const MAX_WINDOW = 512 * 1024;
+const MAX_WINDOW = 256 * 1024;
 
 /**
  * Limits that together stay below what uWebSockets.js takes before it drops something, so that it never does.

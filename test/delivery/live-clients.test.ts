@@ -16,6 +16,7 @@ class StillClient extends FeedClient {
   hearsRooms = (): boolean => true;
   bufferedBytes = (): number => 0;
   send = (): void => {};
+  sendFrames = (): void => {};
   enter = (): void => {};
   leave = (): void => {};
   ping = (): void => {};
