@@ -25,6 +25,11 @@ export function newReader(): Reader {
 
 const RATE = new Rate(BYTES_PER_SECOND, BURST_BYTES);
 
+/** Whether a message of so many bytes is charged. */
+export function isCharged(bytes: number): boolean {
+  return bytes >= CHARGED_FROM_BYTES;
+}
+
 /**
  * Charges a message before anything of it is read. Only whether there is anything left on the account decides: a single
  * message may be as long as it likes, and those that follow then wait for longer.
@@ -32,7 +37,7 @@ const RATE = new Rate(BYTES_PER_SECOND, BURST_BYTES);
  * @returns whether it is to be read
  */
 export function mayRead(reader: Reader, bytes: number, nowMs: number): boolean {
-  if (bytes < CHARGED_FROM_BYTES) return true;
+  if (!isCharged(bytes)) return true;
   if (RATE.waitMs(reader.readingPaidAtMs, nowMs) > 0) return false;
   reader.readingPaidAtMs = RATE.charge(reader.readingPaidAtMs, bytes, nowMs);
   return true;

@@ -179,13 +179,14 @@ export class SharedPages {
   #cut(page: Page, after: Offset): After {
     const cuts = this.#cuts.get(page) ?? new Map<string, readonly JournalEntry[]>();
     const key = `${after.epoch}:${after.seq}`;
-    const known = cuts.get(key);
-    if (known !== undefined) return known;
-    const cut = afterIn(page, after);
+    const cut = cuts.get(key) ?? afterIn(page, after);
     const visible = cut && this.#options.visible(cut);
-    // What the reader has not come to yet is visible later.
-    if (visible !== undefined && visible.length === cut?.length) this.#cuts.set(page, cuts.set(key, visible));
-    return visible;
+    if (visible === undefined || cut === undefined) return visible;
+    const isSame = visible.length === cut.length && visible.every((entry, i) => entry === cut[i]);
+    // What the reader has not come to yet is visible later; what was deleted meanwhile no longer is.
+    if (!isSame) return visible;
+    this.#cuts.set(page, cuts.set(key, cut));
+    return cut;
   }
 
   #rejectAll(error: Error): void {

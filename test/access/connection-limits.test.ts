@@ -52,7 +52,9 @@ const TABLE: readonly {
 
 describe('each refusal', () => {
   test('has a row in this table, or a test of its own', () => {
-    expect([...TABLE.map(({ code }) => code), 'stopping'].toSorted()).toEqual(Object.keys(REFUSALS).toSorted());
+    expect([...TABLE.map(({ code }) => code), 'recovery_unavailable', 'stopping'].toSorted()).toEqual(
+      Object.keys(REFUSALS).toSorted(),
+    );
   });
 
   test.each(TABLE)('$code: its status and code for the client, its count for the operator', async (row) => {

@@ -1,29 +1,27 @@
 import type { Socket as Connection } from 'engine.io';
-import { type Reader, UNREAD, mayRead, newReader } from '../../access/reading-rate.js';
-import { PACKET_TYPE, isConnect, readHead } from '../../contract/packet.js';
+import { type Reader, UNREAD, isCharged, mayRead, newReader } from '../../access/reading-rate.js';
+import { PACKET_TYPE, readHead } from '../../contract/packet.js';
 import { ENGINE_PACKET } from './engine-packet.js';
 import { HEAD_BYTES } from './oversized.js';
 
-/** What an event is read as whose name or number cannot be told from its beginning; there is no such event. */
-const NO_EVENT = `${PACKET_TYPE.event}["${UNREAD}"]`;
+/** The event whose arguments cost much to check. */
+const COSTLY = 'subscribe';
 
-/** A short packet in place of one that is not read: the same event, whose only argument is `UNREAD`. */
-function standIn(head: string): string {
+/** A short `subscribe` in place of one that is not read, whose only argument is `UNREAD`; `undefined` for any other packet. */
+function standIn(head: string): string | undefined {
   const what = readHead(head);
-  if (what?.type !== PACKET_TYPE.event || what.namespace !== undefined) return NO_EVENT;
-  return `${PACKET_TYPE.event}${what.id ?? ''}["${what.event}","${UNREAD}"]`;
+  if (what?.type !== PACKET_TYPE.event || what.event !== COSTLY || what.namespace !== undefined) return undefined;
+  return `${PACKET_TYPE.event}${what.id ?? ''}["${COSTLY}","${UNREAD}"]`;
 }
 
-/**
- * The text of a frame; if its sender has sent too much to read, that of a short one in its place. A CONNECT is always read:
- * there are few on one connection.
- */
+/** The text of a frame; if it is a `subscribe` of a sender that has sent too many, that of a short one in its place. */
 export function textOfFrame(reader: Reader, frame: ArrayBuffer): string {
   const bytes = Buffer.from(frame);
-  if (mayRead(reader, bytes.length, performance.now())) return bytes.toString();
+  if (!isCharged(bytes.length)) return bytes.toString();
   const head = bytes.subarray(0, HEAD_BYTES).toString();
-  if (!head.startsWith(ENGINE_PACKET.message) || isConnect(head.slice(1))) return bytes.toString();
-  return ENGINE_PACKET.message + standIn(head.slice(1));
+  const short = head.startsWith(ENGINE_PACKET.message) ? standIn(head.slice(1)) : undefined;
+  if (short === undefined || mayRead(reader, bytes.length, performance.now())) return bytes.toString();
+  return ENGINE_PACKET.message + short;
 }
 
 /** Does the same for a connection of engine.io's. Call it before anybody else listens there, but for the guard of floods. */
@@ -32,7 +30,8 @@ export function limitReading(connection: Connection): void {
   // engine.io hands the packet on as it is after this event.
   connection.on('packet', (packet: { type: string; data?: unknown }) => {
     const { type, data } = packet;
-    if (type !== 'message' || typeof data !== 'string' || mayRead(reader, data.length, performance.now())) return;
-    if (!isConnect(data)) packet.data = standIn(data.slice(0, HEAD_BYTES));
+    if (type !== 'message' || typeof data !== 'string' || !isCharged(data.length)) return;
+    const short = standIn(data.slice(0, HEAD_BYTES));
+    if (short !== undefined && !mayRead(reader, data.length, performance.now())) packet.data = short;
   });
 }
