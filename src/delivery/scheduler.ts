@@ -107,6 +107,7 @@ export class Scheduler {
     client.leave(liveRooms(client.topics, client.id, client.hasChosen));
     const walk = this.#newWalk(client, place, []);
     client.walk = walk;
+    walk.isFollowing = true;
     // What is under way to it is not known: it goes on once it has answered the ping behind all of that.
     walk.inFlightBytes = walk.windowBytes;
     if (client.pings > client.pongs) {
@@ -344,7 +345,6 @@ export class Scheduler {
       return;
     }
     walk.state = 'full';
-    walk.isFollowing = false;
     walk.bufferedBytes = client.bufferedBytes();
     this.#full.add(client);
     if (client.hearsRooms()) this.#pace.ask(client, walk);

@@ -15,7 +15,7 @@ export interface Walk {
    * or the next entry, at the head, on a transport that rooms do not reach.
    */
   state: 'queued' | 'full' | 'reading' | 'head';
-  /** Whether it has been at the head: what it gets since is live, and not a replay. */
+  /** Whether it has been at the head since it connected: what it gets since then is late at most, and not a replay. */
   isFollowing: boolean;
   /** Bytes that may be under way to it. */
   windowBytes: number;
