@@ -5,6 +5,8 @@ import type { EntryPlace, Offset } from '../contract/offset.js';
 export interface JournalEntry extends FeedMessage, EntryPlace {
   /** Random; tells a message that was appended twice from one that is read twice. */
   readonly id: string;
+  /** With {@link EntryPlace.unbrokenFrom}: the epoch of the entry that has this number. */
+  readonly unbrokenEpoch?: string;
   /**
    * On the first entry of an epoch that began because a pod had read what others have lost: the newest number of that. A pod
    * that had read so far has lost nothing itself.

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 import type { FeedMessage } from '../contract/decode.js';
-import type { Offset } from '../contract/offset.js';
+import { type Offset, formatOffset } from '../contract/offset.js';
 import { messageOf } from '../errors.js';
 import { randomName } from '../random-name.js';
 import type { ScriptArgument } from '../redis/lua-script.js';
@@ -128,12 +128,14 @@ export class RedisAppender {
   }
 
   /**
-   * The newest number that this pod has appended, read or not; 0 for none. Where Redis loses it, somebody has to be told.
+   * The newest entry that this pod has appended, read or not; 0 for none. Where Redis loses it, somebody has to be told.
    *
    * @param before - numbers from this one on do not count
    */
-  newestAppended(before = Infinity): number {
-    return Math.max(0, ...[...this.#newest.values()].filter((seq) => seq < before));
+  newestAppended(before = Infinity): Offset {
+    let newest: Offset = { epoch: '', seq: 0 };
+    for (const [epoch, seq] of this.#newest) if (seq < before && seq > newest.seq) newest = { epoch, seq };
+    return newest;
   }
 
   /** As {@link Journal.append}. */
@@ -196,10 +198,10 @@ export class RedisAppender {
     const deadlineMs = Math.floor(redisMs + Math.min(APPEND_PATIENCE_MS, leftMs));
     const nowMs = Date.now();
     const looks = nowMs - this.#lookedAtMs >= LOOK_INTERVAL_MS;
-    const { seq, hasAll } = seen();
+    const { newest, hasAll } = seen();
     const args: ScriptArgument[] = [
       newEpoch(),
-      seq,
+      formatOffset(newest),
       hasAll ? '1' : '0',
       maxlen,
       deadlineMs,

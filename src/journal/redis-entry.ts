@@ -1,4 +1,5 @@
 import type { FeedEvent } from '../contract/events.js';
+import { parseOffset } from '../contract/offset.js';
 import type { JournalEntry, StatusEntry } from './journal.js';
 
 /** An entry as `XRANGE` and `XREAD` give it: id, then field, value, field, value. */
@@ -8,11 +9,14 @@ export type RawEntry = [id: string, fields: string[]];
 const FIELD_COUNT = 14;
 
 /** What the first entry of an epoch tells, which stands behind the other fields. */
-function told(fields: readonly string[], at: number): Pick<JournalEntry, 'unbrokenFrom' | 'lostUpTo'> {
-  const from = fields[at + 1];
+function told(
+  fields: readonly string[],
+  at: number,
+): Pick<JournalEntry, 'unbrokenFrom' | 'unbrokenEpoch' | 'lostUpTo'> {
+  const from = parseOffset(fields[at + 1]);
   const lost = fields[at + 3];
   return {
-    ...(from !== undefined && { unbrokenFrom: Number(from) }),
+    ...(from !== undefined && { unbrokenFrom: from.seq, unbrokenEpoch: from.epoch }),
     ...(lost !== undefined && { lostUpTo: Number(lost) }),
   };
 }

@@ -1,15 +1,17 @@
 import type { Cluster, Redis } from 'ioredis';
+import { type Offset, formatOffset } from '../contract/offset.js';
 import { newEpoch } from './epoch.js';
 import type { JournalEntry } from './journal.js';
 import { type RawEntry, parseEntry } from './redis-entry.js';
 import type { JournalKeys } from './redis-keys.js';
 import { forkScript, openScript } from './redis-scripts.js';
+import type { RedisTombstones } from './redis-tombstones.js';
 import type { Ring } from './ring.js';
 
 /** What a pod has seen in the journal, as the scripts want to know it. */
 export interface Seen {
-  /** The newest number that it has read or appended; 0 for none. */
-  readonly seq: number;
+  /** The newest entry that it has read or appended; 0 for none. */
+  readonly newest: Offset;
   /** Whether nobody can have seen more: it was reading live until it lost Redis. */
   readonly hasAll: boolean;
 }
@@ -41,6 +43,7 @@ export interface RedisEpochsOptions {
   readonly keys: JournalKeys;
   /** What this pod has read. */
   readonly ring: Ring;
+  readonly tombstones: RedisTombstones;
 }
 
 /** What `open.lua` and `fork.lua` answer. */
@@ -70,7 +73,7 @@ export class RedisEpochs {
   /** Finds the end of the journal, after beginning a new epoch if Redis may have lost something. */
   async open(redis: Redis | Cluster, seen: Seen): Promise<JournalEnd> {
     const { meta, journal } = this.#options.keys;
-    const args = [newEpoch(), seen.seq, seen.hasAll ? '1' : '0'];
+    const args = [newEpoch(), formatOffset(seen.newest), seen.hasAll ? '1' : '0'];
     return journalEnd((await openScript.run(redis, [meta, journal], args)) as Answer);
   }
 
@@ -86,6 +89,13 @@ export class RedisEpochs {
   async tell(redis: Redis | Cluster, { epoch, lost }: Broken): Promise<JournalEnd> {
     const { meta, journal } = this.#options.keys;
     return journalEnd((await forkScript.run(redis, [meta, journal], [newEpoch(), lost, epoch])) as Answer);
+  }
+
+  /** Whether an entry is still in Redis, deleted or not. */
+  async has(redis: Redis | Cluster, { epoch, seq }: Offset): Promise<boolean> {
+    const { keys, tombstones } = this.#options;
+    const [raw] = (await redis.xrange(keys.journal, `${seq}-0`, `${seq}-0`)) as RawEntry[];
+    return (raw !== undefined && parseEntry(raw).epoch === epoch) || tombstones.isStored({ epoch, seq });
   }
 
   /**

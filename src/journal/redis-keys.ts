@@ -2,8 +2,8 @@
 export interface JournalKeys {
   /**
    * Hash: current `epoch`; `seq` of the newest entry; `run` and `replid` of the Redis that the epoch was last seen on;
-   * `start`, the `seq` after which the epoch began; `before`, the `seq` of the newest entry before it; `from`, `lost` and
-   * `broken`, what its first entry tells and why (see epoch.lua and fork.lua); `token` and number of the newest `batch` of a
+   * `start`, the `seq` after which the epoch began; `before`, the `seq` of the newest entry before it; `from`, `fromEpoch`,
+   * `lost` and `broken`, what its first entry tells and why (see epoch.lua and fork.lua); `token` and number of the newest `batch` of a
    * lease holder.
    */
   readonly meta: string;

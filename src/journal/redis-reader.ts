@@ -91,7 +91,7 @@ export class RedisReader {
     this.#ring = ring;
     this.#tombstones = tombstones;
     this.#keys = keys;
-    this.#epochs = new RedisEpochs({ keys, ring });
+    this.#epochs = new RedisEpochs({ keys, ring, tombstones });
   }
 
   /** Entries that are in Redis and not yet read, as far as is known. */
@@ -114,14 +114,15 @@ export class RedisReader {
 
   /** What this pod has seen in the journal. */
   get seen(): Seen {
-    return { seq: this.#newestSeen(), hasAll: this.#proof === undefined ? this.#hadAll : this.#isLive };
+    return { newest: this.#newestSeen(), hasAll: this.#proof === undefined ? this.#hadAll : this.#isLive };
   }
 
-  /** The newest number below a limit that this pod has read, or has appended. */
-  #newestSeen(before = Infinity): number {
+  /** The newest entry below a number that this pod has read, or has appended; 0 for none. */
+  #newestSeen(before = Infinity): Offset {
     const { newest, head } = this.#ring;
+    const appended = this.#options.appender.newestAppended(before);
     const hasRead = this.#joined && (newest !== undefined || !this.#joinedBlank);
-    return Math.max(hasRead ? head.seq : 0, this.#options.appender.newestAppended(before));
+    return hasRead && head.seq > appended.seq ? head : appended;
   }
 
   get #isLive(): boolean {
@@ -289,15 +290,19 @@ export class RedisReader {
 
   /**
    * Looks at the first entry that it gets of an epoch. If this pod had seen more than what the epoch follows on, others have
-   * gone on without that, and everybody has to be told.
+   * gone on without that, and everybody has to be told. So too if nobody can say any more what was known of this pod's newest
+   * entry: Redis has lost that, and an epoch that came between as well.
    */
-  async #meet(redis: Redis | Cluster, { epoch, seq, unbrokenFrom }: JournalEntry): Promise<void> {
+  async #meet(redis: Redis | Cluster, { epoch, seq, unbrokenFrom, unbrokenEpoch }: JournalEntry): Promise<void> {
     if (epoch !== this.#end.epoch) await this.#locate(redis);
     const { start } = this.#end;
     const follows = unbrokenFrom ?? (epoch === this.#end.epoch ? Math.min(start, seq - 1) : seq - 1);
-    const seen = this.#newestSeen(seq);
-    if (seen > follows && epoch !== this.#ring.head.epoch) {
-      this.#owed = { epoch, lost: this.#hadAll ? seen : 0 };
+    const newest = this.#newestSeen(seq);
+    const isMore = newest.seq > follows;
+    const isTold = unbrokenFrom === undefined || unbrokenFrom === seq - 1;
+    const mayBeMore = newest.seq > 0 && !isTold && newest.epoch !== unbrokenEpoch;
+    if (epoch !== this.#ring.head.epoch && (isMore || (mayBeMore && !(await this.#epochs.has(redis, newest))))) {
+      this.#owed = { epoch, lost: isMore && this.#hadAll ? newest.seq : 0 };
       await this.#epochs.tell(redis, this.#owed);
     }
     this.#met.add(epoch);

@@ -1,7 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { nameOfMessage } from '../contract/message-name.js';
-import { formatOffset, isHole } from '../contract/offset.js';
+import { type Offset, formatOffset, isHole } from '../contract/offset.js';
 import type { JournalEntry } from './journal.js';
 import { type Deletion, type RawEntry, parseDeletion, parseEntry } from './redis-entry.js';
 import type { JournalKeys } from './redis-keys.js';
@@ -62,6 +62,11 @@ export class RedisTombstones {
   /** Whether an entry was deleted. */
   has(id: string): boolean {
     return this.#byId.has(id);
+  }
+
+  /** Whether the entry at this place of the stream was deleted. */
+  isStored({ epoch, seq }: Offset): boolean {
+    return this.#bySeq.get(seq)?.epoch === epoch;
   }
 
   /** An entry that was read before, without its payload if it was deleted since. */
@@ -198,8 +203,9 @@ export class RedisTombstones {
     const { journal, deletions, statuses } = this.#options.keys;
     const { epoch, seq, id, event, json, symbol = '', timeframe = '', service = '' } = entry;
     const name = entry.deleted ? (entry.name ?? '') : nameOfMessage(event, json);
-    const { unbrokenFrom = '', lostUpTo = '' } = entry;
-    const about = [event, symbol, timeframe, service, name, unbrokenFrom, lostUpTo];
+    const { unbrokenFrom, unbrokenEpoch = '', lostUpTo = '' } = entry;
+    const from = unbrokenFrom === undefined ? '' : formatOffset({ epoch: unbrokenEpoch, seq: unbrokenFrom });
+    const about = [event, symbol, timeframe, service, name, from, lostUpTo];
     const args = [seq, id, reason, isHere ? '1' : '0', epoch, ...about];
     return (await deleteScript.run(redis, [journal, deletions, statuses], args)) as DeleteAnswer;
   }

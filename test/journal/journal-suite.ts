@@ -145,7 +145,7 @@ export function journalContract(name: string, open: (cleanup: Cleanup, maxlen: n
           ...one,
           ...nth(start, i + 1),
           id: expect.any(String) as unknown,
-          ...(opened.entries[i]?.unbrokenFrom !== undefined && { unbrokenFrom: start.seq }),
+          ...(opened.entries[i]?.unbrokenFrom !== undefined && { unbrokenFrom: start.seq, unbrokenEpoch: start.epoch }),
         })),
       );
     });

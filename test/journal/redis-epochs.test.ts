@@ -180,6 +180,25 @@ test('whatever Redis loses and whoever comes first: no number is given twice, an
   );
 }, 300_000);
 
+test('a pod that was away while Redis lost its data twice may be the only one that knows what was lost first: all are told', async () => {
+  const history = new History(await RedisServer.start(cleanup));
+  await history.join();
+  await history.join();
+  await history.play([
+    { kind: 'append', who: 0, count: 2 },
+    { kind: 'cut', who: 0 },
+    { kind: 'append', who: 1, count: 3 },
+    { kind: 'cut', who: 1 },
+    { kind: 'restart', savesBefore: false, cutsAll: true },
+    { kind: 'back', who: 0 },
+    { kind: 'append', who: 0, count: 2 },
+    { kind: 'restart', savesBefore: false, cutsAll: false },
+    { kind: 'append', who: 0, count: 1 },
+    { kind: 'back', who: 1 },
+  ]);
+  expect(history.members.flatMap((member) => faultsOf(history, member))).toEqual([]);
+});
+
 test('numbers are those of the clock of Redis in microseconds, and go on by one', async () => {
   const redis = await RedisServer.start(cleanup);
   const [seconds] = await redis.client(cleanup).time();

@@ -6,7 +6,7 @@
 -- KEYS[4]  lease        token of the pod that bridges Pub/Sub
 -- KEYS[5]  request      hash of the named request; not used where `fingerprint` is empty
 -- ARGV[1]  fresh        name of a new epoch, if one is due (epoch.lua says when)
--- ARGV[2]  seen         newest `seq` that the caller has read or appended; 0 for none
+-- ARGV[2]  seen         offset of the newest entry that the caller has read or appended; its `seq` is 0 for none
 -- ARGV[3]  hasAll       '1' if nobody can have seen more (see epoch.lua), else '0'
 -- ARGV[4]  maxlen       entries kept, about
 -- ARGV[5]  deadlineMs   Unix time on the clock of Redis: the batch is refused after it
@@ -55,22 +55,20 @@ end
 -- What is usual is done without the rest: each append waits for those before it.
 local epoch, seq, now = known[1], tonumber(known[2]), nil
 if not epoch or looks then
-  now = open(meta, journal, fresh, { seq = tonumber(ARGV[2]), hasAll = ARGV[3] == '1' })
+  now = open(meta, journal, fresh, seenBy(ARGV[2], ARGV[3]))
   epoch, seq = now.epoch, now.seq
 elseif known[2] == known[3] then
   now = read(meta)
 end
 local first = seq + 1
-local told = NOTHING
-if now and now.isBlank then told = { 'from', text(now.from) } end
-if now and now.isBlank and now.lost then told = { 'from', text(now.from), 'lost', text(now.lost) } end
+local more = told(now)
 for i = FIRST_MESSAGE, #ARGV, MESSAGE_FIELDS do
   local event, json, symbol, timeframe, service, id = unpack(ARGV, i, i + MESSAGE_FIELDS - 1)
   seq = seq + 1
   -- redis-entry.ts reads the fields by their places.
   redis.call('XADD', journal, 'MAXLEN', '~', maxlen, text(seq) .. '-0', 'event', event, 'json', json, 'symbol', symbol,
-    'timeframe', timeframe, 'service', service, 'id', id, 'epoch', epoch, unpack(told))
-  told = NOTHING
+    'timeframe', timeframe, 'service', service, 'id', id, 'epoch', epoch, unpack(more))
+  more = NOTHING
   if service ~= '' and (redis.call('HEXISTS', statuses, service) == 1 or redis.call('HLEN', statuses) < MAX_STATUSES) then
     redis.call('HSET', statuses, service, epoch .. ':' .. text(seq) .. ' ' .. json)
   end

@@ -8,8 +8,8 @@
 -- whole numbers in Lua and JavaScript until the year 2255.)
 --
 -- open(meta, journal, fresh, seen) returns the state of the current epoch (see `read`). `seen` is what the caller has read or
--- appended: the newest `seq`, 0 for nothing; and whether it `hasAll`: was reading live until it lost Redis. Where a new epoch
--- is due, it begins one, named `fresh`. A new epoch is due
+-- appended: `epoch` and `seq` of the newest entry, 0 for nothing; and whether it `hasAll`: was reading live until it lost
+-- Redis. Where a new epoch is due, it begins one, named `fresh`. A new epoch is due
 --   * when there is none: the journal is new, or Redis has lost its data;
 --   * when Redis is another process than the epoch was last seen on (`run` id), or has another history (`replid`): it was
 --     restarted or has failed over, and may have lost entries, whose numbers must not be used again;
@@ -20,7 +20,7 @@
 --   * The caller has seen more than there is: what it has seen, for nobody can have seen more; or the `start` of the epoch, if
 --     somebody can. Nobody can have that, so everybody is notified of a loss.
 --   * Nothing is there, and the caller has seen nothing: the `start`, too.
--- Until the epoch has an entry, others who have seen more can still raise it. Once it has, they begin another epoch, which
+-- With the number goes the epoch that it is of. Until the epoch has an entry, others who have seen more can still raise it. Once it has, they begin another epoch, which
 -- tells everybody: its `from` is its `start`, for whoever has read the broken one in between may have missed something.
 --
 -- Atomic with the script behind it (docs/ordering.md): between the look at the epoch and an entry under that epoch nobody
@@ -37,11 +37,12 @@ end
 
 -- The state of the current epoch; `epoch` is false if there is none. Of an epoch that version 0.1 began, `from` is nil.
 local function read(meta)
-  local known = redis.call('HMGET', meta, 'epoch', 'seq', 'run', 'replid', 'start', 'before', 'from', 'lost', 'broken')
+  local known = redis.call('HMGET', meta, 'epoch', 'seq', 'run', 'replid', 'start', 'before', 'from', 'lost', 'broken',
+    'fromEpoch')
   local from = number(known[7])
   local seq, start = number(known[2]) or 0, number(known[5]) or 0
   return { epoch = known[1], seq = seq, run = known[3], replid = known[4], start = start, before = number(known[6]) or 0,
-    from = from, lost = number(known[8]), broken = known[9], isBlank = from ~= nil and seq == start }
+    from = from, fromEpoch = known[10], lost = number(known[8]), broken = known[9], isBlank = from ~= nil and seq == start }
 end
 
 local function server()
@@ -50,38 +51,39 @@ local function server()
   return run, replid
 end
 
--- The number of the newest entry; nil if nothing is known of any.
+-- The number of the newest entry, and its epoch; nil if nothing is known of any.
 local function newest(journal, now)
-  if now.epoch then return now.isBlank and now.before or now.seq end
+  if now.isBlank then return now.before, now.fromEpoch end
+  if now.epoch then return now.seq, now.epoch end
   local last = redis.call('XREVRANGE', journal, '+', '-', 'COUNT', 1)[1]
-  return last and tonumber(string.match(last[1], '^%d+'))
+  if last then return tonumber(string.match(last[1], '^%d+')), last[2][14] end
 end
 
 -- Begins an epoch after the one described by `now`, and returns its state.
 local function begin(meta, journal, fresh, now, seen)
-  local before = newest(journal, now)
+  local before, fromEpoch = newest(journal, now)
   local time = redis.call('TIME')
   local start = math.max(time[1] * 1000000 + time[2], (now.epoch and now.seq or before or 0) + 1, seen.seq + 1)
   -- What an epoch without an entry has told nobody yet, the next one tells in its place.
   local from = now.isBlank and now.from or before or 0
   local tellsAll = before == nil and seen.seq == 0
   if seen.seq > from then
-    from = seen.seq
+    from, fromEpoch = seen.seq, seen.epoch
     if not seen.hasAll then tellsAll = true end
   end
-  if tellsAll then from = start end
+  if tellsAll then from, fromEpoch = start, fresh end
   local run, replid = server()
   redis.call('HDEL', meta, 'lost', 'broken')
   redis.call('HSET', meta, 'epoch', fresh, 'seq', text(start), 'run', run, 'replid', replid, 'start', text(start),
-    'before', text(before or 0), 'from', text(from))
+    'before', text(before or 0), 'from', text(from), 'fromEpoch', fromEpoch)
   return read(meta)
 end
 
 -- Has everybody told who has read the epoch `broken`, by the first entry of the current one, which has none yet. A pod that
 -- had read up to `lost` before it came to the broken epoch has lost nothing, and can keep its live clients out of it.
 local function tellAll(meta, now, broken, lost)
-  now.from, now.lost, now.broken = now.start, lost, broken
-  redis.call('HSET', meta, 'from', text(now.from), 'lost', text(now.lost), 'broken', now.broken)
+  now.from, now.fromEpoch, now.lost, now.broken = now.start, now.epoch, lost, broken
+  redis.call('HSET', meta, 'from', text(now.from), 'fromEpoch', now.fromEpoch, 'lost', text(now.lost), 'broken', now.broken)
 end
 
 local function open(meta, journal, fresh, seen)
@@ -98,13 +100,28 @@ local function open(meta, journal, fresh, seen)
   if not now.from or seen.seq <= now.from or seen.seq >= now.start then return now end
   if now.isBlank then
     now.from = seen.hasAll and seen.seq or now.start
-    redis.call('HSET', meta, 'from', text(now.from))
+    now.fromEpoch = seen.hasAll and seen.epoch or now.epoch
+    redis.call('HSET', meta, 'from', text(now.from), 'fromEpoch', now.fromEpoch)
   else
     local broken = now.epoch
     now = begin(meta, journal, fresh, now, { seq = 0, hasAll = false })
     tellAll(meta, now, broken, seen.hasAll and seen.seq or now.start)
   end
   return now
+end
+
+-- What a script is given of what its caller has seen: an offset, and whether it is all there was.
+local function seenBy(offset, hasAll)
+  local epoch, seq = string.match(offset, '^(.*):(%d+)$')
+  return { epoch = epoch, seq = tonumber(seq), hasAll = hasAll == '1' }
+end
+
+-- The fields of the first entry of an epoch in which it tells what was before, redis-entry.ts reads them; none of another one.
+local function told(now)
+  if not now or not now.isBlank then return {} end
+  local from = (now.fromEpoch or '') .. ':' .. text(now.from)
+  if not now.lost then return { 'from', from } end
+  return { 'from', from, 'lost', text(now.lost) }
 end
 
 -- What open.lua and fork.lua answer.

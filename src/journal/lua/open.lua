@@ -3,7 +3,7 @@
 -- KEYS[1]  meta     hash, see JournalKeys
 -- KEYS[2]  journal  stream of entries
 -- ARGV[1]  fresh    name of the new epoch, if one is due
--- ARGV[2]  seen     newest `seq` that the caller has read or appended; 0 for none
+-- ARGV[2]  seen     offset of the newest entry that the caller has read or appended; its `seq` is 0 for none
 -- ARGV[3]  hasAll   '1' if nobody can have seen more (see epoch.lua), else '0'
 --
 -- Answers {epoch, seq, start, before, stored}: the current epoch; the `seq` of its newest entry, and after which it started;
@@ -12,4 +12,4 @@
 -- Atomic (docs/ordering.md): of two readers that find a new epoch due at the same time, one begins it and the other is
 -- answered with it.
 
-return state(KEYS[2], open(KEYS[1], KEYS[2], ARGV[1], { seq = tonumber(ARGV[2]), hasAll = ARGV[3] == '1' }))
+return state(KEYS[2], open(KEYS[1], KEYS[2], ARGV[1], seenBy(ARGV[2], ARGV[3])))
