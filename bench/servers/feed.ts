@@ -10,7 +10,8 @@ export const WELCOME = { message: 'Successfully connected to Quantum Trader Pro 
 
 /** As long as the gateway's name for one life of its journal, so that packets are of the same length. */
 const EPOCH = randomBytes(6).toString('base64url');
-let seq = 0;
+/** Numbers begin at a time in microseconds, as those of a journal in Redis do. */
+let seq = Date.now() * 1000;
 
 /** The place of the newest signal, in the form and length of the gateway's offsets. */
 export function offset(): string {
