@@ -7,7 +7,7 @@ import { STEADY_COLUMNS, WARM_UP_SECONDS, measureSteady, samplesOf, settingsOf, 
 
 const SHARE = 0.1;
 const BYTES_PER_SECOND = 1000;
-/** What the kernel's buffers hold of one connection (about 4 MB), and the gateway's own (1 MiB): with less nobody is cut off. */
+/** What the kernel's buffers hold of one connection (about 4 MB), and a server's own (1 MiB): with less nobody is slow for it. */
 const FULL_BYTES = 5_500_000;
 
 /** What a row is called while it is measured: its server, and whether some clients are slow. */
@@ -58,7 +58,7 @@ export const slow: Scenario = {
         'All figures are those of the clients that read; slow ones are in none of them, but CPU/delivery has what was sent to them in it.',
         ...(sentBytes < FULL_BYTES
           ? [
-              `Each client was sent ${(sentBytes / 1e6).toFixed(1)} MB, which the buffers of kernel and server can hold (about ${FULL_BYTES / 1e6} MB): no slow one had to be cut off. Take more --seconds.`,
+              `Each client was sent ${(sentBytes / 1e6).toFixed(1)} MB, which the buffers of kernel and server can hold (about ${FULL_BYTES / 1e6} MB): no server had to do anything about slow ones. Take more --seconds.`,
             ]
           : []),
         ...[...fates].map(([name, counts]) => fateNote(name, counts)),

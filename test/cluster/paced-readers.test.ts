@@ -94,11 +94,18 @@ test.each([
     const readers = await connect(random, pods);
     const clients = readers.map(({ client }) => client);
 
-    let isOver = false;
-    const reading = readers.map((reader, i) => readAtRandom(reader, new Random(seed + i + 1), () => isOver));
+    const state = { isOver: false };
+    const reading = readers.map((reader, i) => readAtRandom(reader, new Random(seed + i + 1), () => state.isOver));
+    let mostBehind = 0;
+    const watching = (async (): Promise<void> => {
+      while (!state.isOver) {
+        for (const pod of pods) mostBehind = Math.max(mostBehind, await pod.metric('gateway_clients_catching_up'));
+        await sleep(50);
+      }
+    })();
     const published = await publish(random, pods);
-    isOver = true;
-    await Promise.all(reading);
+    state.isOver = true;
+    await Promise.all([...reading, watching]);
     // A last one that everybody wants, so that everybody is known to have come to the end.
     await until(
       'every reader to have come to the end',
@@ -116,13 +123,10 @@ test.each([
     // Where the journal keeps all of it nobody has lost anything.
     const gaps = clients.map((client) => (maxLength > published.size ? client.gaps : 0));
     expect(gaps).toEqual(clients.map(() => 0));
-    let served = 0;
     for (const pod of pods) {
       expect(await pod.metric('gateway_slow_clients_total')).toBe(0);
       expect(await pod.metric('gateway_unhandled_faults_total')).toBe(0);
-      served += await pod.metric('gateway_replayed_entries_total');
     }
-    // Some were behind.
-    expect(served).toBeGreaterThan(0);
+    expect(mostBehind).toBeGreaterThan(0);
   },
 );

@@ -72,13 +72,14 @@ test(
 );
 
 test(
-  'slow tells that slow clients of the gateway are cut, come back and miss nothing, and those of stock-uws miss a part untold',
+  'slow tells that slow clients of the gateway stay and miss nothing, and that those of stock-uws miss a part untold',
   async () => {
     // Two slow clients; 12 MB for each.
     const { notes } = await run(slow, { clients: 20, rate: 200, seconds: 3, payload: 15_000, against: ['stock-uws'] });
     const of = (name: string): string => notes.find((note) => note.startsWith(name)) ?? '';
-    expect(of('gateway')).toMatch(/2 slow clients .* came back [1-9]\d* times, .* took up the session of [1-9]/);
-    expect(of('gateway')).toMatch(/Once they read at full speed, they had everything\.$/);
+    expect(of('gateway')).toMatch(
+      /none of its 2 slow clients was cut off\. Once they read at full speed, they had everything\.$/,
+    );
     expect(of('stock-uws')).toMatch(
       /none of its 2 slow clients was cut off\. .* missed [1-9]\d* deliveries, and nothing told them\.$/,
     );
