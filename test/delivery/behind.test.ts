@@ -49,6 +49,15 @@ function priceOf([, payload]: readonly unknown[]): number | undefined {
   return (payload as { price?: number } | undefined)?.price;
 }
 
+function isCheckpoint([event]: readonly unknown[]): boolean {
+  return event === 'checkpoint';
+}
+
+/** Whether the offset of an event says that its client has chosen. */
+function isMarked([event, one, two]: readonly unknown[]): boolean {
+  return String(event === 'checkpoint' ? one : two).endsWith('~');
+}
+
 describe.each([
   ['in memory', false],
   ['in Redis', true],
@@ -105,15 +114,14 @@ describe.each([
 
     const evens = Array.from({ length: (12 * BATCH) / 2 }, (_none, i) => 2 * i);
     const odds = Array.from({ length: BATCH / 2 }, (_none, i) => 12 * BATCH + 2 * i + 1);
-    const at = heard.findIndex(([event]) => event === 'checkpoint');
-    expect(heard.slice(0, at).map(priceOf)).toEqual(evens);
-    expect(heard.slice(at + 1).map(priceOf)).toEqual(odds);
-    expect(heard.filter(([event]) => event === 'checkpoint')).toHaveLength(1);
+    // A client with topics is told now and then where the journal is, whatever it does.
+    const at = heard.findIndex((one) => isCheckpoint(one) && isMarked(one));
+    const signals = (part: readonly unknown[][]): unknown[] => part.filter((one) => !isCheckpoint(one)).map(priceOf);
+    expect(signals(heard.slice(0, at))).toEqual(evens);
+    expect(signals(heard.slice(at + 1))).toEqual(odds);
     expect(atAnswer).toBe(at + 1);
     // From the choice on its offsets say that it has chosen.
-    expect(heard.map(([event, one, two]) => String(event === 'checkpoint' ? one : two).endsWith('~'))).toEqual(
-      heard.map((_none, i) => i >= at),
-    );
+    expect(heard.map(isMarked)).toEqual(heard.map((_none, i) => i >= at));
     expect(client.disconnects).toEqual([]);
   });
 });
