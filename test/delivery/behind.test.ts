@@ -53,6 +53,11 @@ function isCheckpoint([event]: readonly unknown[]): boolean {
   return event === 'checkpoint';
 }
 
+/** Prices of the signals in what was heard. */
+function pricesIn(part: readonly unknown[][]): unknown[] {
+  return part.filter((one) => !isCheckpoint(one)).map(priceOf);
+}
+
 /** Whether the offset of an event says that its client has chosen. */
 function isMarked([event, one, two]: readonly unknown[]): boolean {
   return String(event === 'checkpoint' ? one : two).endsWith('~');
@@ -116,9 +121,8 @@ describe.each([
     const odds = Array.from({ length: BATCH / 2 }, (_none, i) => 12 * BATCH + 2 * i + 1);
     // A client with topics is told now and then where the journal is, whatever it does.
     const at = heard.findIndex((one) => isCheckpoint(one) && isMarked(one));
-    const signals = (part: readonly unknown[][]): unknown[] => part.filter((one) => !isCheckpoint(one)).map(priceOf);
-    expect(signals(heard.slice(0, at))).toEqual(evens);
-    expect(signals(heard.slice(at + 1))).toEqual(odds);
+    expect(pricesIn(heard.slice(0, at))).toEqual(evens);
+    expect(pricesIn(heard.slice(at + 1))).toEqual(odds);
     expect(atAnswer).toBe(at + 1);
     // From the choice on its offsets say that it has chosen.
     expect(heard.map(isMarked)).toEqual(heard.map((_none, i) => i >= at));
