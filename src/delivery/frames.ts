@@ -11,23 +11,27 @@ export interface Frame {
   bytes: Uint8Array | undefined;
 }
 
-/** Bytes of frames that are kept. */
-const MAX_BYTES = 8 * 1024 * 1024;
+/** Bytes of frames that are kept of one kind. */
+const MAX_BYTES = 4 * 1024 * 1024;
 /** What a frame takes beside its text, and its text twice. */
 const OVERHEAD_BYTES = 300;
 
-/** The newest frames that were asked for: clients that reconnect at the same time want the same entries. */
+/** The newest frames of one kind that were asked for: clients that reconnect at the same time want the same entries. */
 export class Frames {
-  readonly #plain = new Map<JournalEntry, Frame>();
-  readonly #chosen = new Map<JournalEntry, Frame>();
+  readonly #hasChosen: boolean;
+  readonly #kept = new Map<JournalEntry, Frame>();
   #bytes = 0;
 
   /** @param hasChosen - as in `encodeEntry` */
-  of(entry: JournalEntry, hasChosen: boolean): Frame {
-    const kept = hasChosen ? this.#chosen : this.#plain;
+  constructor(hasChosen: boolean) {
+    this.#hasChosen = hasChosen;
+  }
+
+  of(entry: JournalEntry): Frame {
+    const kept = this.#kept;
     const known = kept.get(entry);
     if (known !== undefined) return known;
-    const text = encodeEntry(entry, hasChosen);
+    const text = encodeEntry(entry, this.#hasChosen);
     const frame: Frame = { text, size: Buffer.byteLength(text), bytes: undefined };
     kept.set(entry, frame);
     this.#bytes += costOf(frame);

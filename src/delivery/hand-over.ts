@@ -19,7 +19,8 @@ export interface HandOverOptions {
 /** Hands entries over to one client, as many as it has room for; its cursor moves with them. */
 export class HandOver {
   readonly #options: HandOverOptions;
-  readonly #frames = new Frames();
+  readonly #plain = new Frames(false);
+  readonly #chosen = new Frames(true);
 
   constructor(options: HandOverOptions) {
     this.#options = options;
@@ -51,6 +52,7 @@ export class HandOver {
     const { pace, current, onServed } = this.#options;
     const { walk } = client;
     if (walk === undefined) return true;
+    const shared = client.hasChosen ? this.#chosen : this.#plain;
     const frames: Frame[] = [];
     let bytes = 0;
     let served = 0;
@@ -58,7 +60,7 @@ export class HandOver {
     let next: JournalEntry | undefined;
     let last: JournalEntry | undefined;
     for (const { entry, isWanted, lostAfter } of steps) {
-      const frame = isWanted ? this.#frames.of(current(entry), client.hasChosen) : undefined;
+      const frame = isWanted ? shared.of(current(entry)) : undefined;
       const size = frame?.size ?? 0;
       if (bytes + size > roomBytes && !(frames.length === 0 && pace.isIdle(client, walk))) {
         next = entry;
