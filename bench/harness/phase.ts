@@ -18,7 +18,8 @@ export interface PhaseScene {
   readonly progress: Progress;
 }
 
-function sumOf(one: Counts, other: Counts): Counts {
+/** What two groups of clients got, together. */
+export function sumOf(one: Counts, other: Counts): Counts {
   return {
     expected: one.expected + other.expected,
     received: one.received + other.received,

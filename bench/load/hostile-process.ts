@@ -1,11 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Cleanup } from '../../test/support/processes.js';
 import type { Attack, FromHostile, HostileOrder, HostileReport } from './hostile-types.js';
+import { startNice } from './nice-process.js';
 
 const PATH = fileURLToPath(new URL('hostile.ts', import.meta.url));
-/** On machines of their own hostile clients would take nothing from the pod; here they must not get the processor first. */
-const NICENESS = 10;
 
 /** The process of hostile clients, seen from the bench. */
 export class HostileProcess {
@@ -16,10 +15,7 @@ export class HostileProcess {
   }
 
   static async start(cleanup: Cleanup): Promise<HostileProcess> {
-    const args = ['-n', String(NICENESS), process.execPath, '--import', 'tsx', PATH];
-    const child = spawn('nice', args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-    cleanup.add(child, (self) => self.kill('SIGKILL'));
-    const hostile = new HostileProcess(child);
+    const hostile = new HostileProcess(startNice(PATH, cleanup));
     await hostile.#hear('ready');
     return hostile;
   }

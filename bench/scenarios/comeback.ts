@@ -8,7 +8,7 @@ import type { Progress, Scenario } from '../scenario.js';
 import { type QuietAndLoaded, tableAgainstQuiet } from '../harness/against-quiet.js';
 import { SETTLE_LIMIT_MS, withFleet } from '../harness/fleet.js';
 import { withServers } from '../harness/harness.js';
-import { type Meanwhile, runPhase } from '../harness/phase.js';
+import { type Meanwhile, runPhase, sumOf } from '../harness/phase.js';
 import { type Steady, settingsOf, steadyOf, withoutTopics } from '../harness/steady.js';
 import { warmUp } from '../harness/warm-up.js';
 
@@ -81,14 +81,7 @@ function comeBack(scene: Scene, places: { many: Place; few: Place }, signals: nu
     const seconds = fates.many.seconds.at(-1);
     return {
       figures: manyReport.lost > 0 || seconds === undefined ? {} : { backSeconds: seconds },
-      counts: {
-        expected: manyReport.expected + fewReport.expected,
-        received: manyReport.received + fewReport.received,
-        lost: manyReport.lost + fewReport.lost,
-        twice: manyReport.twice + fewReport.twice,
-        outOfOrder: manyReport.outOfOrder + fewReport.outOfOrder,
-        dropped: manyReport.dropped + fewReport.dropped,
-      },
+      counts: sumOf(manyReport, fewReport),
     };
   };
 }

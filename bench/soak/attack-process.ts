@@ -1,14 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Cleanup } from '../../test/support/processes.js';
+import { startNice } from '../load/nice-process.js';
 import type { AttackName, AttackOrder, AttackReport } from './attack-orders.js';
 
 const PATH = fileURLToPath(new URL('attackers.ts', import.meta.url));
-/**
- * Hostile clients of the world have machines of their own; here they have to share one. At this niceness the pod and the
- * honest clients get the cores first, so that what is seen is the cost of an attack to the gateway.
- */
-const NICENESS = 10;
 const ANSWER_LIMIT_MS = 60_000;
 
 /** The process of hostile clients, seen from the soak run. */
@@ -20,10 +16,7 @@ export class AttackProcess {
   }
 
   static async start(cleanup: Cleanup): Promise<AttackProcess> {
-    const args = ['-n', String(NICENESS), process.execPath, '--import', 'tsx', PATH];
-    const child = spawn('nice', args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-    cleanup.add(child, (self) => self.kill('SIGKILL'));
-    const attackers = new AttackProcess(child);
+    const attackers = new AttackProcess(startNice(PATH, cleanup));
     await attackers.#hear('ready');
     return attackers;
   }
