@@ -51,7 +51,7 @@ export function buildJournal(base: Base, delivery: FeedDelivery, onRenew: () => 
     listener: {
       ...listener,
       onStatuses: (statuses) => fanout.remember(statuses),
-      onLink: linkAnnouncer(delivery, onRenew),
+      onRedis: linkAnnouncer(delivery, onRenew),
       onNewRun: onRenew,
       onBridged: acceptObserver(metrics, 'pubsub'),
       onDropped: dropObserver(log, metrics),

@@ -34,7 +34,7 @@ export function gaugesOf({ websocket, delivery, state, memory, journal, certific
 function redisGaugesOf(redis: RedisParts): RedisGauges {
   const { bridge, journal } = redis;
   return {
-    up: () => (redis.linked ? 1 : 0),
+    up: () => (redis.state.up ? 1 : 0),
     bridging: () => (bridge.holding ? 1 : 0),
     waiting: () => bridge.waiting,
     lag: () => journal.reader.lag,

@@ -13,6 +13,8 @@ import { preflight } from '../http/preflight.js';
 import type { OriginPolicy } from '../access/origin-policy.js';
 import type { RefusalLog } from '../access/refusal-log.js';
 import type { OnReject, Rejections, Source } from '../ingest/rejections.js';
+import type { RedisChange } from '../redis/redis-state.js';
+import { lossInWords } from './loss-in-words.js';
 import type { ConnectionEvents } from '../websocket/client-session.js';
 
 /** For this long equal faults are counted and not logged: a client that can cause one can cause thousands. */
@@ -115,17 +117,21 @@ export function connectionEvents(metrics: Metrics): ConnectionEvents {
 }
 
 /** Tells clients when the link to Redis is lost and when it is back. @param onBack - called when it is back */
-export function linkAnnouncer(delivery: Pick<FeedDelivery, 'announce'>, onBack: () => void): (up: boolean) => void {
+export function linkAnnouncer(
+  delivery: Pick<FeedDelivery, 'announce'>,
+  onBack: () => void,
+): (change: RedisChange) => void {
   /** What clients were told last; `undefined` while there was no news. */
   let announced: boolean | undefined;
-  return (up) => {
-    const first = announced === undefined;
-    if (announced === up || (first && up)) return;
+  return ({ up, faults }) => {
+    const [lost] = faults;
+    // Nothing is known to be wrong yet, or nothing has been: no news.
+    if (announced === up || (!up && lost === undefined) || (up && announced === undefined)) return;
     announced = up;
-    if (up) {
+    if (lost === undefined) {
       delivery.announce('active', 'The link to Redis is back; signals flow again.');
       onBack();
-    } else delivery.announce('degraded', 'The link to Redis is lost; signals are late until it is back.');
+    } else delivery.announce('degraded', lossInWords(lost));
   };
 }
 

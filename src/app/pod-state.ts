@@ -31,7 +31,7 @@ export class PodState {
     const reasons: NotReadyReason[] = [];
     if (this.phase === 'starting') reasons.push('starting');
     if (this.phase === 'stopping') reasons.push('draining');
-    if (redis?.linked === false) reasons.push('redis');
+    if (redis?.state.up === false) reasons.push('redis');
     if (memory.isHigh) reasons.push('overloaded');
     return reasons;
   }

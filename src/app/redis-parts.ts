@@ -13,7 +13,9 @@ import { bridgedId, isBridged } from '../journal/redis-appender.js';
 import { RedisJournal } from '../journal/redis-journal.js';
 import { scriptLoader } from '../redis/lua-script.js';
 import { type RedisCommands, RedisConnections } from '../redis/connections.js';
+import { type RedisFault, faultFor, faultOf } from '../redis/fault.js';
 import { RedisLink } from '../redis/link.js';
+import { type RedisAspect, type RedisChange, RedisState } from '../redis/redis-state.js';
 import type { RedisTarget } from '../redis/url.js';
 import { type AdapterFactory, redisAdapter } from '../websocket/adapter.js';
 import { RedisTopicStore } from '../delivery/redis-topic-store.js';
@@ -21,8 +23,8 @@ import { RedisTopicStore } from '../delivery/redis-topic-store.js';
 /** Callbacks of the Redis parts. */
 export interface RedisPartsListener extends JournalListener {
   onStatuses(statuses: readonly StatusEntry[]): void;
-  /** Called when everything that needs Redis is up, and when some of it is lost. */
-  onLink(up: boolean): void;
+  /** Called for every change of the link to Redis. */
+  onRedis(change: RedisChange): void;
   /** Called for every message that this pod put into the journal from Pub/Sub. */
   onBridged(event: FeedEvent): void;
   /** Called when Redis may have lost what was kept there about connected clients, while the link stayed up. */
@@ -57,6 +59,8 @@ export class RedisParts {
   readonly rejections: Rejections;
   readonly adapter: AdapterFactory;
   readonly topicStore: RedisTopicStore;
+  /** What works of Redis, and what does not, and why. */
+  readonly state: RedisState;
   readonly #options: RedisPartsOptions;
   readonly #connections: RedisConnections;
   readonly #commands: RedisCommands;
@@ -68,12 +72,12 @@ export class RedisParts {
   readonly #canaryChannel: string;
   readonly #reachable = new Set<() => void>();
   readonly #lookTimer: NodeJS.Timeout;
-  #readerUp = false;
-  #subscribed = false;
 
   constructor(options: RedisPartsOptions) {
     const { target, config, pod, listener, log } = options;
     this.#options = options;
+    this.state = new RedisState({ aspects: ['read', 'heard', 'append'], log });
+    this.state.onChange((change) => listener.onRedis(change));
     this.#canaryChannel = `{${config.redisKeyPrefix}}:canary`;
     this.#connections = new RedisConnections(target, `signal-gateway:${pod}`);
     this.#commands = this.#connections.commands('commands', { queue: false });
@@ -94,9 +98,9 @@ export class RedisParts {
     this.#lookTimer = setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
   }
 
-  /** Whether everything that needs Redis is up. */
+  /** Whether all connections are up that the bridge needs; the journal may refuse appends. */
   get linked(): boolean {
-    return this.#readerUp && this.#subscribed && this.#commands.status === 'ready';
+    return this.state.has('read') && this.state.has('heard') && this.#commands.status === 'ready';
   }
 
   /** Calls back whenever a part of the link to Redis is up again. */
@@ -117,6 +121,7 @@ export class RedisParts {
   /** Stops bridging and reading. May be called twice. */
   async stop(): Promise<void> {
     clearInterval(this.#lookTimer);
+    this.state.stop();
     await this.bridge.stop();
     await Promise.all([this.#subscriptionLink.stop(), this.#readerLink.stop()]);
   }
@@ -134,12 +139,22 @@ export class RedisParts {
       // The links watch Redis and report it; these would say the same once more.
       connection.on('error', (error: Error) => log.debug({ reason: messageOf(error) }, 'Redis connection error'));
     }
-    // It may be the last connection to come back.
+    this.#watchCommands(commands);
+    return redisAdapter({ publish: commands, subscribe: subscriber, isCluster: this.#connections.isCluster, log });
+  }
+
+  /** Tells when the connection for commands is lost, with the reason that the tries to connect again give, and back. */
+  #watchCommands(commands: RedisCommands): void {
     commands.on('ready', () => {
       this.#look();
-      this.#linkChanged(true);
+      this.#linkChanged('append', true);
     });
-    return redisAdapter({ publish: commands, subscribe: subscriber, isCluster: this.#connections.isCluster, log });
+    commands.on('close', () =>
+      this.#linkChanged('append', false, faultFor('unreachable', 'the connection for commands was closed')),
+    );
+    commands.on('error', (error: Error) => {
+      if (commands.status !== 'ready') this.#linkChanged('append', false, faultOf(error));
+    });
   }
 
   #buildJournal(): RedisJournal {
@@ -176,12 +191,11 @@ export class RedisParts {
       purpose: 'journal',
       connect: () => this.#connections.keyed('reader'),
       session: (redis, up) => this.journal.reader.session(redis, up),
-      onLink: (up) => {
-        this.#readerUp = up;
+      onLink: (up, error) => {
         // Not before: what is heard must come out of the journal after this pod has joined it, or the bridge would take it
         // for missing (docs/ordering.md).
         if (up) this.#subscriptionLink.start();
-        this.#linkChanged(up);
+        this.#linkChanged('read', up, faultOf(error));
       },
       log: this.#options.log,
     });
@@ -227,10 +241,9 @@ export class RedisParts {
       purpose: 'subscription',
       connect: () => this.#connections.single('subscriber'),
       session: (redis, up) => subscription(redis, up, { channels, onMessage }),
-      onLink: (up) => {
+      onLink: (up, error) => {
         if (up) this.bridge.resubscribed();
-        this.#subscribed = up;
-        this.#linkChanged(up);
+        this.#linkChanged('heard', up, faultOf(error));
       },
       log,
     });
@@ -245,11 +258,13 @@ export class RedisParts {
     );
   }
 
-  #linkChanged(up: boolean): void {
-    if (up) for (const listener of this.#reachable) listener();
-    // One of two links that comes up while the other is still down is no news.
-    if (up && !this.linked) return;
-    this.bridge.setLink(this.linked);
-    this.#options.listener.onLink(this.linked);
+  /** Notes that a connection is up or lost. @param fault - why it is lost */
+  #linkChanged(aspect: RedisAspect, up: boolean, fault?: RedisFault): void {
+    if (up) {
+      this.state.back(aspect);
+      for (const listener of this.#reachable) listener();
+    } else if (fault !== undefined) this.state.lost(aspect, fault);
+    // One of several that comes up while another is still down is no news.
+    if (!up || this.linked) this.bridge.setLink(this.linked);
   }
 }

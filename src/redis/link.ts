@@ -15,8 +15,8 @@ export interface LinkOptions<C extends Redis | Cluster> {
    * connection ends.
    */
   readonly session: (connection: C, up: () => void) => Promise<unknown>;
-  /** Called when the link is up, and when it is lost or could not be made. */
-  readonly onLink: (up: boolean) => void;
+  /** Called when the link is up, and when it is lost or could not be made: then with the reason. */
+  readonly onLink: (up: boolean, error?: unknown) => void;
   readonly log: Logger;
 }
 
@@ -24,7 +24,6 @@ export interface LinkOptions<C extends Redis | Cluster> {
 const CONNECT_LIMIT_MS = 5000;
 const RETRY_MIN_MS = 50;
 const RETRY_MAX_MS = 2000;
-const LOG_INTERVAL_MS = 10_000;
 
 /**
  * Keeps one session with Redis alive on a connection of its own: a fresh connection for every attempt, with back-off and
@@ -35,7 +34,6 @@ export class RedisLink<C extends Redis | Cluster> {
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
   #current: C | undefined;
-  #lastLogMs = 0;
 
   constructor(options: LinkOptions<C>) {
     this.#options = options;
@@ -65,17 +63,17 @@ export class RedisLink<C extends Redis | Cluster> {
     while (!signal.aborted) {
       try {
         await this.#once(() => {
-          if (failures > 0) log.info({ purpose }, 'Redis is reachable again');
+          if (failures > 0) log.debug({ purpose }, 'this link to Redis is up again');
           failures = 0;
-          this.#lastLogMs = 0;
           onLink(true);
         });
         throw new Error('the connection was closed');
       } catch (error) {
         if (signal.aborted) return;
         failures++;
-        onLink(false);
-        this.#report(error);
+        onLink(false, error);
+        // Whoever gets `onLink` says it at a level that people read.
+        log.debug({ purpose, reason: messageOf(error) }, 'this link to Redis failed; retrying');
       }
       const delayMs = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(failures, 10));
       await sleep(delayMs * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => {});
@@ -102,13 +100,5 @@ export class RedisLink<C extends Redis | Cluster> {
     } finally {
       connection.disconnect();
     }
-  }
-
-  #report(error: unknown): void {
-    const nowMs = Date.now();
-    if (nowMs - this.#lastLogMs < LOG_INTERVAL_MS) return;
-    this.#lastLogMs = nowMs;
-    const { purpose, log } = this.#options;
-    log.error({ purpose, reason: messageOf(error) }, 'cannot reach Redis; retrying');
   }
 }
