@@ -38,7 +38,10 @@ export function buildWebSocket(base: Base, parts: WebSocketParts): WebSocketMana
     connectTimeoutMs: config.connectTimeoutMs,
     ...(redis && {
       adapter: redis.adapter,
-      otherPods: { reachable: () => redis.linked },
+      otherPods: {
+        reachable: () => redis.linked,
+        askFormer: (...call) => redis.formerPods?.ask(...call) ?? Promise.resolve([]),
+      },
       onReachable: (listener) => redis.onReachable(listener),
     }),
     topicStore: redis?.topicStore ?? new MemoryTopicStore(),

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.js';
 import type { FeedEvent } from '../contract/events.js';
@@ -14,10 +14,12 @@ import { RedisJournal } from '../journal/redis-journal.js';
 import { scriptLoader } from '../redis/lua-script.js';
 import { type RedisCommands, RedisConnections } from '../redis/connections.js';
 import { type RedisFault, faultFor, faultOf } from '../redis/fault.js';
+import { claimDatabase } from '../redis/database-marker.js';
 import { RedisLink } from '../redis/link.js';
 import { type RedisAspect, type RedisChange, RedisState } from '../redis/redis-state.js';
 import type { RedisTarget } from '../redis/url.js';
-import { type AdapterFactory, redisAdapter } from '../websocket/adapter.js';
+import { type AdapterFactory, adapterKey, redisAdapter } from '../websocket/adapter.js';
+import { FormerPods } from '../websocket/former-pods.js';
 import { RedisTopicStore } from '../delivery/redis-topic-store.js';
 
 /** Callbacks of the Redis parts. */
@@ -58,6 +60,8 @@ export class RedisParts {
   readonly bridge: Bridge;
   readonly rejections: Rejections;
   readonly adapter: AdapterFactory;
+  /** Pods of version 0.1 beside this one; on a cluster they are not looked for. */
+  readonly formerPods: FormerPods | undefined;
   readonly topicStore: RedisTopicStore;
   /** What works of Redis, and what does not, and why. */
   readonly state: RedisState;
@@ -82,7 +86,9 @@ export class RedisParts {
     this.#connections = new RedisConnections(target, `signal-gateway:${pod}`);
     this.#commands = this.#connections.commands('commands', { queue: false });
     this.#replays = this.#connections.commands('replay', { queue: false });
-    this.adapter = this.#buildAdapter();
+    const subscriber = this.#connections.commands('adapter', { queue: true });
+    this.formerPods = this.#buildFormerPods(subscriber);
+    this.adapter = this.#buildAdapter(subscriber);
     const load = scriptLoader(this.#commands);
     this.topicStore = new RedisTopicStore(load, config.redisKeyPrefix);
     this.journal = this.#buildJournal();
@@ -109,6 +115,13 @@ export class RedisParts {
   }
 
   start(): void {
+    const { target, config, log } = this.#options;
+    if (target.kind !== 'cluster' && target.db !== 0) {
+      log.warn(
+        { database: target.db, channels: [config.signalChannel, config.statusChannel] },
+        'the number of the database separates keys, and not Pub/Sub: what is published on these channels reaches the gateways of all databases',
+      );
+    }
     this.#readerLink.start();
     this.bridge.start();
   }
@@ -121,6 +134,7 @@ export class RedisParts {
   /** Stops bridging and reading. May be called twice. */
   async stop(): Promise<void> {
     clearInterval(this.#lookTimer);
+    this.formerPods?.close();
     this.state.stop();
     await this.bridge.stop();
     await Promise.all([this.#subscriptionLink.stop(), this.#readerLink.stop()]);
@@ -131,16 +145,36 @@ export class RedisParts {
     this.#connections.close();
   }
 
-  #buildAdapter(): AdapterFactory {
-    const { log } = this.#options;
+  #buildAdapter(subscriber: RedisCommands): AdapterFactory {
+    const { config, log } = this.#options;
     const commands = this.#commands;
-    const subscriber = this.#connections.commands('adapter', { queue: true });
-    for (const connection of [commands, subscriber, this.#replays]) {
+    const { isCluster } = this.#connections;
+    const emitters = isCluster ? this.#connections.commands('emitters', { queue: true, plain: true }) : undefined;
+    for (const connection of [commands, subscriber, this.#replays, emitters]) {
       // The links watch Redis and report it; these would say the same once more.
-      connection.on('error', (error: Error) => log.debug({ reason: messageOf(error) }, 'Redis connection error'));
+      connection?.on('error', (error: Error) => log.debug({ reason: messageOf(error) }, 'Redis connection error'));
     }
     this.#watchCommands(commands);
-    return redisAdapter({ publish: commands, subscribe: subscriber, isCluster: this.#connections.isCluster, log });
+    return redisAdapter({
+      key: adapterKey(config.redisKeyPrefix),
+      publish: commands,
+      subscribe: subscriber,
+      isCluster,
+      ...(emitters && { emitters }),
+      ...(this.formerPods && { former: this.formerPods }),
+      log,
+    });
+  }
+
+  #buildFormerPods(subscriber: RedisCommands): FormerPods | undefined {
+    const commands = this.#commands;
+    if (!(subscriber instanceof Redis && commands instanceof Redis)) return undefined;
+    return new FormerPods({
+      publish: commands,
+      subscribe: subscriber,
+      epoch: () => this.journal.head().epoch,
+      log: this.#options.log,
+    });
   }
 
   /** Tells when the connection for commands is lost, with the reason that the tries to connect again give, and back. */
@@ -240,13 +274,21 @@ export class RedisParts {
     return new RedisLink<Redis>({
       purpose: 'subscription',
       connect: () => this.#connections.single('subscriber'),
-      session: (redis, up) => subscription(redis, up, { channels, onMessage }),
+      session: (redis, up) => subscription(redis, up, { channels, onMessage, begin: () => this.#claimDatabase(redis) }),
       onLink: (up, error) => {
         if (up) this.bridge.resubscribed();
         this.#linkChanged('heard', up, faultOf(error));
       },
       log,
     });
+  }
+
+  async #claimDatabase(subscriber: Redis): Promise<void> {
+    const { target, config } = this.#options;
+    const commands = this.#commands;
+    // A cluster has no numbers.
+    if (target.kind === 'cluster' || !(commands instanceof Redis)) return;
+    await claimDatabase(subscriber, commands, { prefix: config.redisKeyPrefix, db: target.db });
   }
 
   /** Looks what Redis has room for, and tells if it is another one than before. */
@@ -266,5 +308,6 @@ export class RedisParts {
     } else if (fault !== undefined) this.state.lost(aspect, fault);
     // One of several that comes up while another is still down is no news.
     if (!up || this.linked) this.bridge.setLink(this.linked);
+    if (up && this.linked) void this.formerPods?.look();
   }
 }

@@ -4,6 +4,8 @@ import { withTimeout } from '../deadline.js';
 /** What to subscribe to, and who gets it. */
 export interface SubscriptionOptions {
   readonly channels: readonly string[];
+  /** Called before anything is subscribed to; what it throws ends the session. */
+  readonly begin?: () => Promise<void>;
   /** Gets every message, in the order of the link. MUST NOT throw. */
   readonly onMessage: (channel: string, bytes: Buffer) => void;
 }
@@ -23,6 +25,8 @@ export async function subscription(redis: Redis, up: () => void, options: Subscr
   const onMessage = (channel: Buffer, message: Buffer): void => options.onMessage(channel.toString(), message);
   redis.on('messageBuffer', onMessage);
   try {
+    if (options.begin !== undefined)
+      await withTimeout(SUBSCRIBE_LIMIT_MS, 'looking for other gateways', options.begin());
     await withTimeout(SUBSCRIBE_LIMIT_MS, 'subscribing', redis.subscribe(...options.channels));
     up();
     return await silence(redis);

@@ -4,6 +4,8 @@ import type { Logger } from 'pino';
 import type { Namespace } from 'socket.io';
 import type { Adapter } from 'socket.io-adapter';
 import { messageOf } from '../errors.js';
+import { openEar } from './ear-adapter.js';
+import { type FormerPods, isMarked } from './former-pods.js';
 
 /** Makes the Socket.IO adapter of a namespace. */
 export type AdapterFactory = (namespace: Namespace) => Adapter;
@@ -21,16 +23,18 @@ const LOG_EVERY_MS = 10_000;
 class AdapterPublisher {
   readonly isCluster: boolean;
   readonly #connection: Connection;
-  readonly #log: Logger;
+  readonly #options: RedisAdapterOptions;
   #nextLogMs = 0;
 
-  constructor(connection: Connection, isCluster: boolean, log: Logger) {
-    this.#connection = connection;
-    this.isCluster = isCluster;
-    this.#log = log;
+  constructor(options: RedisAdapterOptions) {
+    this.#connection = options.publish;
+    this.isCluster = options.isCluster;
+    this.#options = options;
   }
 
   publish(channel: string, message: string | Buffer): Promise<number> {
+    const { former, key } = this.#options;
+    former?.copy(key, channel, message);
     return this.#guard(this.#connection.publish(channel, message));
   }
 
@@ -73,7 +77,7 @@ class AdapterPublisher {
       const now = Date.now();
       if (now >= this.#nextLogMs) {
         this.#nextLogMs = now + LOG_EVERY_MS;
-        this.#log.warn({ reason: messageOf(error) }, 'a broadcast could not be shared with the other pods');
+        this.#options.log.warn({ reason: messageOf(error) }, 'a broadcast could not be shared with the other pods');
       }
       return 0;
     }
@@ -85,8 +89,14 @@ type MessageListener = (...args: unknown[]) => void;
 /**
  * The connection as the Redis adapter gets it for subscribing: what a listener of the adapter throws about a message that
  * cannot be read is logged, at a limited rate, and ends no process. Whoever may publish in this Redis can send it anything.
+ *
+ * @param isLeftOut - whether a message is not for the adapter
  */
-function guardedSubscriber<C extends Connection>(connection: C, log: Logger): C {
+function guardedSubscriber<C extends Connection>(
+  connection: C,
+  log: Logger,
+  isLeftOut: (channel: string, message: Buffer) => boolean = () => false,
+): C {
   const guards = new WeakMap<MessageListener, MessageListener>();
   let nextLogMs = 0;
   const guard = (listener: MessageListener): MessageListener => {
@@ -94,6 +104,8 @@ function guardedSubscriber<C extends Connection>(connection: C, log: Logger): C 
     if (known !== undefined) return known;
     const guarded: MessageListener = (...args) => {
       try {
+        const [channel, message] = args.slice(-2);
+        if (Buffer.isBuffer(message) && isLeftOut(String(channel), message)) return;
         listener(...args);
       } catch (error) {
         const now = Date.now();
@@ -122,25 +134,49 @@ function guardedSubscriber<C extends Connection>(connection: C, log: Logger): C 
 
 /** What the Redis adapter is made with. */
 export interface RedisAdapterOptions {
+  /** What the names of its channels begin with. The stock emitter takes it as `key`. */
+  readonly key: string;
   /** A connection that does not queue while its link is down. */
   readonly publish: Connection;
   /** A connection of the adapter's own, which queues. */
   readonly subscribe: Connection;
   /** Whether to use sharded Pub/Sub (Redis 7). */
   readonly isCluster: boolean;
+  /** On a cluster: a connection for Pub/Sub that is not sharded, which is what the stock emitter publishes with. */
+  readonly emitters?: Connection;
+  /** Pods of version 0.1, which have other channels. */
+  readonly former?: FormerPods;
   readonly log: Logger;
+}
+
+/** What the channels of a gateway's adapter begin with: one hash slot, and nobody else's. @param prefix - `REDIS_KEY_PREFIX` */
+export function adapterKey(prefix: string): string {
+  return `{${prefix}}:socket.io`;
 }
 
 /**
  * The adapter that shares with other pods what is not in the journal: `io.emit` of any pod, emits of
  * `@socket.io/redis-emitter`, cluster-wide disconnects, `serverSideEmit`.
- *
- * Channel names are the adapter's defaults, so that an emitter needs no options.
  */
-export function redisAdapter({ publish, subscribe, isCluster, log }: RedisAdapterOptions): AdapterFactory {
-  const publisher = new AdapterPublisher(publish, isCluster, log);
+export function redisAdapter(options: RedisAdapterOptions): AdapterFactory {
+  const { key, subscribe, isCluster, emitters, former, log } = options;
+  const publisher = new AdapterPublisher(options);
   const subscriber = guardedSubscriber(subscribe, log);
-  // "static": one channel for all rooms. "dynamic" would subscribe in Redis for every topic that has a client.
-  if (isCluster) return createShardedAdapter(publisher, subscriber, { subscriptionMode: 'static' });
-  return createAdapter(publisher, subscriber, { publishOnSpecificResponseChannel: true });
+  if (isCluster) {
+    // "static": one channel for all rooms. "dynamic" would subscribe in Redis for every topic that has a client.
+    const sharded = createShardedAdapter(publisher, subscriber, { channelPrefix: key, subscriptionMode: 'static' });
+    const ears = emitters && guardedSubscriber(emitters, log);
+    // Not an arrow: Socket.IO calls it with `new`.
+    return function shardedAdapter(namespace) {
+      const main = sharded(namespace);
+      if (ears !== undefined) openEar(namespace, main, { key, publish: publisher, subscribe: ears });
+      return main;
+    };
+  }
+  const plain = createAdapter(publisher, subscriber, { key, publishOnSpecificResponseChannel: true });
+  return function plainAdapter(namespace) {
+    const main = plain(namespace);
+    former?.attach(namespace, main, guardedSubscriber(subscribe, log, isMarked));
+    return main;
+  };
 }

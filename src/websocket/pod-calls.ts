@@ -17,6 +17,8 @@ export interface Target {
 export interface OtherPods {
   /** Whether they can be asked now. */
   reachable(): boolean;
+  /** Asks those of version 0.1; resolves to their answers, which are none where there are no such pods. */
+  askFormer(event: string, ...args: unknown[]): Promise<unknown[]>;
 }
 
 /** Longer than the adapter waits for a pod that does not answer, which then says so itself. */
@@ -47,22 +49,26 @@ export class PodCalls {
 
   /** What every pod says about itself, this one first. @throws when one of them does not answer */
   async info(): Promise<readonly object[]> {
-    const others = (await this.#ask(() => this.#sio.serverSideEmitWithAck(INFO))) as object[];
+    const others = (await this.#ask(INFO)) as object[];
     return [this.#describe(), ...others];
   }
 
   /** @returns how many clients were disconnected. @throws when a pod does not answer */
   async disconnect(target: Target): Promise<number> {
     const here = this.#disconnectHere(target);
-    const others = (await this.#ask(() => this.#sio.serverSideEmitWithAck(DISCONNECT, target))) as number[];
+    const others = (await this.#ask(DISCONNECT, target)) as number[];
     return others.reduce((sum, count) => sum + count, here);
   }
 
   /** The answers of the other pods. The adapter itself never answers when Redis refuses to carry the question. */
-  async #ask(question: () => Promise<unknown[]>): Promise<unknown[]> {
+  async #ask(event: string, ...args: unknown[]): Promise<unknown[]> {
     if (this.#others === undefined) return [];
     if (!this.#others.reachable()) throw new Error('the link to Redis is lost');
-    return withTimeout(ANSWER_LIMIT_MS, 'asking the other pods', question());
+    const answers = await Promise.all([
+      withTimeout(ANSWER_LIMIT_MS, 'asking the other pods', this.#sio.serverSideEmitWithAck(event, ...args)),
+      this.#others.askFormer(event, ...args),
+    ]);
+    return answers.flat();
   }
 
   #disconnectHere({ user, sid, reconnect }: Target): number {
