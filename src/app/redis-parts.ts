@@ -19,6 +19,7 @@ import { RedisLink } from '../redis/link.js';
 import { type RedisAspect, type RedisChange, RedisState } from '../redis/redis-state.js';
 import type { RedisTarget } from '../redis/url.js';
 import { type AdapterFactory, adapterKey, redisAdapter } from '../websocket/adapter.js';
+import { HandedOn } from '../websocket/ear-adapter.js';
 import { FormerPods } from '../websocket/former-pods.js';
 import { RedisTopicStore } from '../delivery/redis-topic-store.js';
 
@@ -74,6 +75,10 @@ export class RedisParts {
   readonly #subscriptionLink: RedisLink<Redis>;
   /** The Pub/Sub channel on which bridges test their own subscription. */
   readonly #canaryChannel: string;
+  /** What the channels between pods begin with. */
+  readonly #adapterKey: string;
+  /** On a cluster: what emitters publish, for the adapter. */
+  readonly #emitters: HandedOn;
   readonly #reachable = new Set<() => void>();
   readonly #lookTimer: NodeJS.Timeout;
 
@@ -83,6 +88,8 @@ export class RedisParts {
     this.state = new RedisState({ aspects: ['read', 'heard', 'append'], log });
     this.state.onChange((change) => listener.onRedis(change));
     this.#canaryChannel = `{${config.redisKeyPrefix}}:canary`;
+    this.#adapterKey = adapterKey(config.redisKeyPrefix, target.kind === 'cluster' ? 0 : target.db);
+    this.#emitters = new HandedOn(this.#adapterKey);
     this.#connections = new RedisConnections(target, `signal-gateway:${pod}`);
     this.#commands = this.#connections.commands('commands', { queue: false });
     this.#replays = this.#connections.commands('replay', { queue: false });
@@ -149,18 +156,18 @@ export class RedisParts {
     const { config, log } = this.#options;
     const commands = this.#commands;
     const { isCluster } = this.#connections;
-    const emitters = isCluster ? this.#connections.commands('emitters', { queue: true, plain: true }) : undefined;
-    for (const connection of [commands, subscriber, this.#replays, emitters]) {
+    for (const connection of [commands, subscriber, this.#replays]) {
       // The links watch Redis and report it; these would say the same once more.
-      connection?.on('error', (error: Error) => log.debug({ reason: messageOf(error) }, 'Redis connection error'));
+      connection.on('error', (error: Error) => log.debug({ reason: messageOf(error) }, 'Redis connection error'));
     }
     this.#watchCommands(commands);
     return redisAdapter({
-      key: adapterKey(config.redisKeyPrefix),
+      prefix: config.redisKeyPrefix,
+      key: this.#adapterKey,
       publish: commands,
       subscribe: subscriber,
       isCluster,
-      ...(emitters && { emitters }),
+      ...(isCluster && { emitters: this.#emitters }),
       ...(this.formerPods && { former: this.formerPods }),
       log,
     });
@@ -271,10 +278,21 @@ export class RedisParts {
       else if (channel === this.#canaryChannel) this.bridge.heardCanary(bytes.toString());
     };
     const channels = [...events.keys(), this.#canaryChannel];
+    // The nodes of a cluster tell each other what is published; only what is sharded needs the adapter's own subscription.
+    const pattern = {
+      name: `{${config.redisKeyPrefix}}:*`,
+      onMessage: (channel: string, bytes: Buffer) => this.#emitters.take(channel, bytes),
+    };
     return new RedisLink<Redis>({
       purpose: 'subscription',
       connect: () => this.#connections.single('subscriber'),
-      session: (redis, up) => subscription(redis, up, { channels, onMessage, begin: () => this.#claimDatabase(redis) }),
+      session: (redis, up) =>
+        subscription(redis, up, {
+          channels,
+          onMessage,
+          begin: () => this.#claimDatabase(redis),
+          ...(this.#connections.isCluster && { pattern }),
+        }),
       onLink: (up, error) => {
         if (up) this.bridge.resubscribed();
         this.#linkChanged('heard', up, faultOf(error));

@@ -4,6 +4,8 @@ import { withTimeout } from '../deadline.js';
 /** What to subscribe to, and who gets it. */
 export interface SubscriptionOptions {
   readonly channels: readonly string[];
+  /** Channels by pattern, and who gets what comes on them. `onMessage` MUST NOT throw. */
+  readonly pattern?: { readonly name: string; readonly onMessage: (channel: string, bytes: Buffer) => void };
   /** Called before anything is subscribed to; what it throws ends the session. */
   readonly begin?: () => Promise<void>;
   /** Gets every message, in the order of the link. MUST NOT throw. */
@@ -23,11 +25,18 @@ const SUBSCRIBE_LIMIT_MS = 5000;
  */
 export async function subscription(redis: Redis, up: () => void, options: SubscriptionOptions): Promise<never> {
   const onMessage = (channel: Buffer, message: Buffer): void => options.onMessage(channel.toString(), message);
+  const { pattern } = options;
   redis.on('messageBuffer', onMessage);
+  if (pattern !== undefined) {
+    redis.on('pmessageBuffer', (_: Buffer, channel: Buffer, message: Buffer) =>
+      pattern.onMessage(channel.toString(), message),
+    );
+  }
   try {
     if (options.begin !== undefined)
       await withTimeout(SUBSCRIBE_LIMIT_MS, 'looking for other gateways', options.begin());
     await withTimeout(SUBSCRIBE_LIMIT_MS, 'subscribing', redis.subscribe(...options.channels));
+    if (pattern !== undefined) await withTimeout(SUBSCRIBE_LIMIT_MS, 'subscribing', redis.psubscribe(pattern.name));
     up();
     return await silence(redis);
   } finally {

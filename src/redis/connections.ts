@@ -97,9 +97,8 @@ export class RedisConnections {
    * @param purpose - part of the connection's name
    * @param options.queue - whether commands wait while the link is down (needed to subscribe); without it they fail at
    *   once, so nothing stale is sent later
-   * @param options.plain - on a cluster: whether to subscribe to Pub/Sub that is not sharded
    */
-  commands(purpose: string, options: { queue: boolean; plain?: boolean }): RedisCommands {
+  commands(purpose: string, options: { queue: boolean }): RedisCommands {
     const common: Options = {
       connectionName: `${this.#name}:${purpose}`,
       connectTimeout: CONNECT_TIMEOUT_MS,
@@ -113,7 +112,7 @@ export class RedisConnections {
     const target = this.#target;
     const connection =
       target.kind === 'cluster'
-        ? this.#cluster(target, common, options)
+        ? this.#cluster(target, common, options.queue)
         : new Redis({
             ...addressOptions(target),
             ...common,
@@ -127,18 +126,14 @@ export class RedisConnections {
     return connection;
   }
 
-  #cluster(
-    target: Extract<RedisTarget, { kind: 'cluster' }>,
-    common: Options,
-    { queue, plain = false }: { queue: boolean; plain?: boolean },
-  ): Cluster {
+  #cluster(target: Extract<RedisTarget, { kind: 'cluster' }>, common: Options, queue: boolean): Cluster {
     const cluster = new Cluster(
       target.nodes.map((node) => ({ ...node })),
       {
         redisOptions: { ...common, ...credentials(target) },
         enableOfflineQueue: queue,
         clusterRetryStrategy: retryDelay,
-        shardedSubscribers: queue && !plain,
+        shardedSubscribers: queue,
         // 0: a command whose connection broke fails, for the same reason as autoResendUnfulfilledCommands.
         retryDelayOnFailover: queue ? 100 : 0,
         retryDelayOnClusterDown: queue ? 100 : 0,

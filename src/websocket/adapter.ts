@@ -1,10 +1,11 @@
 import { createAdapter, createShardedAdapter } from '@socket.io/redis-adapter';
+import type { EventEmitter } from 'node:events';
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { Namespace } from 'socket.io';
 import type { Adapter } from 'socket.io-adapter';
 import { messageOf } from '../errors.js';
-import { openEar } from './ear-adapter.js';
+import { type HandedOn, openEar } from './ear-adapter.js';
 import { type FormerPods, isMarked } from './former-pods.js';
 
 /** Makes the Socket.IO adapter of a namespace. */
@@ -86,23 +87,27 @@ class AdapterPublisher {
 
 type MessageListener = (...args: unknown[]) => void;
 
+/** How an adapter's subscriptions are changed. */
+interface SubscriberGuard {
+  readonly log: Logger;
+  /** Whether a message is not for the adapter. */
+  readonly isLeftOut?: (channel: string, message: Buffer) => boolean;
+  /** Subscribed to in place of the adapter's own pattern, which it contains. */
+  readonly pattern?: string;
+}
+
 /**
  * The connection as the Redis adapter gets it for subscribing: what a listener of the adapter throws about a message that
  * cannot be read is logged, at a limited rate, and ends no process. Whoever may publish in this Redis can send it anything.
- *
- * @param isLeftOut - whether a message is not for the adapter
  */
-function guardedSubscriber<C extends Connection>(
-  connection: C,
-  log: Logger,
-  isLeftOut: (channel: string, message: Buffer) => boolean = () => false,
-): C {
+function guardedSubscriber<C extends EventEmitter>(connection: C, guard: SubscriberGuard): C {
+  const { log, isLeftOut = () => false, pattern } = guard;
   const guards = new WeakMap<MessageListener, MessageListener>();
   let nextLogMs = 0;
-  const guard = (listener: MessageListener): MessageListener => {
+  const guarded = (listener: MessageListener): MessageListener => {
     const known = guards.get(listener);
     if (known !== undefined) return known;
-    const guarded: MessageListener = (...args) => {
+    const wrapped: MessageListener = (...args) => {
       try {
         const [channel, message] = args.slice(-2);
         if (Buffer.isBuffer(message) && isLeftOut(String(channel), message)) return;
@@ -114,27 +119,27 @@ function guardedSubscriber<C extends Connection>(
         log.warn({ reason: messageOf(error) }, 'dropped a message from another pod that cannot be read');
       }
     };
-    guards.set(listener, guarded);
-    return guarded;
+    guards.set(listener, wrapped);
+    return wrapped;
   };
   return new Proxy(connection, {
     get(target, name) {
       const value: unknown = Reflect.get(target, name, target);
       if (typeof value !== 'function' || name === 'constructor') return value;
-      if (name !== 'on' && name !== 'off') return (value as MessageListener).bind(target);
+      const method = (value as MessageListener).bind(target);
+      if (name === 'psubscribe' && pattern !== undefined) return () => method(pattern);
+      if (name !== 'on' && name !== 'off') return method;
       return (event: string, listener: MessageListener) =>
-        (value as (event: string, listener: MessageListener) => unknown).call(
-          target,
-          event,
-          /message/i.test(event) ? guard(listener) : listener,
-        );
+        method(event, /message/i.test(event) ? guarded(listener) : listener);
     },
   });
 }
 
 /** What the Redis adapter is made with. */
 export interface RedisAdapterOptions {
-  /** What the names of its channels begin with. The stock emitter takes it as `key`. */
+  /** `REDIS_KEY_PREFIX` */
+  readonly prefix: string;
+  /** What the names of its channels begin with; see {@link adapterKey}. */
   readonly key: string;
   /** A connection that does not queue while its link is down. */
   readonly publish: Connection;
@@ -142,16 +147,21 @@ export interface RedisAdapterOptions {
   readonly subscribe: Connection;
   /** Whether to use sharded Pub/Sub (Redis 7). */
   readonly isCluster: boolean;
-  /** On a cluster: a connection for Pub/Sub that is not sharded, which is what the stock emitter publishes with. */
-  readonly emitters?: Connection;
+  /** On a cluster: what is published with Pub/Sub that is not sharded, as the stock emitter does. */
+  readonly emitters?: HandedOn;
   /** Pods of version 0.1, which have other channels. */
   readonly former?: FormerPods;
   readonly log: Logger;
 }
 
-/** What the channels of a gateway's adapter begin with: one hash slot, and nobody else's. @param prefix - `REDIS_KEY_PREFIX` */
-export function adapterKey(prefix: string): string {
-  return `{${prefix}}:socket.io`;
+/**
+ * What the channels of a gateway's adapter begin with: one hash slot, and nobody else's. The stock emitter takes it as `key`.
+ *
+ * @param prefix - `REDIS_KEY_PREFIX`
+ * @param db - number of the database, which separates keys alone: without it, the calls of pods would cross
+ */
+export function adapterKey(prefix: string, db = 0): string {
+  return `{${prefix}}:socket.io${db === 0 ? '' : `/${db}`}`;
 }
 
 /**
@@ -159,13 +169,15 @@ export function adapterKey(prefix: string): string {
  * `@socket.io/redis-emitter`, cluster-wide disconnects, `serverSideEmit`.
  */
 export function redisAdapter(options: RedisAdapterOptions): AdapterFactory {
-  const { key, subscribe, isCluster, emitters, former, log } = options;
+  const { prefix, key, subscribe, isCluster, emitters, former, log } = options;
   const publisher = new AdapterPublisher(options);
-  const subscriber = guardedSubscriber(subscribe, log);
   if (isCluster) {
     // "static": one channel for all rooms. "dynamic" would subscribe in Redis for every topic that has a client.
-    const sharded = createShardedAdapter(publisher, subscriber, { channelPrefix: key, subscriptionMode: 'static' });
-    const ears = emitters && guardedSubscriber(emitters, log);
+    const sharded = createShardedAdapter(publisher, guardedSubscriber(subscribe, { log }), {
+      channelPrefix: key,
+      subscriptionMode: 'static',
+    });
+    const ears = emitters && guardedSubscriber(emitters, { log });
     // Not an arrow: Socket.IO calls it with `new`.
     return function shardedAdapter(namespace) {
       const main = sharded(namespace);
@@ -173,10 +185,12 @@ export function redisAdapter(options: RedisAdapterOptions): AdapterFactory {
       return main;
     };
   }
+  // An ACL allows a pattern only if it is listed to the letter; this one is, for all that a gateway has.
+  const subscriber = guardedSubscriber(subscribe, { log, pattern: `{${prefix}}:*` });
   const plain = createAdapter(publisher, subscriber, { key, publishOnSpecificResponseChannel: true });
   return function plainAdapter(namespace) {
     const main = plain(namespace);
-    former?.attach(namespace, main, guardedSubscriber(subscribe, log, isMarked));
+    former?.attach(namespace, main, guardedSubscriber(subscribe, { log, isLeftOut: isMarked }));
     return main;
   };
 }

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import { RedisAdapter } from '@socket.io/redis-adapter';
 import type { Namespace } from 'socket.io';
 import type { Adapter } from 'socket.io-adapter';
@@ -31,4 +32,27 @@ class EarAdapter extends RedisAdapter {
 /** Opens an ear, and returns what closes it. */
 export function openEar(namespace: Namespace, main: Adapter, options: EarOptions): Ear {
   return new EarAdapter(namespace, main, options);
+}
+
+/**
+ * What an ear listens to in place of a connection, where somebody else has the subscription: the stock emitter on a cluster
+ * publishes with Pub/Sub that is not sharded.
+ */
+export class HandedOn extends EventEmitter {
+  readonly #key: string;
+
+  /** @param key - as {@link EarOptions.key} */
+  constructor(key: string) {
+    super();
+    this.#key = key;
+  }
+
+  /** Takes what was heard on a channel. */
+  take(channel: string, message: Buffer): void {
+    if (channel.startsWith(`${this.#key}#`)) this.emit('pmessageBuffer', '', channel, message);
+    else if (channel.startsWith(`${this.#key}-request#`)) this.emit('messageBuffer', channel, message);
+  }
+
+  subscribe(): void {}
+  psubscribe(): void {}
 }

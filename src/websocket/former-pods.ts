@@ -41,6 +41,8 @@ export class FormerPods {
   #home: { readonly namespace: Namespace; readonly main: Adapter; readonly subscribe: object } | undefined;
   #ear: Ear | undefined;
   #count = 0;
+  /** Those and pods of other gateways, who answer on these channels too. */
+  #answering = 0;
   #looking: Promise<void> | undefined;
 
   constructor(options: FormerPodsOptions) {
@@ -68,7 +70,7 @@ export class FormerPods {
 
   /** Asks them, as `serverSideEmitWithAck` does. Resolves to the answers that came in time, strangers' among them. */
   async ask(...call: readonly [event: string, ...args: unknown[]]): Promise<unknown[]> {
-    return this.#count === 0 ? [] : this.#ask(call, this.#count);
+    return this.#count === 0 ? [] : this.#ask(call, this.#answering);
   }
 
   /** Passes on to them what an adapter with the channels `{key}#…` has published, if they need it. */
@@ -92,6 +94,7 @@ export class FormerPods {
     const isAlone = listeners <= (this.#ear === undefined ? 0 : 1);
     const answers = isAlone ? [] : await this.#ask(['gateway:info'], Infinity);
     const former = this.#count;
+    this.#answering = answers.length;
     this.#count = answers.filter((answer) => isOf(epoch(), answer)).length;
     if (this.#count > 0 && former === 0) {
       log.info({ pods: this.#count }, 'pods of version 0.1 serve beside this one; listening on their channels too');
