@@ -9,7 +9,8 @@ import { answerCalls } from './answer-calls.mjs';
 const { REDIS_URL, HOST, FORMER_HEAD, KEY = 'socket.io' } = process.env;
 const publisher = new Redis(REDIS_URL);
 const http = createServer();
-const adapter = createAdapter(publisher, publisher.duplicate(), { key: KEY, publishOnSpecificResponseChannel: true });
+const subscriber = publisher.duplicate();
+const adapter = createAdapter(publisher, subscriber, { key: KEY, publishOnSpecificResponseChannel: true });
 const io = new Server(http, { adapter });
 if (FORMER_HEAD !== undefined) {
   io.on('gateway:info', (answer) => answer({ pod: 'former', head: FORMER_HEAD }));
@@ -17,4 +18,6 @@ if (FORMER_HEAD !== undefined) {
 }
 answerCalls(io);
 
+// In its turn after what the adapter subscribes to.
+await subscriber.ping();
 http.listen(0, HOST, () => process.send({ port: http.address().port }));
