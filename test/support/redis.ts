@@ -34,6 +34,21 @@ export class RedisServer {
     return server;
   }
 
+  /** Starts a replica of it, and waits until that is in step. */
+  async replica(cleanup: Cleanup): Promise<RedisServer> {
+    const args = ['--replicaof', HOST, String(this.port)];
+    const replica = await RedisServer.start(cleanup, args);
+    await this.inStep(cleanup);
+    return replica;
+  }
+
+  /** Waits until a replica is in step. */
+  async inStep(cleanup: Cleanup): Promise<void> {
+    const probe = this.client(cleanup);
+    await until('a replica to be in step', async () => (await probe.info('replication')).includes('state=online'));
+    probe.disconnect();
+  }
+
   get url(): string {
     return `redis://${HOST}:${this.port}`;
   }
