@@ -14,8 +14,9 @@ import { RedisJournal, type RedisJournalOptions } from '../journal/redis-journal
 import { WAIT_LANES } from '../journal/replica-wait.js';
 import { scriptLoader } from '../redis/lua-script.js';
 import { type RedisCommands, RedisConnections } from '../redis/connections.js';
-import { type RedisFault, faultFor, faultOf } from '../redis/fault.js';
+import { type RedisFault, RedisFaultError, faultFor, faultOf } from '../redis/fault.js';
 import { RedisLink } from '../redis/link.js';
+import { unsupported } from '../redis/requirements.js';
 import { type RedisAspect, type RedisChange, RedisState } from '../redis/redis-state.js';
 import type { RedisTarget } from '../redis/url.js';
 import { type AdapterFactory, redisAdapter } from '../websocket/adapter.js';
@@ -221,7 +222,10 @@ export class RedisParts {
     return new RedisLink<RedisCommands>({
       purpose: 'journal',
       connect: () => this.#connections.keyed('reader'),
-      session: (redis, up) => this.journal.reader.session(redis, up),
+      session: async (redis, up) => {
+        await this.#requireSupport(redis);
+        return this.journal.reader.session(redis, up);
+      },
       onLink: (up, error) => {
         // Not before: what is heard must come out of the journal after this pod has joined it, or the bridge would take it
         // for missing (docs/ordering.md).
@@ -230,6 +234,13 @@ export class RedisParts {
       },
       log: this.#options.log,
     });
+  }
+
+  /** @throws {@link RedisFaultError} where Redis lacks what is used of it; {@link RedisState} logs it */
+  async #requireSupport(redis: RedisCommands): Promise<void> {
+    const { target, config } = this.#options;
+    const fault = await unsupported(redis, { kind: target.kind, minReplicas: config.journalMinReplicas });
+    if (fault !== undefined) throw new RedisFaultError(fault);
   }
 
   #buildBridge(): Bridge {

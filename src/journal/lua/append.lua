@@ -15,7 +15,7 @@
 -- ARGV[8]  looks        '1' to check whether a new epoch is due, '0' not to: a check costs as much as all the rest
 -- ARGV[9]  fingerprint  digest of the named request; empty for none
 -- ARGV[10] requestMs    how long the named request is remembered
--- ARGV[11] touches      '1' to write something for a request that was carried out before, so that `WAIT` speaks of it; else '0'
+-- ARGV[11] touches      '1' to remember a request that was carried out before for `requestMs` again: `WAIT` speaks of writes; else '0'
 -- ARGV[12…]             six for each message: event, json, symbol, timeframe, service, id
 --
 -- Answers {'OK', epoch, first}: appended; `first` is the `seq` of the first message, the others follow it;
@@ -24,7 +24,7 @@
 --         {'DONE'}: this batch was appended before;
 --         {'AGAIN', epoch, first}: the named request was carried out before, and these were its places;
 --         {'OTHER'}: the name of the request stands for another request.
---         All but 'OK' have changed nothing; `touches` sets the time to live of a request to what it is.
+--         All but 'OK' have changed nothing, but for what `touches` says.
 --
 -- Atomic, all of it (docs/ordering.md):
 --   * the checks and the append: a pod that lost the lease, or repeats what it has no answer for, appends nothing twice;
@@ -50,7 +50,7 @@ if token ~= '' and known[4] == token and tonumber(known[5]) >= tonumber(batch) t
 if fingerprint ~= '' then
   local before = redis.call('HMGET', request, 'fingerprint', 'epoch', 'first')
   if before[1] == fingerprint then
-    if touches then redis.call('PEXPIRE', request, math.max(1, redis.call('PTTL', request))) end
+    if touches then redis.call('PEXPIRE', request, requestMs) end
     return {'AGAIN', before[2], before[3]}
   end
   if before[1] then return {'OTHER'} end
