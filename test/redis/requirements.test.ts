@@ -64,6 +64,10 @@ async function session(cleanup: Cleanup, url: string, env: Readonly<Record<strin
   await lost.welcomed(2);
 }
 
+function unlisted(seen: readonly string[], kind: 'single' | 'sentinel' | 'cluster', minReplicas: number): string[] {
+  return seen.filter((name) => !commandsFor({ kind, minReplicas }).includes(name));
+}
+
 async function seenOn(clients: readonly Redis[]): Promise<string[]> {
   return [...new Set((await Promise.all(clients.map(sent))).flat())].toSorted();
 }
@@ -92,8 +96,6 @@ test('the list names every command that gateways send to a server, to one behind
   };
   const [onSingle, onSentinel, onCluster] = await Promise.all([single(), sentinel(), cluster()]);
 
-  const unlisted = (seen: readonly string[], kind: 'single' | 'sentinel' | 'cluster', minReplicas: number): string[] =>
-    seen.filter((name) => !commandsFor({ kind, minReplicas }).includes(name));
   expect(unlisted(onSingle, 'single', 0)).toEqual([]);
   expect(unlisted(onSentinel, 'sentinel', 1)).toEqual([]);
   expect(unlisted(onCluster, 'cluster', 0)).toEqual([]);
