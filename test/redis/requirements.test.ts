@@ -81,7 +81,7 @@ test('the list names every command that gateways send to a server, to one behind
     await session(cleanup, redis.url);
     await redis.client(cleanup).publish('new_signal', 'rubbish');
     const client = redis.client(cleanup);
-    await until('the rejected message', async () => (await client.exists('{gateway}:rejected')) === 1);
+    await until('the rejected message', async () => (await client.lindex('{gateway}:rejected', 0)) !== null);
     return seenOn([client]);
   };
   const sentinel = async (): Promise<string[]> => {
