@@ -35,6 +35,7 @@ export const PROBLEMS = {
   offset_expired: { status: 410, title: 'The entries after this offset are no longer kept' },
   offset_epoch: { status: 410, title: 'The offset belongs to a journal that no longer exists' },
   journal_unavailable: { status: 503, title: 'The journal is unavailable' },
+  not_replicated: { status: 503, title: 'Too few replicas have the messages' },
   publish_unavailable: { status: 503, title: 'Publishing is unavailable' },
   internal: { status: 500, title: 'Internal error' },
 } as const satisfies Record<string, { status: number; title: string }>;

@@ -2,6 +2,7 @@ import type { Run } from '../result.js';
 import type { Scenario } from '../scenario.js';
 import { failureOf, interleave } from '../harness/harness.js';
 import { BATCH, measureCeiling } from '../harness/ingest-ceiling.js';
+import { KEPT, type Kept, measureKept } from '../harness/ingest-kept.js';
 import { WAYS, type Way, measureWays } from '../harness/ingest-way.js';
 import { latencyFigures, mergeHistograms, rowOf } from '../harness/summary.js';
 
@@ -10,7 +11,7 @@ export const ingest: Scenario = {
   name: 'ingest',
   title: 'what the journal adds to the way from PUBLISH to a client, and how many appends a second it takes',
   async run({ seconds = 5, runs = 3, payload = 0 }, progress) {
-    progress.steps(2 * runs);
+    progress.steps(3 * runs);
     const ways: Record<Way, Run[]> = { straight: [], 'bare-journal': [], gateway: [] };
     const failures: string[] = [];
     const pings: string[] = [];
@@ -32,6 +33,17 @@ export const ingest: Scenario = {
       point: 'appends',
       measure: () => measureCeiling(seconds, payload, progress),
     });
+    const kept: Record<Kept, Run[]> = { gateway: [], 'JOURNAL_MIN_REPLICAS=1': [] };
+    const keptFailures: string[] = [];
+    for (let run = 1; run <= runs; run++) {
+      progress.step(`with a replica, run ${run} of ${runs}`);
+      try {
+        const measured = await measureKept(seconds, payload, progress);
+        for (const name of KEPT) kept[name].push(measured[name]);
+      } catch (error) {
+        keptFailures.push(failureOf(run, error));
+      }
+    }
     const ping = mergeHistograms(pings);
     const { p50: roundTripMs } = ping === undefined ? {} : latencyFigures(ping);
     const roundTrip =
@@ -55,9 +67,15 @@ export const ingest: Scenario = {
           columns: ['appendsPerSecond', 'readBackPerSecond', 'cpuShare'],
           rows: ceiling,
         },
+        {
+          point: 'published over HTTP, with a replica attached',
+          columns: ['p50', 'p90', 'p99', 'appendsPerSecond'],
+          rows: KEPT.map((name) => rowOf(name, kept[name], keptFailures)),
+        },
       ],
       notes: [
         '"straight" is Socket.IO with a subscription and a local emit; "bare-journal" puts an XADD and a blocking XREAD in between, which is the least that keeps a journal in Redis. The rows take turns signal by signal, and a signal is published when the one before has arrived.',
+        'With a replica attached, one signal at a time is posted, and timed until its 202, to a gateway that waits for no replica and to one with JOURNAL_MIN_REPLICAS=1, in turn. The appends a second are of one signal each, with 256 under way.',
         ...roundTrip,
       ],
     };

@@ -79,6 +79,10 @@ export class Metrics {
   readonly dropped = this.#counter('gateway_messages_dropped_total', 'Valid messages from Pub/Sub that were dropped', [
     'reason',
   ]);
+  readonly notReplicated = this.#counter(
+    'gateway_not_replicated_total',
+    'Publish requests answered 503 because fewer than JOURNAL_MIN_REPLICAS replicas were known to have the messages',
+  );
   readonly faults = this.#counter('gateway_unhandled_faults_total', 'Errors that no part of the gateway handled', [
     'stage',
   ]);

@@ -82,6 +82,7 @@ function publish({ what, schemaName, example, shape }: Published): Json {
         'too_deep',
         'idempotency_key_reused',
         'publish_unavailable',
+        'not_replicated',
       ),
     },
   };

@@ -21,7 +21,8 @@ export interface Publisher {
    *
    * @param once - names the request, so that a repetition publishes nothing
    * @returns offsets in wire form, one for each message, and whether they are those of an earlier request of that name
-   * @throws {@link Problem} `publish_unavailable` when they are not published; `idempotency_key_reused` when the name belongs
+   * @throws {@link Problem} `publish_unavailable` when they are not published; `not_replicated` when they are, but a failover
+   *   may still lose them; `idempotency_key_reused` when the name belongs
    *   to another request
    */
   publish(

@@ -18,7 +18,13 @@ import { type JournalParts, buildJournal } from './build-journal.js';
 import { addPages, buildCertificateWatch, buildPublicApp } from './build-public-app.js';
 import { buildWebSocket } from './build-websocket.js';
 import { gaugesOf } from './gauges.js';
-import { acceptObserver, fanoutObserver, httpRejectObserver, servedObserver } from './observers.js';
+import {
+  acceptObserver,
+  fanoutObserver,
+  httpRejectObserver,
+  notReplicatedObserver,
+  servedObserver,
+} from './observers.js';
 import { PodState } from './pod-state.js';
 import { publisherInto } from './publisher.js';
 import { type ShutdownStep, runShutdown } from './shutdown.js';
@@ -66,7 +72,10 @@ export class App {
     delivery.connect({ journal, rooms: this.#websocket });
     delivery.fanout.begin(journal.head());
     const publishing = {
-      publisher: publisherInto(journal, acceptObserver(metrics, 'http')),
+      publisher: publisherInto(journal, {
+        onAccepted: acceptObserver(metrics, 'http'),
+        onNotReplicated: notReplicatedObserver(base.log, metrics),
+      }),
       onRejected: httpRejectObserver(rejections),
       documents: new Documents(version()),
     };

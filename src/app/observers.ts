@@ -15,10 +15,13 @@ import type { RefusalLog } from '../access/refusal-log.js';
 import type { OnReject, Rejections, Source } from '../ingest/rejections.js';
 import type { RedisChange } from '../redis/redis-state.js';
 import { lossInWords } from './loss-in-words.js';
+import type { NotReplicatedError } from '../journal/journal.js';
 import type { ConnectionEvents } from '../websocket/client-session.js';
 
 /** For this long equal faults are counted and not logged: a client that can cause one can cause thousands. */
 const FAULT_WINDOW_MS = 10_000;
+/** How often it is logged at most that replicas are missing. */
+const NOT_REPLICATED_LOG_MS = 10_000;
 /** Kinds of faults that are remembered at a time. */
 const MAX_FAULT_KINDS = 100;
 
@@ -175,6 +178,24 @@ export function renewalObserver(metrics: Metrics): (result: 'renewed' | 'failed'
 /** Counts entries of the journal that were deleted. */
 export function deletionObserver(metrics: Metrics): () => void {
   return () => metrics.deleted.inc();
+}
+
+/** Counts requests whose messages too few replicas had in time; logs the first, then how many there were since. */
+export function notReplicatedObserver(log: Logger, metrics: Metrics): (error: NotReplicatedError) => void {
+  let untilMs = -Infinity;
+  let requests = 0;
+  return ({ replicas, needed }) => {
+    metrics.notReplicated.inc();
+    requests++;
+    const nowMs = performance.now();
+    if (nowMs < untilMs) return;
+    untilMs = nowMs + NOT_REPLICATED_LOG_MS;
+    log.warn(
+      { requests, replicas, needed },
+      'too few replicas have what was published (JOURNAL_MIN_REPLICAS); answered 503 not_replicated',
+    );
+    requests = 0;
+  };
 }
 
 /** Counts and logs messages from Pub/Sub that the bridge gave up. */

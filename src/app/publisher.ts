@@ -2,14 +2,30 @@ import type { Publisher } from '../admin/publish.js';
 import type { FeedEvent } from '../contract/events.js';
 import { formatOffset } from '../contract/offset.js';
 import { Problem } from '../errors.js';
-import { AppendError, type Journal, type IdempotentJournal } from '../journal/journal.js';
+import { AppendError, type IdempotentJournal, type Journal, NotReplicatedError } from '../journal/journal.js';
 
-/**
- * Connects the publish API to the journal.
- *
- * @param onAccepted - called for every message that was appended
- */
-export function publisherInto(journal: Journal & IdempotentJournal, onAccepted: (event: FeedEvent) => void): Publisher {
+/** Callbacks of {@link publisherInto}. */
+export interface PublisherEvents {
+  /** Called for every message that was appended. */
+  readonly onAccepted: (event: FeedEvent) => void;
+  /** Called for every request whose messages too few replicas had in time. */
+  readonly onNotReplicated: (error: NotReplicatedError) => void;
+}
+
+function notReplicated({ replicas, needed }: NotReplicatedError): Problem {
+  return new Problem(
+    'not_replicated',
+    `The messages are in the journal, but only ${replicas} of JOURNAL_MIN_REPLICAS=${needed} replicas were known to have them ` +
+      'in time, so a failover may lose them. Repeat the request with the same Idempotency-Key: that publishes nothing twice.',
+    { headers: { 'Retry-After': '1' } },
+  );
+}
+
+/** Connects the publish API to the journal. */
+export function publisherInto(
+  journal: Journal & IdempotentJournal,
+  { onAccepted, onNotReplicated }: PublisherEvents,
+): Publisher {
   return {
     async publish(messages, once) {
       try {
@@ -27,6 +43,11 @@ export function publisherInto(journal: Journal & IdempotentJournal, onAccepted: 
         if (!repeated) for (const { event } of messages) onAccepted(event);
         return { offsets: result.offsets.map(formatOffset), repeated };
       } catch (error) {
+        if (error instanceof NotReplicatedError) {
+          if (error.isNew) for (const { event } of messages) onAccepted(event);
+          onNotReplicated(error);
+          throw notReplicated(error);
+        }
         if (!(error instanceof AppendError)) throw error;
         throw new Problem('publish_unavailable', `Redis did not confirm the messages (${error.message}). Try again.`, {
           headers: { 'Retry-After': '1' },

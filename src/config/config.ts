@@ -38,6 +38,8 @@ export interface Config {
   readonly maxSignalBytes: number;
   /** Entries kept for recovery. */
   readonly journalMaxEntries: number;
+  /** Replicas that must have what is published over HTTP before it is confirmed; 0 waits for none. */
+  readonly journalMinReplicas: number;
   /** What may wait for one client before it is disconnected. */
   readonly maxBackpressureBytes: number;
   readonly limits: LimitsConfig;
@@ -166,6 +168,7 @@ function configOf(v: VariableValues): Config {
     compression: v.COMPRESSION,
     maxSignalBytes: v.MAX_SIGNAL_BYTES,
     journalMaxEntries: v.JOURNAL_MAXLEN,
+    journalMinReplicas: v.JOURNAL_MIN_REPLICAS,
     maxBackpressureBytes: v.MAX_BACKPRESSURE,
     limits: Object.freeze<LimitsConfig>({
       maxConnections: v.MAX_CONNECTIONS,

@@ -78,6 +78,7 @@ export const VARIABLES = {
   // 16,000 and not 16,384: uWebSockets.js batches a message only if it stays below 16 KiB with its frame.
   MAX_SIGNAL_BYTES: wholeNumber([64, ONE_MEBIBYTE], 16_000, 'bytes'),
   JOURNAL_MAXLEN: wholeNumber([1, 100_000_000], 100_000, 'entries'),
+  JOURNAL_MIN_REPLICAS: wholeNumber([0, 9], 0, 'replicas'),
   MAX_BACKPRESSURE: wholeNumber([1024, 1024 * ONE_MEBIBYTE], ONE_MEBIBYTE, 'bytes'),
   MAX_CONNECTIONS: wholeNumber([0, 100_000_000], 0),
   MAX_CONNECTIONS_PER_IP: wholeNumber([0, 100_000_000], 0),
@@ -173,6 +174,9 @@ export function mismatches(env: Environment): VariableProblem[] {
   const refuses = (variable: string, takes: string): void => void problems.push({ variable, got: '(hidden)', takes });
   if (env['TLS_CERT'] && !env['TLS_KEY']) needs('TLS_KEY', 'a file, since TLS_CERT is set');
   if (env['TLS_KEY'] && !env['TLS_CERT']) needs('TLS_CERT', 'a file, since TLS_KEY is set');
+  // Whoever sets it expects that what is confirmed is kept; a journal in memory has no replica.
+  if (Number(env['JOURNAL_MIN_REPLICAS']) > 0 && !env['REDIS_URL'])
+    needs('REDIS_URL', 'an address, since JOURNAL_MIN_REPLICAS is set');
   if (env['AUTH'] === 'jwt') {
     if (!env['JWT_SECRET'] && !env['JWKS_URL'])
       needs('JWT_SECRET', 'a secret, or JWKS_URL an address, since AUTH is jwt');

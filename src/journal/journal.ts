@@ -63,6 +63,27 @@ export class AppendError extends Error {
   override readonly name = 'AppendError';
 }
 
+/**
+ * Thrown by {@link Journal.append} when the messages are in the journal, but not known to be on as many replicas as are asked
+ * for: a failover may lose them.
+ */
+export class NotReplicatedError extends Error {
+  override readonly name = 'NotReplicatedError';
+  /** Replicas that were known to have them in time. */
+  readonly replicas: number;
+  /** Replicas that were asked for. */
+  readonly needed: number;
+  /** Whether it was this call that appended them, and not an earlier request of the same name. */
+  readonly isNew: boolean;
+
+  constructor({ replicas, needed, isNew }: { replicas: number; needed: number; isNew: boolean }) {
+    super(`${replicas} of ${needed} replicas were known to have the messages in time`);
+    this.replicas = replicas;
+    this.needed = needed;
+    this.isNew = isNew;
+  }
+}
+
 /** Names a request, so that repeating it appends nothing. */
 export interface IdempotencyKey {
   /** The caller's name for it. */
@@ -87,7 +108,8 @@ export interface IdempotentJournal {
    * Appends as {@link Journal.append} does, unless a request of that name was carried out in the last
    * {@link IDEMPOTENCY_MS}, on any pod. After an error the same name may be used again: nothing is appended twice.
    *
-   * @throws {@link AppendError} when it is not known whether the messages are in the journal
+   * @throws {@link AppendError} when it is not known whether the messages are in the journal; {@link NotReplicatedError} when
+   *   it is not known whether enough replicas have them. The same name settles either
    */
   appendIdempotent(messages: readonly FeedMessage[], once: IdempotencyKey): Promise<AppendedIdempotent>;
 }

@@ -7,11 +7,18 @@ import { randomName } from '../random-name.js';
 import type { ScriptArgument } from '../redis/lua-script.js';
 import { TurnShare } from '../turn-share.js';
 import { newEpoch } from './epoch.js';
-import { AppendError, type AppendedIdempotent, IDEMPOTENCY_MS, type IdempotencyKey } from './journal.js';
+import {
+  AppendError,
+  type AppendedIdempotent,
+  IDEMPOTENCY_MS,
+  type IdempotencyKey,
+  NotReplicatedError,
+} from './journal.js';
 import type { RedisClock } from './redis-clock.js';
 import type { Seen } from './redis-epochs.js';
 import type { JournalKeys } from './redis-keys.js';
 import { appendScript } from './redis-scripts.js';
+import type { ReplicaWait } from './replica-wait.js';
 
 /** A message with the random id that its entry will carry. */
 export interface NamedMessage {
@@ -45,6 +52,8 @@ export interface RedisAppenderOptions {
   readonly maxlen: number;
   /** What this pod has read. */
   readonly seen: () => Seen;
+  /** Where appends that are not fenced go, if replicas must have them before they count as done. */
+  readonly replicaWait: ReplicaWait | undefined;
 }
 
 /**
@@ -63,6 +72,12 @@ const LARGE_BATCH = 64 * 1024;
 
 /** What `append.lua` answers. */
 type AppendAnswer = [outcome: 'OK' | 'LATE' | 'FENCED' | 'DONE' | 'AGAIN' | 'OTHER', epoch?: string, first?: string];
+
+/** What Redis answered to an append, and how many replicas have it, where somebody waits for them. */
+interface Appended {
+  readonly answer: AppendAnswer;
+  readonly replicas?: Promise<number>;
+}
 
 /** A random id for an entry; the first letter says how it came in. */
 function entryId(origin: 'b' | 'h'): string {
@@ -140,18 +155,22 @@ export class RedisAppender {
 
   /** As {@link Journal.append}. */
   async append(messages: readonly FeedMessage[]): Promise<readonly Offset[]> {
-    const [outcome, epoch, first] = await this.#append(this.#nameAndTime(messages));
+    const appended = await this.#append(this.#nameAndTime(messages));
+    const [outcome, epoch, first] = appended.answer;
     if (outcome !== 'OK' || epoch === undefined) throw new AppendError('Redis was too late to take the messages');
+    await this.#kept(appended);
     return places(messages, epoch, first);
   }
 
   /** As {@link IdempotentJournal.appendIdempotent}. */
   async appendIdempotent(messages: readonly FeedMessage[], once: IdempotencyKey): Promise<AppendedIdempotent> {
     const named = this.#nameAndTime(messages);
-    const [outcome, epoch, first] = await this.#append(named, { once });
+    const appended = await this.#append(named, { once });
+    const [outcome, epoch, first] = appended.answer;
     if (outcome !== 'OK') for (const { id } of named) this.#cameInAtMs.delete(id);
     if (outcome === 'OTHER') return { outcome: 'conflict' };
     if (epoch === undefined) throw new AppendError('Redis was too late to take the messages');
+    await this.#kept(appended);
     return { outcome: outcome === 'AGAIN' ? 'repeated' : 'appended', offsets: places(messages, epoch, first) };
   }
 
@@ -161,7 +180,7 @@ export class RedisAppender {
    * @throws {@link AppendError} when it is not known whether the batch was appended; give the same batch number again
    */
   async appendFenced(messages: readonly NamedMessage[], fence: Fence): Promise<FencedResult> {
-    const [outcome] = await this.#append(messages, { fence });
+    const [outcome] = (await this.#append(messages, { fence })).answer;
     if (outcome === 'FENCED') return 'fenced';
     return outcome === 'LATE' ? 'late' : 'appended';
   }
@@ -188,8 +207,9 @@ export class RedisAppender {
   async #append(
     messages: readonly NamedMessage[],
     { fence, once }: { readonly fence?: Fence; readonly once?: IdempotencyKey } = {},
-  ): Promise<AppendAnswer> {
+  ): Promise<Appended> {
     const { keys, clock, maxlen, seen } = this.#options;
+    const replicaWait = fence === undefined ? this.#options.replicaWait : undefined;
     const texts = await encoded(messages);
     const redisMs = await clock.now().catch((error: unknown) => {
       throw new AppendError(messageOf(error), { cause: error });
@@ -210,19 +230,30 @@ export class RedisAppender {
       looks ? '1' : '0',
       once?.fingerprint ?? '',
       IDEMPOTENCY_MS,
+      replicaWait === undefined ? '0' : '1',
     ];
     for (const [index, { id, message }] of messages.entries()) {
       const { event, symbol = '', timeframe = '', service = '' } = message;
       args.push(event, texts[index] ?? '', symbol, timeframe, service, id);
     }
     const request = keys.request + (once === undefined ? '' : digest(once.key));
-    const answer = await this.#run([keys.meta, keys.journal, keys.statuses, keys.lease, request], args);
+    const scriptKeys = [keys.meta, keys.journal, keys.statuses, keys.lease, request];
+    const waited = replicaWait?.run(appendScript, scriptKeys, args);
+    const answer = await this.#answered(waited?.answer ?? appendScript.run(this.#options.commands, scriptKeys, args));
+    const appended = { answer, ...(waited && { replicas: waited.replicas }) };
     const [outcome, epoch, first] = answer;
-    if (outcome !== 'OK' || epoch === undefined) return answer;
+    if (outcome !== 'OK' || epoch === undefined) return appended;
     // Whatever refused the batch did so before it looked.
     if (looks) this.#lookedAtMs = nowMs;
     this.#noteNewest(epoch, Number(first) + messages.length - 1);
-    return answer;
+    return appended;
+  }
+
+  /** Waits until enough replicas have what was appended. @throws {@link NotReplicatedError} when they do not in time */
+  async #kept({ answer: [outcome], replicas }: Appended): Promise<void> {
+    const needed = this.#options.replicaWait?.minReplicas ?? 0;
+    const have = (await replicas) ?? needed;
+    if (have < needed) throw new NotReplicatedError({ replicas: have, needed, isNew: outcome === 'OK' });
   }
 
   #noteNewest(epoch: string, seq: number): void {
@@ -231,10 +262,10 @@ export class RedisAppender {
     if (this.#newest.size > MAX_EPOCHS && oldest !== undefined) this.#newest.delete(oldest);
   }
 
-  async #run(keys: readonly string[], args: readonly ScriptArgument[]): Promise<AppendAnswer> {
+  async #answered(answer: Promise<unknown>): Promise<AppendAnswer> {
     this.#pending++;
     try {
-      return (await appendScript.run(this.#options.commands, keys, args)) as AppendAnswer;
+      return (await answer) as AppendAnswer;
     } catch (error) {
       this.#lookedAtMs = 0;
       throw new AppendError(messageOf(error), { cause: error });

@@ -22,6 +22,7 @@ import { RedisLease } from './redis-lease.js';
 import { RedisPages } from './redis-pages.js';
 import { type ReaderListener, RedisReader } from './redis-reader.js';
 import { RedisTombstones } from './redis-tombstones.js';
+import { ReplicaWait } from './replica-wait.js';
 import { Ring } from './ring.js';
 import { SharedPages } from './shared-pages.js';
 
@@ -39,6 +40,11 @@ export interface RedisJournalOptions {
   /** What the newest entries may take in the memory of this pod, about. */
   readonly ringBytes: number;
   readonly listener: ReaderListener;
+  /**
+   * Set where replicas must have what is appended over HTTP before that counts as done.
+   * @default undefined: nobody waits for replicas
+   */
+  readonly kept?: { readonly minReplicas: number; readonly lanes: readonly (Redis | Cluster)[] } | undefined;
   readonly log: Logger;
 }
 
@@ -59,6 +65,8 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
   readonly reader: RedisReader;
   /** Says which pod bridges Pub/Sub. */
   readonly lease: RedisLease;
+  /** Says whether replicas have what was appended; `undefined` where nobody waits for them. */
+  readonly replicaWait: ReplicaWait | undefined;
   readonly #appender: RedisAppender;
   readonly #ring: Ring;
   readonly #tombstones: RedisTombstones;
@@ -69,7 +77,7 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
   /** One for each client that waits for an entry that the reader has not come to. */
   readonly #waiting = new Set<() => void>();
 
-  constructor({ commands, replays, keyPrefix, pod, maxlen, ringBytes, listener, log }: RedisJournalOptions) {
+  constructor({ commands, replays, keyPrefix, pod, maxlen, ringBytes, listener, kept, log }: RedisJournalOptions) {
     const keys = journalKeys(keyPrefix);
     this.#keys = keys;
     this.#commands = commands;
@@ -86,7 +94,15 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
     });
     const clock = new RedisClock(commands, keys.meta);
     this.lease = new RedisLease({ commands, keys, pod, clock });
-    this.#appender = new RedisAppender({ commands, keys, clock, maxlen, seen: () => this.reader.seen });
+    this.replicaWait = kept && new ReplicaWait({ ...kept, key: keys.meta });
+    this.#appender = new RedisAppender({
+      commands,
+      keys,
+      clock,
+      maxlen,
+      seen: () => this.reader.seen,
+      replicaWait: this.replicaWait,
+    });
     this.reader = new RedisReader({
       keys,
       ring,

@@ -24,12 +24,13 @@ export type LoadScript = (file: URL, ...passages: readonly URL[]) => RunScript;
  */
 export class LuaScript {
   readonly source: string;
-  readonly #sha: string;
+  /** What Redis knows it by once it has seen it. */
+  readonly sha: string;
 
   /** @param source - Lua 5.1 as Redis runs it */
   constructor(source: string) {
     this.source = source;
-    this.#sha = createHash('sha1').update(source).digest('hex');
+    this.sha = createHash('sha1').update(source).digest('hex');
   }
 
   /**
@@ -38,7 +39,7 @@ export class LuaScript {
    */
   async run(redis: ScriptCommands, keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown> {
     try {
-      return await redis.evalsha(this.#sha, keys.length, ...keys, ...args);
+      return await redis.evalsha(this.sha, keys.length, ...keys, ...args);
     } catch (error) {
       // NOSCRIPT is answered before anything runs, so the script has not been carried out.
       if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;

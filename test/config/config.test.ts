@@ -44,6 +44,7 @@ const DEFAULTS: Config = {
   compression: 'off',
   maxSignalBytes: 16_000,
   journalMaxEntries: 100_000,
+  journalMinReplicas: 0,
   maxBackpressureBytes: 1_048_576,
   limits: {
     maxConnections: 0,

@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import type { Offset } from '../../src/contract/offset.js';
 import type { GapReason, JournalEntry } from '../../src/journal/journal.js';
 import { RedisJournal } from '../../src/journal/redis-journal.js';
+import { WAIT_LANES } from '../../src/journal/replica-wait.js';
 import { type RedisCommands, RedisConnections } from '../../src/redis/connections.js';
 import { RedisLink } from '../../src/redis/link.js';
 import { parseRedisUrl } from '../../src/redis/url.js';
@@ -25,6 +26,8 @@ export interface JournalPodOptions {
   readonly maxlen?: number;
   /** What the newest entries may take in memory. @default 64 MiB */
   readonly ringBytes?: number;
+  /** As JOURNAL_MIN_REPLICAS. @default 0 */
+  readonly minReplicas?: number;
   /** As in `JournalListener.room`. */
   readonly room?: () => Promise<void> | undefined;
 }
@@ -52,6 +55,7 @@ export class JournalPod {
   /** Whether the reader has what was in the journal when its link was made. */
   up = false;
   readonly #link: RedisLink<RedisCommands>;
+  readonly #lanes: readonly RedisCommands[];
 
   private constructor(cleanup: Cleanup, options: JournalPodOptions) {
     const { url, readerUrl = url, maxlen = 100_000, ringBytes = 64 * 1024 * 1024 } = options;
@@ -59,7 +63,11 @@ export class JournalPod {
     const forCommands = connections(url);
     this.commands = forCommands.commands('commands', { queue: false });
     this.replays = forCommands.commands('replay', { queue: false });
-    for (const connection of [this.commands, this.replays]) connection.on('error', () => {});
+    const minReplicas = options.minReplicas ?? 0;
+    const lanes =
+      minReplicas === 0 ? [] : Array.from({ length: WAIT_LANES }, () => forCommands.commands('kept', { queue: false }));
+    this.#lanes = lanes;
+    for (const connection of [this.commands, this.replays, ...lanes]) connection.on('error', () => {});
     this.journal = new RedisJournal({
       commands: this.commands,
       replays: this.replays,
@@ -67,6 +75,7 @@ export class JournalPod {
       pod: randomUUID(),
       maxlen,
       ringBytes,
+      kept: minReplicas === 0 ? undefined : { minReplicas, lanes },
       listener: {
         onEntry: (entry) => this.entries.push(entry),
         room: () => options.room?.(),
@@ -104,8 +113,10 @@ export class JournalPod {
   /** Waits until it reads and takes commands. */
   async linked(): Promise<void> {
     await until('the journal to be linked', async () => {
-      const answers = this.up ? await Promise.all([this.commands.ping(), this.replays.ping()]) : [];
-      return answers.length === 2;
+      const answers = this.up
+        ? await Promise.all([this.commands, this.replays, ...this.#lanes].map((one) => one.ping()))
+        : [];
+      return answers.length > 0;
     });
   }
 

@@ -10,7 +10,7 @@ const run = promisify(execFile);
 /** Milliseconds after which nodes take a silent one for failed. */
 const NODE_TIMEOUT_MS = 1000;
 
-/** A real Redis Cluster: masters that share the slots, without replicas. */
+/** A real Redis Cluster: masters that share the slots, without replicas unless told otherwise. */
 export class RedisCluster {
   /** The nodes; each can be killed, paused and restarted alone. */
   readonly nodes: readonly RedisServer[];
@@ -22,16 +22,25 @@ export class RedisCluster {
   /**
    * Starts the nodes, joins them, and waits until every one of them says that the cluster is in order.
    *
-   * @param size - number of nodes; Redis wants three at least
+   * @param size - number of nodes; Redis wants three masters at least
+   * @param replicas - of each master, among the nodes
    */
-  static async start(cleanup: Cleanup, size = 3): Promise<RedisCluster> {
+  static async start(cleanup: Cleanup, size = 3, replicas = 0): Promise<RedisCluster> {
     const nodes: RedisServer[] = [];
     for (let i = 0; i < size; i++) {
       const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', String(NODE_TIMEOUT_MS)];
+      args.push('--repl-diskless-sync-delay', '0');
       nodes.push(await RedisServer.start(cleanup, args, await serverPort(true)));
     }
     const addresses = nodes.map(({ port }) => `${HOST}:${port}`);
-    await run('redis-cli', ['--cluster', 'create', ...addresses, '--cluster-replicas', '0', '--cluster-yes']);
+    await run('redis-cli', [
+      '--cluster',
+      'create',
+      ...addresses,
+      '--cluster-replicas',
+      String(replicas),
+      '--cluster-yes',
+    ]);
     const cluster = new RedisCluster(nodes);
     await cluster.ready(cleanup);
     return cluster;

@@ -10,9 +10,11 @@ export class RedisServer {
   readonly port: number;
   readonly #dir: string;
   readonly #args: readonly string[];
+  readonly #program: string;
   #child: Child;
 
-  private constructor(port: number, dir: string, args: readonly string[]) {
+  private constructor(port: number, dir: string, { args, program }: { args: readonly string[]; program: string }) {
+    this.#program = program;
     this.port = port;
     this.#dir = dir;
     this.#args = args;
@@ -24,14 +26,38 @@ export class RedisServer {
    * @param port - a free one if left out
    */
   static async start(cleanup: Cleanup, args: readonly string[] = [], port?: number): Promise<RedisServer> {
+    return RedisServer.startProgram(cleanup, 'redis-server', { args, port });
+  }
+
+  /** As {@link start}, with another program: a path, or a name on the PATH. */
+  static async startProgram(
+    cleanup: Cleanup,
+    program: string,
+    { args = [], port }: { args?: readonly string[]; port?: number | undefined } = {},
+  ): Promise<RedisServer> {
     const dir = await mkdtemp(join(tmpdir(), 'signal-gateway-redis-'));
-    const server = new RedisServer(port ?? (await serverPort()), dir, args);
+    const server = new RedisServer(port ?? (await serverPort()), dir, { args, program });
     cleanup.add(server, async () => {
       await server.kill();
       await rm(dir, { recursive: true, force: true });
     });
     await server.ready();
     return server;
+  }
+
+  /** Starts a replica of it, and waits until that is in step. */
+  async replica(cleanup: Cleanup): Promise<RedisServer> {
+    const args = ['--replicaof', HOST, String(this.port)];
+    const replica = await RedisServer.startProgram(cleanup, this.#program, { args });
+    await this.inStep(cleanup);
+    return replica;
+  }
+
+  /** Waits until a replica is in step. */
+  async inStep(cleanup: Cleanup): Promise<void> {
+    const probe = this.client(cleanup);
+    await until('a replica to be in step', async () => (await probe.info('replication')).includes('state=online'));
+    probe.disconnect();
   }
 
   get url(): string {
@@ -71,6 +97,6 @@ export class RedisServer {
 
   #spawn(): Child {
     const own = ['--port', String(this.port), '--bind', HOST, '--dir', this.#dir, '--save', '', '--daemonize', 'no'];
-    return new Child('redis-server', [...own, ...this.#args]);
+    return new Child(this.#program, [...own, ...this.#args]);
   }
 }

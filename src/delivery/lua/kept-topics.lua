@@ -37,7 +37,7 @@ local function bytes_of(text)
 end
 
 local function begin()
-  if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('DEL', KEYS[2], KEYS[3]) end
+  if redis.call('HLEN', KEYS[1]) == 0 then redis.call('DEL', KEYS[2], KEYS[3]) end
   total = tonumber(redis.call('HGET', KEYS[1], TOTAL) or '0')
 end
 

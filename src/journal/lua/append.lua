@@ -15,7 +15,8 @@
 -- ARGV[8]  looks        '1' to check whether a new epoch is due, '0' not to: a check costs as much as all the rest
 -- ARGV[9]  fingerprint  digest of the named request; empty for none
 -- ARGV[10] requestMs    how long the named request is remembered
--- ARGV[11…]             six for each message: event, json, symbol, timeframe, service, id
+-- ARGV[11] touches      '1' to remember a request that was carried out before for `requestMs` again: `WAIT` speaks of writes; else '0'
+-- ARGV[12…]             six for each message: event, json, symbol, timeframe, service, id
 --
 -- Answers {'OK', epoch, first}: appended; `first` is the `seq` of the first message, the others follow it;
 --         {'LATE'}: the deadline has passed;
@@ -23,7 +24,7 @@
 --         {'DONE'}: this batch was appended before;
 --         {'AGAIN', epoch, first}: the named request was carried out before, and these were its places;
 --         {'OTHER'}: the name of the request stands for another request.
---         All but 'OK' have changed nothing.
+--         All but 'OK' have changed nothing, but for what `touches` says.
 --
 -- Atomic, all of it (docs/ordering.md):
 --   * the checks and the append: a pod that lost the lease, or repeats what it has no answer for, appends nothing twice;
@@ -32,14 +33,14 @@
 --   * the entries, the newest statuses and the memory of the request: nobody finds one without the others.
 
 local MAX_STATUSES = 1000 -- a producer that makes up names of services must not fill Redis
-local FIRST_MESSAGE, MESSAGE_FIELDS = 11, 6
+local FIRST_MESSAGE, MESSAGE_FIELDS = 12, 6
 local NOTHING = {}
 
 local meta, journal, statuses, lease, request = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local fresh = ARGV[1]
 local maxlen, deadlineMs = ARGV[4], tonumber(ARGV[5])
 local token, batch, looks = ARGV[6], ARGV[7], ARGV[8] == '1'
-local fingerprint, requestMs = ARGV[9], ARGV[10]
+local fingerprint, requestMs, touches = ARGV[9], ARGV[10], ARGV[11] == '1'
 
 local time = redis.call('TIME')
 if time[1] * 1000 + time[2] / 1000 > deadlineMs then return {'LATE'} end
@@ -48,7 +49,10 @@ local known = redis.call('HMGET', meta, 'epoch', 'seq', 'start', 'token', 'batch
 if token ~= '' and known[4] == token and tonumber(known[5]) >= tonumber(batch) then return {'DONE'} end
 if fingerprint ~= '' then
   local before = redis.call('HMGET', request, 'fingerprint', 'epoch', 'first')
-  if before[1] == fingerprint then return {'AGAIN', before[2], before[3]} end
+  if before[1] == fingerprint then
+    if touches then redis.call('PEXPIRE', request, requestMs) end
+    return {'AGAIN', before[2], before[3]}
+  end
   if before[1] then return {'OTHER'} end
 end
 
