@@ -35,6 +35,14 @@ export interface Fence {
  */
 export type FencedResult = 'appended' | 'fenced' | 'late';
 
+/** What came of an attempt to append: whether the journal takes messages. */
+export interface AppendResult {
+  /** On the clock of `performance.now()`. */
+  readonly sentAtMs: number;
+  /** What Redis or the connection says; left out where Redis has carried it out. */
+  readonly error?: unknown;
+}
+
 /** How {@link RedisAppender} is set up. */
 export interface RedisAppenderOptions {
   /** A connection that fails at once while its link is down. */
@@ -45,6 +53,8 @@ export interface RedisAppenderOptions {
   readonly maxlen: number;
   /** What this pod has read. */
   readonly seen: () => Seen;
+  /** Called for every attempt. */
+  readonly onResult?: ((result: AppendResult) => void) | undefined;
 }
 
 /**
@@ -233,10 +243,16 @@ export class RedisAppender {
 
   async #run(keys: readonly string[], args: readonly ScriptArgument[]): Promise<AppendAnswer> {
     this.#pending++;
+    const { commands, onResult } = this.#options;
+    const sentAtMs = performance.now();
     try {
-      return (await appendScript.run(this.#options.commands, keys, args)) as AppendAnswer;
+      const answer = (await appendScript.run(commands, keys, args)) as AppendAnswer;
+      // One that could not be written in time proves nothing.
+      if (answer[0] === 'OK') onResult?.({ sentAtMs });
+      return answer;
     } catch (error) {
       this.#lookedAtMs = 0;
+      onResult?.({ sentAtMs, error });
       throw new AppendError(messageOf(error), { cause: error });
     } finally {
       this.#pending--;

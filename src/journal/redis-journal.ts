@@ -15,12 +15,19 @@ import type {
   RecentEntries,
   Resolution,
 } from './journal.js';
-import { type Fence, type FencedResult, type NamedMessage, RedisAppender } from './redis-appender.js';
+import {
+  type Fence,
+  type FencedResult,
+  type NamedMessage,
+  type AppendResult,
+  RedisAppender,
+} from './redis-appender.js';
 import { RedisClock } from './redis-clock.js';
 import { type JournalKeys, journalKeys } from './redis-keys.js';
 import { RedisLease } from './redis-lease.js';
 import { RedisPages } from './redis-pages.js';
 import { type ReaderListener, RedisReader } from './redis-reader.js';
+import { probeScript } from './redis-scripts.js';
 import { RedisTombstones } from './redis-tombstones.js';
 import { Ring } from './ring.js';
 import { SharedPages } from './shared-pages.js';
@@ -39,6 +46,8 @@ export interface RedisJournalOptions {
   /** What the newest entries may take in the memory of this pod, about. */
   readonly ringBytes: number;
   readonly listener: ReaderListener;
+  /** Called for every attempt to append. */
+  readonly onAppend?: (result: AppendResult) => void;
   readonly log: Logger;
 }
 
@@ -52,6 +61,8 @@ const AHEAD_PATIENCE_MS = 5000;
 const MAX_WAITING = 10_000;
 /** How often {@link RedisJournal.caughtUp} checks where the reader is. */
 const CAUGHT_UP_INTERVAL_MS = 5;
+/** How long what a probe has written stays. */
+const PROBE_KEPT_MS = 60_000;
 
 /** A journal in a Redis stream that all pods share. */
 export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal {
@@ -69,7 +80,7 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
   /** One for each client that waits for an entry that the reader has not come to. */
   readonly #waiting = new Set<() => void>();
 
-  constructor({ commands, replays, keyPrefix, pod, maxlen, ringBytes, listener, log }: RedisJournalOptions) {
+  constructor({ commands, replays, keyPrefix, pod, maxlen, ringBytes, listener, onAppend, log }: RedisJournalOptions) {
     const keys = journalKeys(keyPrefix);
     this.#keys = keys;
     this.#commands = commands;
@@ -86,7 +97,14 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
     });
     const clock = new RedisClock(commands, keys.meta);
     this.lease = new RedisLease({ commands, keys, pod, clock });
-    this.#appender = new RedisAppender({ commands, keys, clock, maxlen, seen: () => this.reader.seen });
+    this.#appender = new RedisAppender({
+      commands,
+      keys,
+      clock,
+      maxlen,
+      seen: () => this.reader.seen,
+      onResult: onAppend,
+    });
     this.reader = new RedisReader({
       keys,
       ring,
@@ -109,6 +127,17 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
   /** As {@link RedisAppender.appendFenced}. */
   appendFenced(messages: readonly NamedMessage[], fence: Fence): Promise<FencedResult> {
     return this.#appender.appendFenced(messages, fence);
+  }
+
+  /**
+   * Finds out whether an append would be carried out now, without one.
+   *
+   * @throws what Redis or the connection says
+   */
+  async probe(): Promise<void> {
+    const { meta, journal, statuses, lease, request, probe, probed } = this.#keys;
+    const keys = [meta, journal, statuses, lease, request, probe, probed];
+    await probeScript.run(this.#commands, keys, [PROBE_KEPT_MS, probe]);
   }
 
   /** Entries in the journal that this pod has not read yet, as far as it knows. */
