@@ -9,10 +9,25 @@ export const healthSchema = z.object({ status: z.literal('ok') });
 /** Why a pod should get no new clients. */
 export const notReadyReasonSchema = z.enum(['starting', 'redis', 'draining', 'overloaded']);
 
+/** What is wrong with Redis, one for each thing that does not work. */
+export const redisCauseSchema = z.object({
+  aspect: z
+    .enum(['read', 'heard', 'append', 'sources'])
+    .describe('Reading the journal, hearing Pub/Sub, appending to the journal, reading the source streams.'),
+  code: z.string().describe('Why: never changes its meaning. The metric `gateway_redis_faults` has it as `cause`.'),
+  reason: z.string().describe('What Redis or the network said, for a person.'),
+  since: z.int().describe('Unix time in ms.'),
+});
+
 /** Answer of `GET /readyz`. */
 export const readinessSchema = z.object({
   status: z.enum(['ready', 'not ready']),
   reasons: z.array(notReadyReasonSchema).readonly().describe('Empty when the pod is ready.'),
+  causes: z
+    .array(redisCauseSchema)
+    .readonly()
+    .optional()
+    .describe('What is wrong with Redis, where that is among the reasons and known.'),
 });
 
 /** Answer of the publish API. */

@@ -25,6 +25,8 @@ export interface Gauges {
 
 /** Numbers that exist only with Redis. */
 export interface RedisGauges {
+  /** What does not work, and why. */
+  faults(): readonly { readonly aspect: string; readonly cause: string }[];
   up(): number;
   /** 1 on the pod that carries Pub/Sub into the journal. */
   bridging(): number;
@@ -146,7 +148,10 @@ export class Metrics {
       );
     }
     if (redis === undefined) return;
-    this.#gauge('gateway_redis_up', 'Whether the subscription and the reader of the journal are up', () => redis.up());
+    this.#gauge('gateway_redis_up', 'Whether the journal can be read and appended to, and the subscription hears', () =>
+      redis.up(),
+    );
+    this.#watchFaults(redis);
     this.#gauge('gateway_bridge_lease', 'Whether this pod carries Pub/Sub into the journal', () => redis.bridging());
     this.#gauge('gateway_bridge_waiting', 'Messages heard and not yet known to be in the journal', () =>
       redis.waiting(),
@@ -170,6 +175,24 @@ export class Metrics {
         contentType: this.#registry.contentType,
       }),
     };
+  }
+
+  /** One series for each aspect and cause that there was since the start. */
+  #watchFaults(redis: RedisGauges): void {
+    const gauge = new Gauge({
+      name: 'gateway_redis_faults',
+      help: 'What does not work of Redis (read, heard, append, sources), and why; 1 while it lasts, 0 afterwards',
+      labelNames: ['aspect', 'cause'],
+      registers: [this.#registry],
+      collect() {
+        for (const labels of seen.values()) gauge.set(labels, 0);
+        for (const labels of redis.faults()) {
+          seen.set(`${labels.aspect} ${labels.cause}`, labels);
+          gauge.set(labels, 1);
+        }
+      },
+    });
+    const seen = new Map<string, { readonly aspect: string; readonly cause: string }>();
   }
 
   #gauge(name: string, help: string, read: () => number): void {

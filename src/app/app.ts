@@ -85,7 +85,7 @@ export class App {
       journal,
       redis,
       pods: this.#websocket.pods,
-      notReady: () => state.notReady(),
+      readiness: { reasons: () => state.notReady(), causes: () => state.redisCauses() },
     });
     metrics.watch(
       gaugesOf({ websocket: this.#websocket, delivery, state, memory, journal, redis, certificate: this.#certificate }),

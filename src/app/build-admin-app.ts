@@ -2,7 +2,7 @@ import type { TemplatedApp } from 'uWebSockets.js';
 import { publishGuard } from '../admin/access.js';
 import { type Pods, controlRoutes } from '../admin/control.js';
 import type { Documents } from '../admin/documents.js';
-import { type NotReadyReason, healthRoutes } from '../admin/health.js';
+import { type Readiness, healthRoutes } from '../admin/health.js';
 import { journalRoutes } from '../admin/journal-routes.js';
 import { type OnRejected, type Publisher, publishRoutes } from '../admin/publish.js';
 import { GuardedApp } from '../http/guarded-app.js';
@@ -17,18 +17,17 @@ export interface AdminParts extends Pick<JournalParts, 'journal' | 'redis'> {
   readonly publisher: Publisher;
   readonly onRejected: OnRejected;
   readonly documents: Documents;
-  /** Why this pod should get no new clients; empty when it should. */
-  readonly notReady: () => readonly NotReadyReason[];
+  readonly readiness: Readiness;
 }
 
 /** Builds the app behind the admin port. */
 export function buildAdminApp({ config, uws, log, metrics, boundary }: Base, parts: AdminParts): TemplatedApp {
-  const { pods, publisher, onRejected, documents, notReady, journal, redis } = parts;
+  const { pods, publisher, onRejected, documents, readiness, journal, redis } = parts;
   const { maxSignalBytes, apiKeys, maxHeaderBytes } = config;
   const app = uws.App();
   const guard = publishGuard(apiKeys);
   const routes = [
-    ...healthRoutes({ reasons: notReady }),
+    ...healthRoutes(readiness),
     metrics.route(),
     ...documents.routes(),
     ...publishRoutes({ publisher, guard, maxSignalBytes, onRejected }),

@@ -34,6 +34,7 @@ export function gaugesOf({ websocket, delivery, state, memory, journal, certific
 function redisGaugesOf(redis: RedisParts): RedisGauges {
   const { bridge, journal } = redis;
   return {
+    faults: () => redis.state.faults.map(({ aspect, fault }) => ({ aspect, cause: fault.code })),
     up: () => (redis.state.up ? 1 : 0),
     bridging: () => (bridge.holding ? 1 : 0),
     waiting: () => bridge.waiting,

@@ -14,6 +14,7 @@ import type { OriginPolicy } from '../access/origin-policy.js';
 import type { RefusalLog } from '../access/refusal-log.js';
 import type { OnReject, Rejections, Source } from '../ingest/rejections.js';
 import type { RedisChange } from '../redis/redis-state.js';
+import type { Dropped } from './redis-parts.js';
 import { lossInWords } from './loss-in-words.js';
 import type { NotReplicatedError } from '../journal/journal.js';
 import type { ConnectionEvents } from '../websocket/client-session.js';
@@ -199,9 +200,13 @@ export function notReplicatedObserver(log: Logger, metrics: Metrics): (error: No
 }
 
 /** Counts and logs messages from Pub/Sub that the bridge gave up. */
-export function dropObserver(log: Logger, metrics: Metrics): (count: number, why: 'full' | 'expired') => void {
-  return (count, why) => {
+export function dropObserver(log: Logger, metrics: Metrics): (dropped: Dropped) => void {
+  return ({ count, why, fault }) => {
     metrics.dropped.inc({ reason: why }, count);
-    log.error({ count, reason: why }, 'dropped messages from Pub/Sub that no pod could append to the journal');
+    const cause = fault === undefined ? {} : { cause: fault.code, causeReason: fault.reason };
+    log.error(
+      { count, reason: why, ...cause },
+      'dropped messages from Pub/Sub that no pod could append to the journal',
+    );
   };
 }

@@ -1,6 +1,6 @@
 import type { MemoryPressure } from '../access/memory-pressure.js';
 import type { PodInfo } from '../admin/answers.js';
-import type { NotReadyReason } from '../admin/health.js';
+import type { NotReadyReason, RedisCause } from '../admin/health.js';
 import { formatOffset } from '../contract/offset.js';
 import type { DashboardInfo } from '../dashboard/dashboard-info.js';
 import { version } from '../version.js';
@@ -34,6 +34,12 @@ export class PodState {
     if (redis?.state.up === false) reasons.push('redis');
     if (memory.isHigh) reasons.push('overloaded');
     return reasons;
+  }
+
+  /** What is wrong with Redis. */
+  redisCauses(): RedisCause[] {
+    const faults = this.#parts.redis?.state.faults ?? [];
+    return faults.map(({ aspect, fault: { code, reason }, sinceMs }) => ({ aspect, code, reason, since: sinceMs }));
   }
 
   /** For `GET /v1/info`. */

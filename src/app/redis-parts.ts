@@ -10,11 +10,12 @@ import { subscription } from '../ingest/redis-subscription.js';
 import { type OnReject, Rejections } from '../ingest/rejections.js';
 import type { JournalListener, StatusEntry } from '../journal/journal.js';
 import { bridgedId, isBridged } from '../journal/redis-appender.js';
+import { AppendWatch } from '../journal/append-watch.js';
 import { RedisJournal, type RedisJournalOptions } from '../journal/redis-journal.js';
 import { WAIT_LANES } from '../journal/replica-wait.js';
 import { scriptLoader } from '../redis/lua-script.js';
 import { type RedisCommands, RedisConnections } from '../redis/connections.js';
-import { type RedisFault, RedisFaultError, faultFor, faultOf } from '../redis/fault.js';
+import { type RedisFault, RedisFaultError, faultOf } from '../redis/fault.js';
 import { claimDatabase } from '../redis/database-marker.js';
 import { RedisLink } from '../redis/link.js';
 import { unsupported } from '../redis/requirements.js';
@@ -35,8 +36,17 @@ export interface RedisPartsListener extends JournalListener {
   /** Called when Redis may have lost what was kept there about connected clients, while the link stayed up. */
   onNewRun(): void;
   /** Called when messages from Pub/Sub were given up. */
-  onDropped(count: number, why: 'full' | 'expired'): void;
+  onDropped(dropped: Dropped): void;
   readonly onReject: OnReject;
+}
+
+/** Messages from Pub/Sub that were given up. */
+export interface Dropped {
+  readonly count: number;
+  /** They waited too long, or too many waited. */
+  readonly why: 'full' | 'expired';
+  /** What is wrong with Redis, if that is known. */
+  readonly fault: RedisFault | undefined;
 }
 
 /** What the Redis parts are built from. */
@@ -76,6 +86,7 @@ export class RedisParts {
   readonly #commands: RedisCommands;
   /** For what clients cause. */
   readonly #replays: RedisCommands;
+  readonly #appends: AppendWatch;
   readonly #readerLink: RedisLink<RedisCommands>;
   readonly #subscriptionLink: RedisLink<Redis>;
   /** The Pub/Sub channel on which bridges test their own subscription. */
@@ -104,6 +115,7 @@ export class RedisParts {
     const load = scriptLoader(this.#commands);
     this.topicStore = new RedisTopicStore(load, config.redisKeyPrefix);
     this.journal = this.#buildJournal();
+    this.#appends = new AppendWatch({ probe: () => this.journal.probe(), state: this.state });
     this.#readerLink = this.#buildReaderLink();
     this.bridge = this.#buildBridge();
     this.rejections = new Rejections({
@@ -149,6 +161,7 @@ export class RedisParts {
     this.formerPods?.close();
     this.state.stop();
     await this.bridge.stop();
+    await this.#appends.stop();
     await Promise.all([this.#subscriptionLink.stop(), this.#readerLink.stop()]);
   }
 
@@ -193,14 +206,18 @@ export class RedisParts {
   #watchCommands(commands: RedisCommands): void {
     commands.on('ready', () => {
       this.#look();
-      this.#linkChanged('append', true);
+      this.#appends.connected();
+      this.#reached();
     });
-    commands.on('close', () =>
-      this.#linkChanged('append', false, faultFor('unreachable', 'the connection for commands was closed')),
-    );
+    commands.on('close', () => this.#commandsLost());
     commands.on('error', (error: Error) => {
-      if (commands.status !== 'ready') this.#linkChanged('append', false, faultOf(error));
+      if (commands.status !== 'ready') this.#commandsLost(error);
     });
+  }
+
+  #commandsLost(error?: Error): void {
+    this.#appends.disconnected(error);
+    this.bridge.setLink(false);
   }
 
   #buildJournal(): RedisJournal {
@@ -213,6 +230,7 @@ export class RedisParts {
       maxlen: config.journalMaxEntries,
       ringBytes,
       kept: this.#buildKept(),
+      onAppend: (result) => this.#appends.noted(result),
       listener: {
         onEntry: (entry, since) => {
           listener.onEntry(entry, isBridged(entry) ? this.bridge.seen(entry) : since);
@@ -271,7 +289,7 @@ export class RedisParts {
         // Not before: what is heard must come out of the journal after this pod has joined it, or the bridge would take it
         // for missing (docs/ordering.md).
         if (up) this.#subscriptionLink.start();
-        this.#linkChanged('read', up, faultOf(error));
+        this.#linkChanged('read', up, error);
       },
       log: this.#options.log,
     });
@@ -302,7 +320,8 @@ export class RedisParts {
       onAppended: (messages) => {
         for (const { message } of messages) listener.onBridged(message.event);
       },
-      onDropped: (count, why) => listener.onDropped(count, why),
+      onLease: (error) => this.#appends.lease(error),
+      onDropped: (count, why) => listener.onDropped({ count, why, fault: this.state.appendFault }),
       log,
     });
   }
@@ -337,7 +356,7 @@ export class RedisParts {
         }),
       onLink: (up, error) => {
         if (up) this.bridge.resubscribed();
-        this.#linkChanged('heard', up, faultOf(error));
+        this.#linkChanged('heard', up, error);
       },
       log,
     });
@@ -360,14 +379,23 @@ export class RedisParts {
     );
   }
 
-  /** Notes that a connection is up or lost. @param fault - why it is lost */
-  #linkChanged(aspect: RedisAspect, up: boolean, fault?: RedisFault): void {
+  /** Notes that one of the links is up, or lost. @param error - why it is lost */
+  #linkChanged(aspect: RedisAspect, up: boolean, error?: unknown): void {
     if (up) {
       this.state.back(aspect);
-      for (const listener of this.#reachable) listener();
-    } else if (fault !== undefined) this.state.lost(aspect, fault);
+      this.#reached();
+    } else {
+      this.state.lost(aspect, faultOf(error));
+      this.bridge.setLink(false);
+    }
+  }
+
+  /** Notes that one of the connections is up; the last one of them makes the link. */
+  #reached(): void {
+    for (const listener of this.#reachable) listener();
     // One of several that comes up while another is still down is no news.
-    if (!up || this.linked) this.bridge.setLink(this.linked);
-    if (up && this.linked) void this.formerPods?.look();
+    if (!this.linked) return;
+    this.bridge.setLink(true);
+    void this.formerPods?.look();
   }
 }

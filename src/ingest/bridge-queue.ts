@@ -26,6 +26,8 @@ interface Item extends QueuedMessage {
   readonly atMs: number;
   /** Characters of JSON. */
   readonly size: number;
+  /** Nobody appends it any more, and it was counted; it stays while it may yet come out of the journal. */
+  isGivenUp: boolean;
 }
 
 /** Limits of the queue. */
@@ -97,6 +99,8 @@ export class BridgeQueue {
   /** When messages of this queue were dropped, by id: an append of one may come to light later. */
   readonly #expired = new Map<string, number>();
   #size = 0;
+  /** How many of the items are given up: the oldest. */
+  #givenUp = 0;
   /** When the newest message that has come out of the journal was heard. */
   #newestMatchedMs = 0;
 
@@ -107,7 +111,7 @@ export class BridgeQueue {
 
   /** Messages that wait. */
   get length(): number {
-    return this.#items.size;
+    return this.#items.size - this.#givenUp;
   }
 
   /**
@@ -122,7 +126,15 @@ export class BridgeQueue {
     if (takeOne(this.#ahead, key)) return 0;
     if (this.#aheadByName.size > 0 && takeOne(this.#aheadByName, nameOf(message))) return 0;
     const expiresAtMs = nowMs + this.#limits.heardForMs;
-    const item: Item = { id: this.#newId(), message, key, atMs: nowMs, expiresAtMs, size: message.json.length };
+    const item: Item = {
+      id: this.#newId(),
+      message,
+      key,
+      atMs: nowMs,
+      expiresAtMs,
+      size: message.json.length,
+      isGivenUp: false,
+    };
     this.#items.set(item.id, item);
     const same = this.#byContent.get(key);
     if (same === undefined) {
@@ -135,8 +147,8 @@ export class BridgeQueue {
     while (this.#items.size > this.#limits.maxItems || (this.#items.size > 1 && this.#size > this.#limits.maxSize)) {
       const [oldest] = this.#items.values();
       if (oldest === undefined) break;
+      if (!oldest.isGivenUp) dropped++;
       this.#remove(oldest);
-      dropped++;
     }
     return dropped;
   }
@@ -173,6 +185,7 @@ export class BridgeQueue {
     this.#byContent.clear();
     this.#names = undefined;
     this.#size = 0;
+    this.#givenUp = 0;
   }
 
   /**
@@ -198,21 +211,21 @@ export class BridgeQueue {
    * @param forgottenMs - how long it must have waited otherwise
    */
   isLeftOut(nowMs: number, passedOverMs: number, forgottenMs: number): boolean {
-    const [oldest] = this.#items.values();
+    const oldest = this.#oldest();
     if (oldest === undefined) return false;
     return nowMs - oldest.atMs > (oldest.atMs < this.#newestMatchedMs ? passedOverMs : forgottenMs);
   }
 
   /** When the message that has waited longest was heard; `undefined` if none waits. */
   get waitingSinceMs(): number | undefined {
-    const [oldest] = this.#items.values();
-    return oldest?.atMs;
+    return this.#oldest()?.atMs;
   }
 
   /** Names of the oldest messages that wait and were heard before a time; at most {@link MAX_NAMED}. */
   heardBefore(timeMs: number): string[] {
     const names: string[] = [];
-    for (const { message, atMs } of this.#items.values()) {
+    for (const { message, atMs, isGivenUp } of this.#items.values()) {
+      if (isGivenUp) continue;
       if (atMs >= timeMs || names.length >= MAX_NAMED) break;
       names.push(nameOf(message));
     }
@@ -259,18 +272,36 @@ export class BridgeQueue {
   }
 
   /**
-   * Drops what is too old.
+   * Gives up what is too old. It no longer waits, but is kept to be recognised, since it may yet come out of the journal.
+   *
+   * @param graceMs - for so long it waits, though nobody appends it any more
+   * @returns how many messages were given up that nobody is known to have appended
+   */
+  giveUp(nowMs: number, graceMs = 0): number {
+    let count = 0;
+    for (const item of this.#items.values()) {
+      if (item.expiresAtMs + graceMs >= nowMs) break;
+      if (item.isGivenUp) continue;
+      item.isGivenUp = true;
+      count++;
+    }
+    this.#givenUp += count;
+    return count;
+  }
+
+  /**
+   * Drops what is too old; for a pod that has read the journal to its end.
    *
    * @param graceMs - for so long it stays, though nobody appends it any more: it may yet come out of the journal
-   * @returns how many messages were dropped that nobody is known to have appended
+   * @returns how many messages were dropped that were not given up before, and that nobody is known to have appended
    */
   expire(nowMs: number, graceMs = 0): number {
     let dropped = 0;
     for (const item of this.#items.values()) {
       if (item.expiresAtMs + graceMs >= nowMs) break;
+      if (!item.isGivenUp) dropped++;
       this.#remove(item);
       this.#expired.set(item.id, nowMs);
-      dropped++;
     }
     for (const [id, sinceMs] of this.#expired) {
       if (nowMs - sinceMs <= this.#limits.seenForMs) break;
@@ -292,8 +323,15 @@ export class BridgeQueue {
     return this.#names.find(name)?.[0];
   }
 
+  /** The first message that waits. */
+  #oldest(): Item | undefined {
+    for (const item of this.#items.values()) if (!item.isGivenUp) return item;
+    return undefined;
+  }
+
   #remove(item: Item): void {
     this.#items.delete(item.id);
+    if (item.isGivenUp) this.#givenUp--;
     this.#size -= item.size;
     const same = this.#byContent.get(item.key);
     if (same === undefined) return;

@@ -3,10 +3,12 @@ import type { Logger } from 'pino';
 import type { FeedMessage } from '../contract/decode.js';
 import { messageOf } from '../errors.js';
 import type { BridgeLease } from './bridge-lease.js';
+import { BridgeLog } from './bridge-log.js';
 import { BridgePump, type FencedJournal } from './bridge-pump.js';
 import { BridgeQueue, type QueuedMessage, type SeenEntry } from './bridge-queue.js';
 import { Canaries } from './canaries.js';
-import { LEASE_TTL_MS, Precedence } from './precedence.js';
+import { LeaseTerm, type LeaseTermOptions } from './lease-term.js';
+import { Precedence } from './precedence.js';
 
 /** What the bridge needs of the journal. */
 export interface BridgedJournal extends FencedJournal {
@@ -38,6 +40,8 @@ export interface BridgeOptions {
   readonly renewSubscription: () => void;
   /** Called with every batch that this pod has appended to the journal. */
   readonly onAppended: (messages: readonly QueuedMessage[]) => void;
+  /** Called when the lease could be asked for again, and with what Redis says when it could not be for as long as it lasts. */
+  readonly onLease?: LeaseTermOptions['onLease'];
   /** Called when messages are dropped: how many, and why. */
   readonly onDropped: (count: number, why: 'full' | 'expired') => void;
   readonly log: Logger;
@@ -46,8 +50,6 @@ export interface BridgeOptions {
 const TICK_MS = 500;
 /** By then what Redis has appended at the last moment has been read. */
 const READ_MS = 1000;
-/** How often it is logged that messages wait, and why. */
-const STUCK_LOG_MS = 10_000;
 /** A message that waits so long, while later ones are in the journal already, was not heard by the holder. */
 const PASSED_OVER_MS = 3000;
 /** The same while nothing later is there: longer, since a holder may just be slow. */
@@ -73,6 +75,8 @@ export class Bridge {
   readonly #pump: BridgePump;
   readonly #precedence: Precedence;
   readonly #canaries: Canaries;
+  readonly #term: LeaseTerm;
+  readonly #says: BridgeLog;
   #token: string | undefined;
   /** The lease is held and the journal was read to its end since: what waits in the queue may be appended. */
   #holding = false;
@@ -83,7 +87,6 @@ export class Bridge {
   #upSinceMs: number | undefined;
   /** {@link Bridge.#upSinceMs} of the alignment that is under way. */
   #aligning: number | undefined;
-  #stuckLoggedMs = -Infinity;
   #timer: NodeJS.Timeout | undefined;
   #ticking: Promise<void> | undefined;
   #stopped = false;
@@ -91,6 +94,8 @@ export class Bridge {
   constructor(options: BridgeOptions) {
     this.#options = options;
     this.#queue = new BridgeQueue(options.newId);
+    this.#term = new LeaseTerm(options);
+    this.#says = new BridgeLog(this.#queue, options.log);
     this.#pump = new BridgePump({
       queue: this.#queue,
       journal: options.journal,
@@ -99,7 +104,7 @@ export class Bridge {
       onFenced: (token) => {
         if (this.#token === token) this.#lost('the lease went to another pod');
       },
-      onStuck: (reason) => this.#stuck(reason),
+      onStuck: (reason) => this.#says.stuck(reason),
     });
     this.#precedence = new Precedence({
       queue: this.#queue,
@@ -132,7 +137,11 @@ export class Bridge {
 
   /** Starts to ask for the lease. */
   start(): void {
-    this.#timer ??= setInterval(() => this.#tick(), TICK_MS);
+    this.#timer ??= setInterval(() => {
+      this.#giveUp();
+      this.#endLease();
+      this.#tick();
+    }, TICK_MS);
   }
 
   /** Notes whether the subscription and the reader are up; only then may this pod hold the lease. */
@@ -140,6 +149,7 @@ export class Bridge {
     if (!up) {
       this.#upSinceMs = undefined;
       this.#precedence.unlinked();
+      this.#term.unlinked();
       void this.#resign('the link to Redis is lost');
       return;
     }
@@ -214,7 +224,7 @@ export class Bridge {
     if (this.#ticking !== undefined || this.#stopped) return;
     this.#ticking = this.#lease()
       .catch((error: unknown) => {
-        this.#stuck(messageOf(error));
+        this.#says.stuck(messageOf(error));
         this.#options.log.debug({ reason: messageOf(error) }, 'cannot ask for the lease; trying again');
       })
       .finally(() => {
@@ -222,33 +232,50 @@ export class Bridge {
       });
   }
 
+  /** Gives up what is too old, whatever the link and the lease are like (docs/ordering.md). */
+  #giveUp(): void {
+    const nowMs = performance.now();
+    const count = this.#queue.giveUp(nowMs, READ_MS);
+    if (count > 0) this.#options.onDropped(count, 'expired');
+    // What this pod would have seen by now will not come out of the journal any more.
+    if (this.#upSinceMs !== undefined && this.#options.journal.lag() === 0) this.#queue.expire(nowMs, READ_MS);
+  }
+
+  /** Drops a lease that could not be kept: in Redis it has expired by now. */
+  #endLease(): void {
+    const nowMs = performance.now();
+    const reason = this.#term.overBecause(nowMs);
+    if (this.#token !== undefined && reason !== undefined) this.#lost(reason);
+    this.#term.report(nowMs);
+  }
+
   async #lease(): Promise<void> {
     const nowMs = performance.now();
     const since = this.#upSinceMs;
+    const held = this.#token;
     if (since === undefined) return;
-    if (this.#token === undefined && this.#precedence.standsBack(nowMs)) return;
+    if (held === undefined && this.#precedence.standsBack(nowMs)) return;
     // Only what this pod would have seen by now can be missing.
     const isCurrent = this.#options.journal.lag() === 0;
-    const dropped = isCurrent ? this.#queue.expire(nowMs, READ_MS) : 0;
-    if (dropped > 0) this.#options.onDropped(dropped, 'expired');
     const isLeftOut = !this.#holding && isCurrent && this.#queue.isLeftOut(nowMs, PASSED_OVER_MS, FORGOTTEN_MS);
     // Twice in a row: after a pause of this process the timer may come before what waits on its sockets.
     const claims = isLeftOut && this.#wasLeftOut;
     this.#wasLeftOut = isLeftOut;
 
-    const token = this.#token ?? randomBytes(9).toString('base64url');
-    const answer = await this.#options.lease.ask({
-      token,
-      ttlMs: LEASE_TTL_MS,
-      mayTakeOver: this.#precedence.mayTakeOver(nowMs),
-      claims,
-    });
+    const token = held ?? randomBytes(9).toString('base64url');
+    const answer = await this.#term.ask({ token, mayTakeOver: this.#precedence.mayTakeOver(nowMs), claims });
     this.#precedence.answered(answer, this.#holding, nowMs);
     this.#otherHolds = answer === 'other';
     if (answer === 'other' || answer === 'wait') {
-      if (this.#token !== undefined) this.#lost('another pod holds it');
+      if (this.#token !== undefined) this.#lost(answer === 'other' ? 'another pod holds it' : 'the lease had expired');
       return;
     }
+    if (this.#token !== held) {
+      // It was given up while Redis was asked, and its token may not be used again.
+      await this.#options.lease.release(token, false);
+      return;
+    }
+    this.#term.kept(nowMs);
     if (answer === 'yield') {
       await this.#resign('another pod has heard what this one has not');
       return;
@@ -280,10 +307,7 @@ export class Bridge {
       await this.#align(isWanted);
       isFirst = !isWanted() || isOrderly || (await this.#precedence.mayAppend());
     } catch (error) {
-      this.#options.log.warn(
-        { reason: messageOf(error) },
-        'cannot tell what the journal lacks; leaving the bridge to another pod',
-      );
+      this.#says.unsure(messageOf(error));
       if (isWanted()) await this.#resign('it is not known what the journal lacks');
       return;
     }
@@ -326,19 +350,6 @@ export class Bridge {
     if (!this.#holding || !(await this.#canaries.send())) return;
     await this.#resign('the subscription does not hear');
     this.#options.renewSubscription();
-  }
-
-  /** Says that messages wait. */
-  #stuck(reason: string): void {
-    const { waitingSinceMs } = this.#queue;
-    const nowMs = performance.now();
-    if (waitingSinceMs === undefined || nowMs - this.#stuckLoggedMs < STUCK_LOG_MS) return;
-    this.#stuckLoggedMs = nowMs;
-    const seconds = Math.round((nowMs - waitingSinceMs) / 1000);
-    this.#options.log.warn(
-      { reason, waiting: this.#queue.length, seconds },
-      'messages from Pub/Sub wait: they cannot be appended to the journal; trying again',
-    );
   }
 
   #lost(reason: string): void {

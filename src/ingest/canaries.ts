@@ -61,8 +61,15 @@ export class Canaries {
   async send(): Promise<boolean> {
     const nowMs = performance.now();
     if (this.#sent !== undefined) return nowMs - this.#sent.atMs >= PATIENCE_MS;
-    this.#sent = { text: randomBytes(6).toString('base64url'), atMs: nowMs };
-    await this.#publish(this.#sent.text);
+    const sent = { text: randomBytes(6).toString('base64url'), atMs: nowMs };
+    this.#sent = sent;
+    try {
+      await this.#publish(sent.text);
+    } catch (error) {
+      // It is not on its way: that it is not heard says nothing about the subscription.
+      if (this.#sent === sent) this.#sent = undefined;
+      throw error;
+    }
     return false;
   }
 

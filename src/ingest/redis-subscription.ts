@@ -52,12 +52,11 @@ function silence(redis: Redis): Promise<never> {
     const ping = (): void => {
       if (!answered) reject(new Error(`no answer to a ping within ${PING_INTERVAL_MS} ms`));
       answered = false;
-      redis.ping().then(
-        () => {
-          answered = true;
-        },
-        () => {},
-      );
+      const heard = (): void => {
+        answered = true;
+      };
+      // An error is an answer too: a Redis that cannot save to its disk answers pings with MISCONF, and is heard all the same.
+      redis.ping().then(heard, (error: Error) => error.name === 'ReplyError' && heard());
     };
     // After a pause of this process an answer may be waiting to be read: look after the next turn of the loop.
     const timer = setInterval(() => setImmediate(ping), PING_INTERVAL_MS);

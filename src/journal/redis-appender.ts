@@ -42,6 +42,14 @@ export interface Fence {
  */
 export type FencedResult = 'appended' | 'fenced' | 'late';
 
+/** What came of an attempt to append: whether the journal takes messages. */
+export interface AppendResult {
+  /** On the clock of `performance.now()`. */
+  readonly sentAtMs: number;
+  /** What Redis or the connection says; left out where Redis has carried it out. */
+  readonly error?: unknown;
+}
+
 /** How {@link RedisAppender} is set up. */
 export interface RedisAppenderOptions {
   /** A connection that fails at once while its link is down. */
@@ -54,6 +62,8 @@ export interface RedisAppenderOptions {
   readonly seen: () => Seen;
   /** Where appends that are not fenced go, if replicas must have them before they count as done. */
   readonly replicaWait: ReplicaWait | undefined;
+  /** Called for every attempt. */
+  readonly onResult?: ((result: AppendResult) => void) | undefined;
 }
 
 /**
@@ -264,10 +274,16 @@ export class RedisAppender {
 
   async #answered(answer: Promise<unknown>): Promise<AppendAnswer> {
     this.#pending++;
+    const { onResult } = this.#options;
+    const sentAtMs = performance.now();
     try {
-      return (await answer) as AppendAnswer;
+      const answered = (await answer) as AppendAnswer;
+      // One that could not be written in time proves nothing.
+      if (answered[0] === 'OK') onResult?.({ sentAtMs });
+      return answered;
     } catch (error) {
       this.#lookedAtMs = 0;
+      onResult?.({ sentAtMs, error });
       throw new AppendError(messageOf(error), { cause: error });
     } finally {
       this.#pending--;

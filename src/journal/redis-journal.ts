@@ -15,12 +15,19 @@ import type {
   RecentEntries,
   Resolution,
 } from './journal.js';
-import { type Fence, type FencedResult, type NamedMessage, RedisAppender } from './redis-appender.js';
+import {
+  type Fence,
+  type FencedResult,
+  type NamedMessage,
+  type AppendResult,
+  RedisAppender,
+} from './redis-appender.js';
 import { RedisClock } from './redis-clock.js';
 import { type JournalKeys, journalKeys } from './redis-keys.js';
 import { RedisLease } from './redis-lease.js';
 import { RedisPages } from './redis-pages.js';
 import { type ReaderListener, RedisReader } from './redis-reader.js';
+import { probeScript } from './redis-scripts.js';
 import { RedisTombstones } from './redis-tombstones.js';
 import { ReplicaWait } from './replica-wait.js';
 import { Ring } from './ring.js';
@@ -45,6 +52,8 @@ export interface RedisJournalOptions {
    * @default undefined: nobody waits for replicas
    */
   readonly kept?: { readonly minReplicas: number; readonly lanes: readonly (Redis | Cluster)[] } | undefined;
+  /** Called for every attempt to append. */
+  readonly onAppend?: (result: AppendResult) => void;
   readonly log: Logger;
 }
 
@@ -58,6 +67,8 @@ const AHEAD_PATIENCE_MS = 5000;
 const MAX_WAITING = 10_000;
 /** How often {@link RedisJournal.caughtUp} checks where the reader is. */
 const CAUGHT_UP_INTERVAL_MS = 5;
+/** How long what a probe has written stays. */
+const PROBE_KEPT_MS = 60_000;
 
 /** A journal in a Redis stream that all pods share. */
 export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal {
@@ -77,7 +88,8 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
   /** One for each client that waits for an entry that the reader has not come to. */
   readonly #waiting = new Set<() => void>();
 
-  constructor({ commands, replays, keyPrefix, pod, maxlen, ringBytes, listener, kept, log }: RedisJournalOptions) {
+  constructor(options: RedisJournalOptions) {
+    const { commands, replays, keyPrefix, pod, maxlen, ringBytes, listener, kept, onAppend, log } = options;
     const keys = journalKeys(keyPrefix);
     this.#keys = keys;
     this.#commands = commands;
@@ -102,6 +114,7 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
       maxlen,
       seen: () => this.reader.seen,
       replicaWait: this.replicaWait,
+      onResult: onAppend,
     });
     this.reader = new RedisReader({
       keys,
@@ -125,6 +138,17 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
   /** As {@link RedisAppender.appendFenced}. */
   appendFenced(messages: readonly NamedMessage[], fence: Fence): Promise<FencedResult> {
     return this.#appender.appendFenced(messages, fence);
+  }
+
+  /**
+   * Finds out whether an append would be carried out now, without one.
+   *
+   * @throws what Redis or the connection says
+   */
+  async probe(): Promise<void> {
+    const { meta, journal, statuses, lease, request, probe, probed } = this.#keys;
+    const keys = [meta, journal, statuses, lease, request, probe, probed];
+    await probeScript.run(this.#commands, keys, [PROBE_KEPT_MS, probe]);
   }
 
   /** Entries in the journal that this pod has not read yet, as far as it knows. */

@@ -21,6 +21,9 @@ export interface JournalKeys {
   readonly claim: string;
   /** Prefix of hashes with a time to live: `fingerprint`, `epoch` and `first` number of a named request. */
   readonly request: string;
+  /** Stream and hash with a time to live, written to find out whether an append would be carried out. */
+  readonly probe: string;
+  readonly probed: string;
 }
 
 /** @param prefix - `REDIS_KEY_PREFIX` */
@@ -35,5 +38,7 @@ export function journalKeys(prefix: string): JournalKeys {
     bridge: key('bridge'),
     claim: key('claim'),
     request: key('request:'),
+    probe: key('probe'),
+    probed: key('probed'),
   };
 }

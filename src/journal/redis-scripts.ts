@@ -11,6 +11,8 @@ const EPOCH = lua('epoch');
 export const openScript = luaScript(lua('open'), EPOCH);
 export const forkScript = luaScript(lua('fork'), EPOCH);
 export const appendScript = luaScript(lua('append'), EPOCH);
+/** Changes nothing of the journal. */
+export const probeScript = luaScript(lua('probe'));
 export const deleteScript = luaScript(lua('delete'));
 export const leaseScript = luaScript(lua('lease'));
 export const releaseScript = luaScript(lua('release'));

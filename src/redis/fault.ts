@@ -71,7 +71,7 @@ const ADVICE: Readonly<Record<RedisFaultCode, string>> = {
 const PATTERNS: readonly (readonly [RedisFaultCode, RegExp])[] = [
   ['password', /\b(?:WRONGPASS|NOAUTH)\b|invalid (?:username-password|password)/i],
   ['no_permission', /\bNOPERM\b|no permissions/i],
-  ['read_only', /\bREADONLY\b/],
+  ['read_only', /\bREADONLY\b|\bUNBLOCKED\b/],
   ['no_replicas', /\bNOREPLICAS\b/],
   ['out_of_memory', /\bOOM\b/],
   ['disk', /\bMISCONF\b/],
@@ -84,7 +84,7 @@ const PATTERNS: readonly (readonly [RedisFaultCode, RegExp])[] = [
   ['dns', /\b(?:ENOTFOUND|EAI_AGAIN|EAI_NODATA|EAI_FAIL)\b/],
   ['tls', /certificate|\b(?:SSL|TLS)\b|wrong version number|ERR_TLS/i],
   ['no_answer', /timed? ?out|no answer|ETIMEDOUT/i],
-  ['unreachable', /ECONNREFUSED|ECONNRESET|EPIPE|EHOSTUNREACH|ENETUNREACH|closed|not writeable|writable/i],
+  ['unreachable', /ECONNREFUSED|ECONNRESET|EPIPE|EHOSTUNREACH|ENETUNREACH|closed|writeable|writable/i],
 ];
 
 /**

@@ -48,6 +48,8 @@ const FLAPPING_MS = 30_000;
 /** How long all must be well after the second loss in a row; doubled with each further one. */
 const HOLD_MIN_MS = 2000;
 const HOLD_MAX_MS = 15_000;
+/** How long all must be well after a fault that is not of the connection: what is refused may be refused again at once. */
+const HOLD_REFUSED_MS = 1000;
 /** How often a cause that lasts is logged. */
 const LOG_INTERVAL_MS = 60_000;
 
@@ -139,7 +141,10 @@ export class RedisState {
   lost(aspect: RedisAspect, fault: RedisFault): void {
     const known = this.#aspects.get(aspect);
     if (known === undefined || this.#isStopped) return;
-    if (known.status === 'down' && known.fault?.code === fault.code) return;
+    if (known.status === 'down' && known.fault?.code === fault.code) {
+      known.fault = fault;
+      return;
+    }
     if (known.status !== 'down') known.sinceMs = Date.now();
     known.status = 'down';
     known.fault = fault;
@@ -181,7 +186,9 @@ export class RedisState {
 
   /** Every aspect is up. */
   #allWell(aspect: RedisAspect): void {
-    const holdMs = this.#strikes === 0 ? 0 : Math.min(HOLD_MAX_MS, HOLD_MIN_MS * 2 ** (this.#strikes - 1));
+    const wasRefused = [...this.#loggedMs.keys()].some((code) => !UNREACHABLE.has(code) && code !== 'loading');
+    const flapMs = this.#strikes === 0 ? 0 : Math.min(HOLD_MAX_MS, HOLD_MIN_MS * 2 ** (this.#strikes - 1));
+    const holdMs = Math.max(flapMs, wasRefused ? HOLD_REFUSED_MS : 0);
     if (holdMs === 0) {
       this.#settle();
       return;
