@@ -128,7 +128,9 @@ const PACKAGES: Readonly<Record<string, { code: RegExp; types?: RegExp }>> = {
   react: { code: /^client\/use-signals\.ts$/ },
   jose: { code: /^access\/(?:token-verifier|published-keys)\.ts$/ },
   'proxy-addr': { code: /^access\/client-address\.ts$|^config\/variables\.ts$/ },
-  ioredis: { code: /^(?:journal|ingest|redis)\/|^websocket\/(?:adapter|former-pods)\.ts$|^app\/redis-parts\.ts$/ },
+  ioredis: {
+    code: /^(?:journal|ingest|redis)\/|^websocket\/(?:adapter|former-pods)\.ts$|^app\/(?:redis-parts|pod-links)\.ts$/,
+  },
   'socket.io-client': { code: /^cli\/tail\.ts$|^client\/|^dashboard\/page\// },
   commander: { code: /^cli\// },
   'cli-progress': { code: /^cli\// },

@@ -37,10 +37,10 @@ export function buildWebSocket(base: Base, parts: WebSocketParts): WebSocketMana
     describe,
     connectTimeoutMs: config.connectTimeoutMs,
     ...(redis && {
-      adapter: redis.adapter,
+      adapter: redis.pods.adapter,
       otherPods: {
         reachable: () => redis.linked,
-        askFormer: (...call) => redis.formerPods?.ask(...call) ?? Promise.resolve([]),
+        askFormer: (...call) => redis.pods.formerPods?.ask(...call) ?? Promise.resolve([]),
       },
       onReachable: (listener) => redis.onReachable(listener),
     }),

@@ -21,10 +21,8 @@ import { RedisLink } from '../redis/link.js';
 import { unsupported } from '../redis/requirements.js';
 import { type RedisAspect, type RedisChange, RedisState } from '../redis/redis-state.js';
 import type { RedisTarget } from '../redis/url.js';
-import { type AdapterFactory, adapterKey, redisAdapter } from '../websocket/adapter.js';
-import { HandedOn } from '../websocket/ear-adapter.js';
-import { FormerPods } from '../websocket/former-pods.js';
 import { RedisTopicStore } from '../delivery/redis-topic-store.js';
+import { PodLinks } from './pod-links.js';
 
 /** Callbacks of the Redis parts. */
 export interface RedisPartsListener extends JournalListener {
@@ -75,9 +73,8 @@ export class RedisParts {
   readonly journal: RedisJournal;
   readonly bridge: Bridge;
   readonly rejections: Rejections;
-  readonly adapter: AdapterFactory;
-  /** Pods of version 0.1 beside this one; on a cluster they are not looked for. */
-  readonly formerPods: FormerPods | undefined;
+  /** How this pod reaches the others. */
+  readonly pods: PodLinks;
   readonly topicStore: RedisTopicStore;
   /** What works of Redis, and what does not, and why. */
   readonly state: RedisState;
@@ -91,10 +88,6 @@ export class RedisParts {
   readonly #subscriptionLink: RedisLink<Redis>;
   /** The Pub/Sub channel on which bridges test their own subscription. */
   readonly #canaryChannel: string;
-  /** What the channels between pods begin with. */
-  readonly #adapterKey: string;
-  /** On a cluster: what emitters publish, for the adapter. */
-  readonly #emitters: HandedOn;
   readonly #reachable = new Set<() => void>();
   readonly #lookTimer: NodeJS.Timeout;
 
@@ -104,14 +97,18 @@ export class RedisParts {
     this.state = new RedisState({ aspects: ['read', 'heard', 'append'], log });
     this.state.onChange((change) => listener.onRedis(change));
     this.#canaryChannel = `{${config.redisKeyPrefix}}:canary`;
-    this.#adapterKey = adapterKey(config.redisKeyPrefix, target.kind === 'cluster' ? 0 : target.db);
-    this.#emitters = new HandedOn(this.#adapterKey);
     this.#connections = new RedisConnections(target, `signal-gateway:${pod}`);
     this.#commands = this.#connections.commands('commands', { queue: false });
     this.#replays = this.#connections.commands('replay', { queue: false });
-    const subscriber = this.#connections.commands('adapter', { queue: true });
-    this.formerPods = this.#buildFormerPods(subscriber);
-    this.adapter = this.#buildAdapter(subscriber);
+    this.pods = new PodLinks({
+      connections: this.#connections,
+      commands: this.#commands,
+      target,
+      prefix: config.redisKeyPrefix,
+      epoch: () => this.journal.head().epoch,
+      log,
+    });
+    this.#watchConnections();
     const load = scriptLoader(this.#commands);
     this.topicStore = new RedisTopicStore(load, config.redisKeyPrefix);
     this.journal = this.#buildJournal();
@@ -158,7 +155,7 @@ export class RedisParts {
   /** Stops bridging and reading. May be called twice. */
   async stop(): Promise<void> {
     clearInterval(this.#lookTimer);
-    this.formerPods?.close();
+    this.pods.formerPods?.close();
     this.state.stop();
     await this.bridge.stop();
     await this.#appends.stop();
@@ -170,40 +167,15 @@ export class RedisParts {
     this.#connections.close();
   }
 
-  #buildAdapter(subscriber: RedisCommands): AdapterFactory {
-    const { config, log } = this.#options;
-    const commands = this.#commands;
-    const { isCluster } = this.#connections;
-    for (const connection of [commands, subscriber, this.#replays]) {
-      // The links watch Redis and report it; these would say the same once more.
-      connection.on('error', (error: Error) => log.debug({ reason: messageOf(error) }, 'Redis connection error'));
-    }
-    this.#watchCommands(commands);
-    return redisAdapter({
-      prefix: config.redisKeyPrefix,
-      key: this.#adapterKey,
-      publish: commands,
-      subscribe: subscriber,
-      isCluster,
-      ...(isCluster && { emitters: this.#emitters }),
-      ...(this.formerPods && { former: this.formerPods }),
-      log,
-    });
-  }
-
-  #buildFormerPods(subscriber: RedisCommands): FormerPods | undefined {
-    const commands = this.#commands;
-    if (!(subscriber instanceof Redis && commands instanceof Redis)) return undefined;
-    return new FormerPods({
-      publish: commands,
-      subscribe: subscriber,
-      epoch: () => this.journal.head().epoch,
-      log: this.#options.log,
-    });
-  }
-
   /** Tells when the connection for commands is lost, with the reason that the tries to connect again give, and back. */
-  #watchCommands(commands: RedisCommands): void {
+  #watchConnections(): void {
+    const commands = this.#commands;
+    for (const connection of [commands, this.pods.subscriber, this.#replays]) {
+      // The links watch Redis and report it; these would say the same once more.
+      connection.on('error', (error: Error) =>
+        this.#options.log.debug({ reason: messageOf(error) }, 'Redis connection error'),
+      );
+    }
     commands.on('ready', () => {
       this.#look();
       this.#appends.connected();
@@ -342,7 +314,7 @@ export class RedisParts {
     // The nodes of a cluster tell each other what is published; only what is sharded needs the adapter's own subscription.
     const pattern = {
       name: `{${config.redisKeyPrefix}}:*`,
-      onMessage: (channel: string, bytes: Buffer) => this.#emitters.take(channel, bytes),
+      onMessage: (channel: string, bytes: Buffer) => this.pods.emitters?.take(channel, bytes),
     };
     return new RedisLink<Redis>({
       purpose: 'subscription',
@@ -396,6 +368,6 @@ export class RedisParts {
     // One of several that comes up while another is still down is no news.
     if (!this.linked) return;
     this.bridge.setLink(true);
-    void this.formerPods?.look();
+    void this.pods.formerPods?.look();
   }
 }

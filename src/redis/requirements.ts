@@ -31,7 +31,7 @@ export const REQUIRED_COMMANDS: readonly RequiredCommand[] = [
   { name: 'role', why: 'to know a primary from a replica', only: 'signal-gateway check' },
   { name: 'cluster', why: 'SLOTS and INFO: where the keys are', only: 'cluster' },
   { name: 'subscribe', why: 'to hear producers and canaries' },
-  { name: 'psubscribe', why: 'to hear other pods', only: 'not cluster' },
+  { name: 'psubscribe', why: 'to hear other pods, and on a cluster emitters' },
   { name: 'publish', why: 'canaries; to reach other pods' },
   { name: 'ssubscribe', why: 'to hear other pods', only: 'cluster' },
   { name: 'spublish', why: 'to reach other pods', only: 'cluster' },
