@@ -69,7 +69,7 @@ function isSentAgain(one: Waiting, error: Error): boolean {
 /**
  * Runs scripts and says how many replicas have what they wrote.
  *
- * `WAIT` speaks of what the same connection has written, and holds that connection up. So a script and the `WAIT` behind it
+ * `WAIT` covers what the same connection has written, and holds that connection up. So a script and the `WAIT` behind it
  * share a connection (docs/ordering.md), one `WAIT` is for all scripts that came while the connection was held up, and there
  * are a few connections, so that a replica that is missing does not let requests wait for one another.
  */

@@ -236,6 +236,13 @@ test('a live admin port answers what the OpenAPI document says, all of it and no
   const redis = await RedisServer.start(cleanup);
   const cut = await Pod.start(cleanup, { REDIS_URL: redis.url });
   expect(await check.call(cut, '/v1/info')).toBe('200');
+  // It has no replica that could have a message.
+  const alone = await Pod.start(cleanup, { REDIS_URL: redis.url, JOURNAL_MIN_REPLICAS: '1' });
+  for (const [path, body] of [
+    ['/v1/signals', signal(1)],
+    ['/v1/status', status()],
+  ] as const)
+    expect(await check.call(alone, path, { method: 'POST', body })).toBe('503 not_replicated');
   await redis.kill();
   await cut.notReady('redis');
   for (const [path, method, body] of GUARDED) expect(await check.call(cut, path, { method, body })).toMatch(/^503 /);

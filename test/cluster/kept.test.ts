@@ -119,7 +119,7 @@ test.concurrent(
 );
 
 test.concurrent(
-  'a Redis with too few replicas is named at the start, and refused messages are in the feed all the same',
+  'a Redis with too few replicas is named at the start, and refused messages are in the feed nevertheless',
   async ({ cleanup }) => {
     const redis = await RedisServer.start(cleanup);
     const pod = await Pod.start(cleanup, { REDIS_URL: redis.url, ...KEPT });

@@ -15,7 +15,7 @@
 -- ARGV[8]  looks        '1' to check whether a new epoch is due, '0' not to: a check costs as much as all the rest
 -- ARGV[9]  fingerprint  digest of the named request; empty for none
 -- ARGV[10] requestMs    how long the named request is remembered
--- ARGV[11] touches      '1' to remember a request that was carried out before for `requestMs` again: `WAIT` speaks of writes; else '0'
+-- ARGV[11] touches      '1' to remember a request that was carried out before for `requestMs` again: `WAIT` covers writes; else '0'
 -- ARGV[12…]             six for each message: event, json, symbol, timeframe, service, id
 --
 -- Answers {'OK', epoch, first}: appended; `first` is the `seq` of the first message, the others follow it;
