@@ -199,7 +199,10 @@ export class RedisParts {
       this.#linkChanged('append', false, faultFor('unreachable', 'the connection for commands was closed')),
     );
     commands.on('error', (error: Error) => {
-      if (commands.status !== 'ready') this.#linkChanged('append', false, faultOf(error));
+      if (commands.status === 'ready') return;
+      void this.#connections.explain(error).then((explained) => {
+        if (commands.status !== 'ready') this.#linkChanged('append', false, faultOf(explained));
+      });
     });
   }
 
@@ -263,6 +266,7 @@ export class RedisParts {
     return new RedisLink<RedisCommands>({
       purpose: 'journal',
       connect: () => this.#connections.keyed('reader'),
+      explain: (error) => this.#connections.explain(error),
       session: async (redis, up) => {
         await this.#requireSupport(redis);
         return this.journal.reader.session(redis, up);
@@ -328,6 +332,7 @@ export class RedisParts {
     return new RedisLink<Redis>({
       purpose: 'subscription',
       connect: () => this.#connections.single('subscriber'),
+      explain: (error) => this.#connections.explain(error),
       session: (redis, up) =>
         subscription(redis, up, {
           channels,

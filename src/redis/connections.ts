@@ -1,5 +1,7 @@
 import { type Cluster, Redis, type RedisOptions } from 'ioredis';
 import { withTimeout } from '../deadline.js';
+import { Diagnosis } from './diagnosis.js';
+import { RedisFaultError, faultOf } from './fault.js';
 import { createCluster } from './cluster-endpoints.js';
 import { RedisTls } from './tls.js';
 import type { RedisTarget } from './url.js';
@@ -25,6 +27,8 @@ const SENTINEL_TIMEOUT_MS = 2000;
  * have a successor by now. Longer than the timeout of a command, so that one slow answer does not cut the others.
  */
 const SILENCE_LIMIT_MS = 5000;
+/** How long the answer counts why Redis cannot be entered. */
+const DIAGNOSIS_KEPT_MS = 5000;
 const SLOTS_REFRESH_MS = 5000;
 /** A subscribed connection sends nothing by itself; a ping gives it something to wait for. */
 const PING_INTERVAL_MS = 2000;
@@ -88,12 +92,16 @@ export class RedisConnections {
   readonly #tls: RedisTls;
   #clusterNodes: () => readonly Options[] = () => [];
   readonly #open: RedisCommands[] = [];
+  /** Follows the way into Redis step by step. */
+  readonly diagnosis: Diagnosis;
+  #explained: { readonly atMs: number; readonly fault: ReturnType<Diagnosis['fault']> } | undefined;
 
   /** @param name - shown by `CLIENT LIST` */
   constructor(target: RedisTarget, name: string) {
     this.#target = target;
     this.#name = name;
     this.#tls = new RedisTls(target);
+    this.diagnosis = new Diagnosis(target, this.#tls);
   }
 
   /** Whether Redis is a cluster. */
@@ -224,6 +232,22 @@ export class RedisConnections {
     } finally {
       connection.disconnect();
     }
+  }
+
+  /**
+   * Finds out why a connection could not be made. ioredis hides the reason behind "All sentinels are unreachable" or
+   * "Failed to refresh slots cache", so each server is asked over a connection of its own, and all connections that
+   * fail at the time share the answer.
+   *
+   * @param error - what ioredis said, which counts if nothing else is found
+   * @returns an error that names the step and the server
+   */
+  async explain(error: unknown): Promise<Error> {
+    const nowMs = performance.now();
+    if (this.#explained === undefined || nowMs - this.#explained.atMs > DIAGNOSIS_KEPT_MS)
+      this.#explained = { atMs: nowMs, fault: this.diagnosis.fault().catch(() => undefined) };
+    const fault = await this.#explained.fault;
+    return new RedisFaultError(fault ?? faultOf(error), { cause: error });
   }
 
   /** Closes every connection made by {@link commands}. */
