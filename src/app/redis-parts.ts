@@ -183,7 +183,10 @@ export class RedisParts {
     });
     commands.on('close', () => this.#commandsLost());
     commands.on('error', (error: Error) => {
-      if (commands.status !== 'ready') this.#commandsLost(error);
+      if (commands.status === 'ready') return;
+      void this.#connections.explain(error).then((explained) => {
+        if (commands.status !== 'ready') this.#commandsLost(explained);
+      });
     });
   }
 
@@ -253,6 +256,7 @@ export class RedisParts {
     return new RedisLink<RedisCommands>({
       purpose: 'journal',
       connect: () => this.#connections.keyed('reader'),
+      explain: (error) => this.#connections.explain(error),
       session: async (redis, up) => {
         await this.#requireSupport(redis);
         return this.journal.reader.session(redis, up);
@@ -319,6 +323,7 @@ export class RedisParts {
     return new RedisLink<Redis>({
       purpose: 'subscription',
       connect: () => this.#connections.single('subscriber'),
+      explain: (error) => this.#connections.explain(error),
       session: (redis, up) =>
         subscription(redis, up, {
           channels,

@@ -4,11 +4,9 @@ import { readFileSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { type Config, ConfigError, type Setting, loadConfig, settingsOf } from '../config/config.js';
-import { withTimeout } from '../deadline.js';
 import { EXIT, messageOf } from '../errors.js';
-import { RedisConnections } from '../redis/connections.js';
-import { type RedisTarget, describeRedis } from '../redis/url.js';
 import { loadUws, uwsVersion } from '../http/uws.js';
+import { type Finding, checkRedis } from './redis-check.js';
 import { holderOf, tryListen } from './port-check.js';
 import { stripControlCharacters, styleFor } from './terminal.js';
 
@@ -16,17 +14,6 @@ import { stripControlCharacters, styleFor } from './terminal.js';
 export interface CheckOptions {
   readonly json?: boolean;
 }
-
-/** The result of one check. */
-interface Finding {
-  /** The variable or the part that was checked. */
-  readonly name: string;
-  readonly ok: boolean;
-  /** What was found, and what to do about a problem. */
-  readonly detail: string;
-}
-
-const REDIS_LIMIT_MS = 10_000;
 
 function checkUws(): Finding {
   const name = 'uWebSockets.js';
@@ -86,42 +73,6 @@ function checkCertificate({ certFile, keyFile }: NonNullable<Config['tls']>): Fi
   }
 }
 
-async function checkRedis(target: RedisTarget): Promise<Finding> {
-  const name = 'REDIS_URL';
-  const where = describeRedis(target);
-  const connection = new RedisConnections(target, 'signal-gateway').keyed('check');
-  let fault: Error | undefined;
-  connection.on('error', (error: Error) => (fault = error));
-  try {
-    const begin = performance.now();
-    const ask = async (): Promise<{ info: string; role: unknown }> => {
-      await connection.connect();
-      await connection.ping();
-      // The user of Redis may lack the right to these commands, which the gateway does not need.
-      const info = await connection.info('server').catch(() => '');
-      // A cluster has both kinds, and ioredis finds the primaries.
-      if (connection.isCluster) return { info, role: 'master' };
-      return { info, role: (await connection.role().catch(() => []))[0] };
-    };
-    const { info, role } = await withTimeout(REDIS_LIMIT_MS, 'an answer', ask());
-    if (role === 'slave') {
-      const detail = `${where} is a replica, and the gateway writes. Set REDIS_URL to its primary, or to the sentinels.`;
-      return { name, ok: false, detail };
-    }
-    const redis = /redis_version:(\S+)/.exec(info)?.[1];
-    const took = Math.max(1, Math.round(performance.now() - begin));
-    const answers = `${where} answers in ${took} ms${redis === undefined ? '' : `, Redis ${redis}`}`;
-    const unknown =
-      role === undefined ? 'its role and what its user may do (ACL) were' : 'what its user may do (ACL) was';
-    return { name, ok: true, detail: `${answers}; ${unknown} not checked` };
-  } catch (error) {
-    const detail = `${where} cannot be used: ${messageOf(fault ?? error)}. Start Redis there, or correct REDIS_URL.`;
-    return { name, ok: false, detail };
-  } finally {
-    connection.disconnect();
-  }
-}
-
 function write(settings: readonly Setting[], findings: readonly Finding[]): void {
   const style = styleFor(process.stdout);
   const width = Math.max(...settings.map(({ variable }) => variable.length));
@@ -157,7 +108,7 @@ export async function check({ json = false }: CheckOptions): Promise<void> {
   if (config.tls !== undefined) checks.push(checkCertificate(config.tls));
   if (config.redis === undefined)
     checks.push({ name: 'REDIS_URL', ok: true, detail: 'unset: one pod, journal in memory' });
-  else checks.push(await checkRedis(config.redis));
+  else checks.push(...(await checkRedis(config)));
   if (config.jwt !== undefined && 'jwksUrl' in config.jwt.key)
     checks.push({ name: 'JWKS_URL', ok: true, detail: 'not asked for keys yet: the first token does that' });
   const ok = checks.every((finding) => finding.ok);

@@ -1,8 +1,9 @@
+import { readRedisTarget } from '../config/redis-access.js';
 import type { FeedEvent } from '../contract/events.js';
 import { withTimeout } from '../deadline.js';
 import { EXIT, StartError, messageOf } from '../errors.js';
 import { RedisConnections } from '../redis/connections.js';
-import { REDIS_URL_TAKES, describeRedis, parseRedisUrl } from '../redis/url.js';
+import { describeRedis } from '../redis/url.js';
 import { type Item, type Outcome, PublishFailure, type PublishTarget } from './publish-target.js';
 
 const LIMIT_MS = 10_000;
@@ -24,9 +25,10 @@ export class RedisPublishTarget implements PublishTarget {
    * @throws StartError when it is not valid
    */
   constructor(url: string, channels: Readonly<Record<FeedEvent, string>>) {
-    const target = parseRedisUrl(url);
-    if (target === undefined) {
-      throw new StartError(`--redis, or REDIS_URL with it, takes ${REDIS_URL_TAKES}.`, EXIT.config);
+    const target = readRedisTarget(url, process.env);
+    if ('takes' in target) {
+      const what = target.variable === 'REDIS_URL' ? '--redis, or REDIS_URL with it,' : target.variable;
+      throw new StartError(`${what} takes ${target.takes}.`, EXIT.config);
     }
     this.#channels = channels;
     this.#name = describeRedis(target);

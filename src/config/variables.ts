@@ -1,6 +1,7 @@
 import { compile as compileNetworks } from 'proxy-addr';
 import { z } from 'zod';
 import { CORS_ORIGIN } from './origin-list.js';
+import { REDIS_ACCESS_VARIABLES, type RedisAccessName, redisMismatches } from './redis-access.js';
 import { REDIS_URL_TAKES, type RedisTarget, parseRedisUrl } from '../redis/url.js';
 import {
   type Environment,
@@ -52,6 +53,7 @@ export const VARIABLES = {
     takes: REDIS_URL_TAKES,
     secret: true,
   } as Variable<RedisTarget>,
+  ...REDIS_ACCESS_VARIABLES,
   REDIS_KEY_PREFIX: text('gateway', 'a name of letters, digits, ".", "_", ":" and "-"', /^[\w.:-]{1,100}$/),
   SIGNAL_CHANNEL: text('new_signal', 'the name of a Pub/Sub channel'),
   STATUS_CHANNEL: text('status_update', 'the name of a Pub/Sub channel'),
@@ -143,6 +145,7 @@ export const VARIABLES = {
 /** Variables without a default: their settings may be unset. */
 type OptionalName =
   | 'REDIS_URL'
+  | RedisAccessName
   | 'API_KEY'
   | 'MEMORY_LIMIT'
   | 'TRUST_PROXY'
@@ -169,7 +172,7 @@ export type TransportName = 'websocket' | 'polling';
 
 /** What is wrong with variables that are each valid, but do not go together. */
 export function mismatches(env: Environment): VariableProblem[] {
-  const problems: VariableProblem[] = [];
+  const problems = redisMismatches(env);
   const needs = (variable: string, takes: string): void => void problems.push({ variable, got: 'nothing', takes });
   const refuses = (variable: string, takes: string): void => void problems.push({ variable, got: '(hidden)', takes });
   if (env['TLS_CERT'] && !env['TLS_KEY']) needs('TLS_KEY', 'a file, since TLS_CERT is set');

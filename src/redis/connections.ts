@@ -1,6 +1,10 @@
-import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { type Cluster, Redis, type RedisOptions } from 'ioredis';
 import { withTimeout } from '../deadline.js';
-import type { HostPort, RedisTarget } from './url.js';
+import { Diagnosis } from './diagnosis.js';
+import { RedisFaultError, faultOf } from './fault.js';
+import { createCluster } from './cluster-endpoints.js';
+import { RedisTls } from './tls.js';
+import type { RedisTarget } from './url.js';
 
 /** A connection for commands: to one server, through Sentinel, or to a cluster. */
 export type RedisCommands = Redis | Cluster;
@@ -23,6 +27,8 @@ const SENTINEL_TIMEOUT_MS = 2000;
  * have a successor by now. Longer than the timeout of a command, so that one slow answer does not cut the others.
  */
 const SILENCE_LIMIT_MS = 5000;
+/** How long the answer counts why Redis cannot be entered. */
+const DIAGNOSIS_KEPT_MS = 5000;
 const SLOTS_REFRESH_MS = 5000;
 /** A subscribed connection sends nothing by itself; a ping gives it something to wait for. */
 const PING_INTERVAL_MS = 2000;
@@ -60,30 +66,42 @@ function credentials(target: RedisTarget): Pick<Options, 'username' | 'password'
   };
 }
 
-function addressOptions(target: Exclude<RedisTarget, { kind: 'cluster' }>): Options {
-  if (target.kind === 'sentinel') {
-    return {
-      sentinels: target.sentinels.map((sentinel) => ({ ...sentinel })),
-      name: target.name,
-      db: target.db,
-      sentinelCommandTimeout: SENTINEL_TIMEOUT_MS,
-      ...credentials(target),
-    };
-  }
-  return { ...target.node, db: target.db, ...(target.tls ? { tls: {} } : {}), ...credentials(target) };
+/** How one server, or one through its sentinels, is reached. */
+function addressOptions(target: Exclude<RedisTarget, { kind: 'cluster' }>, tls: RedisTls): Options {
+  const serverTls = tls.forServers();
+  const server: Options = { db: target.db, ...credentials(target), ...(serverTls && { tls: serverTls }) };
+  if (target.kind === 'single') return { ...target.node, ...server };
+  const sentinelTls = tls.forSentinels();
+  const { sentinelUser, sentinelPassword } = target.access ?? {};
+  return {
+    ...server,
+    sentinels: target.sentinels.map((sentinel) => ({ ...sentinel })),
+    name: target.name,
+    sentinelCommandTimeout: SENTINEL_TIMEOUT_MS,
+    enableTLSForSentinelMode: target.tls,
+    ...(sentinelTls && { sentinelTLS: sentinelTls }),
+    ...(sentinelUser !== undefined && { sentinelUsername: sentinelUser }),
+    ...(sentinelPassword !== undefined && { sentinelPassword }),
+  };
 }
 
 /** Makes the connections of one process; the only place that knows how each kind of Redis is reached. */
 export class RedisConnections {
   readonly #target: RedisTarget;
   readonly #name: string;
-  #clusterNodes: () => readonly HostPort[] = () => [];
+  readonly #tls: RedisTls;
+  #clusterNodes: () => readonly Options[] = () => [];
   readonly #open: RedisCommands[] = [];
+  /** Follows the way into Redis step by step. */
+  readonly diagnosis: Diagnosis;
+  #explained: { readonly atMs: number; readonly fault: ReturnType<Diagnosis['fault']> } | undefined;
 
   /** @param name - shown by `CLIENT LIST` */
   constructor(target: RedisTarget, name: string) {
     this.#target = target;
     this.#name = name;
+    this.#tls = new RedisTls(target);
+    this.diagnosis = new Diagnosis(target, this.#tls);
   }
 
   /** Whether Redis is a cluster. */
@@ -114,7 +132,7 @@ export class RedisConnections {
       target.kind === 'cluster'
         ? this.#cluster(target, common, options.queue)
         : new Redis({
-            ...addressOptions(target),
+            ...addressOptions(target, this.#tls),
             ...common,
             enableOfflineQueue: options.queue,
             maxRetriesPerRequest: options.queue ? null : 0,
@@ -127,10 +145,10 @@ export class RedisConnections {
   }
 
   #cluster(target: Extract<RedisTarget, { kind: 'cluster' }>, common: Options, queue: boolean): Cluster {
-    const cluster = new Cluster(
-      target.nodes.map((node) => ({ ...node })),
+    const cluster = createCluster(
+      target.nodes,
       {
-        redisOptions: { ...common, ...credentials(target) },
+        redisOptions: { ...common, ...this.#nodeOptions(target) },
         enableOfflineQueue: queue,
         clusterRetryStrategy: retryDelay,
         shardedSubscribers: queue,
@@ -141,11 +159,18 @@ export class RedisConnections {
         // A node that was away is found again without waiting for a command that needs it.
         slotsRefreshInterval: SLOTS_REFRESH_MS,
       },
+      (servername) => this.#tls.forServers(servername),
     );
     connectEagerly(cluster);
     this.#clusterNodes = () =>
-      cluster.nodes('master').map(({ options }) => ({ host: options.host ?? '', port: options.port ?? 0 }));
+      cluster.nodes('master').map(({ options: { host = '', port = 0, tls } }) => ({ host, port, ...(tls && { tls }) }));
     return cluster;
+  }
+
+  /** What every node of a cluster is reached with. */
+  #nodeOptions(target: RedisTarget): Options {
+    const tls = this.#tls.forServers();
+    return { ...credentials(target), ...(tls && { tls }) };
   }
 
   /**
@@ -163,11 +188,11 @@ export class RedisConnections {
       autoResubscribe: false,
     };
     const target = this.#target;
-    if (target.kind !== 'cluster') return new Redis({ ...addressOptions(target), ...common });
+    if (target.kind !== 'cluster') return new Redis({ ...addressOptions(target, this.#tls), ...common });
     const known = this.#clusterNodes();
     const nodes = known.length > 0 ? known : target.nodes;
     const node = nodes[Math.floor(Math.random() * nodes.length)];
-    return new Redis({ ...node, ...common, ...credentials(target) });
+    return new Redis({ ...common, ...this.#nodeOptions(target), ...node });
   }
 
   /**
@@ -176,19 +201,20 @@ export class RedisConnections {
   keyed(purpose: string): RedisCommands {
     const target = this.#target;
     if (target.kind !== 'cluster') return this.single(purpose);
-    return new Cluster(
-      target.nodes.map((node) => ({ ...node })),
+    return createCluster(
+      target.nodes,
       {
         redisOptions: {
           connectionName: `${this.#name}:${purpose}`,
           connectTimeout: CONNECT_TIMEOUT_MS,
-          ...credentials(target),
+          ...this.#nodeOptions(target),
         },
         lazyConnect: true,
         clusterRetryStrategy: () => null,
         retryDelayOnFailover: 0,
         slotsRefreshTimeout: 2000,
       },
+      (servername) => this.#tls.forServers(servername),
     );
   }
 
@@ -206,6 +232,22 @@ export class RedisConnections {
     } finally {
       connection.disconnect();
     }
+  }
+
+  /**
+   * Finds out why a connection could not be made. ioredis hides the reason behind "All sentinels are unreachable" or
+   * "Failed to refresh slots cache", so each server is asked over a connection of its own, and all connections that
+   * fail at the time share the answer.
+   *
+   * @param error - what ioredis said, which counts if nothing else is found
+   * @returns an error that names the step and the server
+   */
+  async explain(error: unknown): Promise<Error> {
+    const nowMs = performance.now();
+    if (this.#explained === undefined || nowMs - this.#explained.atMs > DIAGNOSIS_KEPT_MS)
+      this.#explained = { atMs: nowMs, fault: this.diagnosis.fault().catch(() => undefined) };
+    const fault = await this.#explained.fault;
+    return new RedisFaultError(fault ?? faultOf(error), { cause: error });
   }
 
   /** Closes every connection made by {@link commands}. */

@@ -49,7 +49,8 @@ const ADVICE: Readonly<Record<RedisFaultCode, string>> = {
   no_answer: 'Redis, or the network to it, hangs. Check its load and its log.',
   dns: 'Correct the host name in REDIS_URL, or the DNS.',
   tls: 'Check that both sides speak TLS, and that the certificate is for this name and from an authority that is trusted.',
-  password: 'Correct the user and the password.',
+  password:
+    'Correct the user and the password in REDIS_URL; those of sentinels are REDIS_SENTINEL_USER and REDIS_SENTINEL_PASSWORD.',
   no_permission: 'Give the Redis user this right; docs/operations.md lists all that are needed.',
   no_primary: 'Check the sentinels: the name in REDIS_URL must be one that they watch, and have a primary.',
   read_only: 'This server is a replica. Point REDIS_URL at the primary, or make this server the primary.',
@@ -82,7 +83,7 @@ const PATTERNS: readonly (readonly [RedisFaultCode, RegExp])[] = [
   ['max_clients', /max number of clients/],
   ['unsupported', /unknown (?:sub)?command/i],
   ['dns', /\b(?:ENOTFOUND|EAI_AGAIN|EAI_NODATA|EAI_FAIL)\b/],
-  ['tls', /certificate|\b(?:SSL|TLS)\b|wrong version number|ERR_TLS/i],
+  ['tls', /certificate|\b(?:SSL|TLS)\b|wrong version number|ERR_TLS|EPROTO/i],
   ['no_answer', /timed? ?out|no answer|ETIMEDOUT/i],
   ['unreachable', /ECONNREFUSED|ECONNRESET|EPIPE|EHOSTUNREACH|ENETUNREACH|closed|writeable|writable/i],
 ];

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
@@ -17,6 +18,8 @@ export interface LinkOptions<C extends Redis | Cluster> {
   readonly session: (connection: C, up: () => void) => Promise<unknown>;
   /** Called when the link is up, and when it is lost or could not be made: then with the reason. */
   readonly onLink: (up: boolean, error?: unknown) => void;
+  /** Finds out why a connection could not be made, where its error does not say so. MUST NOT reject. */
+  readonly explain?: (error: unknown) => Promise<unknown>;
   readonly log: Logger;
 }
 
@@ -71,7 +74,7 @@ export class RedisLink<C extends Redis | Cluster> {
       } catch (error) {
         if (signal.aborted) return;
         failures++;
-        onLink(false, error);
+        onLink(false, error instanceof ConnectFault ? error.cause : error);
         // Whoever gets `onLink` says it at a level that people read.
         log.debug({ purpose, reason: messageOf(error) }, 'this link to Redis failed; retrying');
       }
@@ -92,13 +95,35 @@ export class RedisLink<C extends Redis | Cluster> {
       const ended = new Promise<void>((resolve) => {
         connection.once('end', resolve);
       });
-      await withTimeout(CONNECT_LIMIT_MS, 'connecting', connection.connect());
+      await this.#connected(connection, () => reason);
       await Promise.race([ended, this.#options.session(connection, up)]);
       if (reason !== undefined) throw reason;
     } catch (error) {
-      throw reason ?? error;
+      throw error instanceof ConnectFault ? error : (reason ?? error);
     } finally {
       connection.disconnect();
     }
+  }
+
+  /** Connects; a failure is explained before it is reported, unless the link is stopped meanwhile. */
+  async #connected(connection: C, reason: () => unknown): Promise<void> {
+    try {
+      await withTimeout(CONNECT_LIMIT_MS, 'connecting', connection.connect());
+    } catch (error) {
+      const { signal } = this.#stop;
+      const said = reason() ?? error;
+      if (this.#options.explain === undefined || signal.aborted) throw said;
+      // What is left of the connection would hold the reason back no longer than this.
+      connection.disconnect();
+      const stopped = once(signal, 'abort').then(() => said);
+      throw new ConnectFault(await Promise.race([this.#options.explain(said), stopped]));
+    }
+  }
+}
+
+/** A connection could not be made, for the reason in `cause`. */
+class ConnectFault extends Error {
+  constructor(cause: unknown) {
+    super(messageOf(cause), { cause });
   }
 }

@@ -37,11 +37,19 @@ test.each([
       ],
       name: 'main',
       db: 0,
+      tls: false,
     },
   ],
   [
     'redis-sentinel://:secret@s1/main/2',
-    { kind: 'sentinel', sentinels: [{ host: 's1', port: 26_379 }], name: 'main', db: 2, password: 'secret' },
+    {
+      kind: 'sentinel',
+      sentinels: [{ host: 's1', port: 26_379 }],
+      name: 'main',
+      db: 2,
+      tls: false,
+      password: 'secret',
+    },
   ],
   [
     'redis-cluster://me:secret@c1,c2:7001,[fd00::2]:7002',
@@ -52,11 +60,17 @@ test.each([
         { host: 'c2', port: 7001 },
         { host: 'fd00::2', port: 7002 },
       ],
+      tls: false,
       username: 'me',
       password: 'secret',
     },
   ],
-  ['redis-cluster://c1/', { kind: 'cluster', nodes: [{ host: 'c1', port: 6379 }] }],
+  ['redis-cluster://c1/', { kind: 'cluster', nodes: [{ host: 'c1', port: 6379 }], tls: false }],
+  ['rediss-cluster://c1', { kind: 'cluster', nodes: [{ host: 'c1', port: 6379 }], tls: true }],
+  [
+    'rediss-sentinel://s1/main',
+    { kind: 'sentinel', sentinels: [{ host: 's1', port: 26_379 }], name: 'main', db: 0, tls: true },
+  ],
 ])('%s is read', (url, target) => {
   expect(parseRedisUrl(url)).toEqual(target);
 });
@@ -111,6 +125,8 @@ test.each([
   ['redis://:secret@[::1]:6380', 'redis://[::1]:6380'],
   ['redis-sentinel://:secret@s1,s2:26380/main', 'redis-sentinel://s1:26379,s2:26380/main'],
   ['redis-sentinel://s1/main/2', 'redis-sentinel://s1:26379/main/2'],
+  ['rediss-sentinel://:secret@s1/main', 'rediss-sentinel://s1:26379/main'],
+  ['rediss-cluster://:secret@c1', 'rediss-cluster://c1:6379'],
   ['redis-cluster://:secret@c1,[fd00::2]:7000', 'redis-cluster://c1:6379,[fd00::2]:7000'],
 ])('%s is shown without its secrets, in a form that can be used again', (url, shown) => {
   const target = parseRedisUrl(url);
