@@ -15,7 +15,14 @@ import type {
   RecentEntries,
   Resolution,
 } from './journal.js';
-import { type Fence, type FencedResult, type NamedMessage, RedisAppender } from './redis-appender.js';
+import {
+  type Fence,
+  type FencedResult,
+  type NamedMessage,
+  RedisAppender,
+  type SourceFence,
+  type SourceResult,
+} from './redis-appender.js';
 import { RedisClock } from './redis-clock.js';
 import { type JournalKeys, journalKeys } from './redis-keys.js';
 import { RedisLease } from './redis-lease.js';
@@ -125,6 +132,20 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
   /** As {@link RedisAppender.appendFenced}. */
   appendFenced(messages: readonly NamedMessage[], fence: Fence): Promise<FencedResult> {
     return this.#appender.appendFenced(messages, fence);
+  }
+
+  /** As {@link RedisAppender.appendSourced}. */
+  appendSourced(messages: readonly NamedMessage[], source: SourceFence): Promise<SourceResult> {
+    return this.#appender.appendSourced(messages, source);
+  }
+
+  /**
+   * How far a source stream has been read, as {@link SourceFence.place}; empty if nobody has read it.
+   *
+   * @throws what Redis or the connection says
+   */
+  async sourcePlace(stream: string): Promise<string> {
+    return (await this.#commands.hget(this.#keys.sources, stream)) ?? '';
   }
 
   /** Entries in the journal that this pod has not read yet, as far as it knows. */
