@@ -50,6 +50,27 @@ export interface AppendResult {
   readonly error?: unknown;
 }
 
+/** Proof that the caller may append what it has read in a source stream, and the place that goes with it. */
+export interface SourceFence {
+  /** The token of the lease of the bridge. */
+  readonly token: string;
+  /** The name of the stream. */
+  readonly stream: string;
+  /** How far it must have been read so far; empty if nobody has read it. */
+  readonly expected: string;
+  /** How far it has been read with this batch. */
+  readonly place: string;
+}
+
+/**
+ * What came of an append from a source stream: `fenced` and `late` as {@link FencedResult}; `moved` when the stream has been
+ * read to another place than was expected. All but `appended` have appended nothing.
+ */
+export type SourceResult =
+  | { readonly outcome: FencedResult }
+  /** `place` is how far the stream has been read; empty if nobody has read it. */
+  | { readonly outcome: 'moved'; readonly place: string };
+
 /** How {@link RedisAppender} is set up. */
 export interface RedisAppenderOptions {
   /** A connection that fails at once while its link is down. */
@@ -81,7 +102,11 @@ const MAX_TIMED = 10_000;
 const LARGE_BATCH = 64 * 1024;
 
 /** What `append.lua` answers. */
-type AppendAnswer = [outcome: 'OK' | 'LATE' | 'FENCED' | 'DONE' | 'AGAIN' | 'OTHER', epoch?: string, first?: string];
+type AppendAnswer = [
+  outcome: 'OK' | 'LATE' | 'FENCED' | 'DONE' | 'AGAIN' | 'OTHER' | 'MOVED',
+  epochOrPlace?: string,
+  first?: string,
+];
 
 /** What Redis answered to an append, and how many replicas have it, where somebody waits for them. */
 interface Appended {
@@ -97,6 +122,24 @@ function entryId(origin: 'b' | 'h'): string {
 /** An id for an entry that the bridge appends. */
 export function bridgedId(): string {
   return entryId('b');
+}
+
+/** Characters of a name of a source stream in the ids of its entries. */
+const STREAM_MARK = 6;
+
+function streamMark(stream: string): string {
+  return digest(stream).slice(0, STREAM_MARK);
+}
+
+/** An id for an entry that comes from a source stream: it says from which entry there (see {@link sourceOf}). */
+export function sourcedId(stream: string, id: string): string {
+  return `s${streamMark(stream)}${id}.${randomName(4)}`;
+}
+
+/** The id in a source stream of the entry that an entry of the journal was made of; `undefined` if it is not of this stream. */
+export function sourceOf({ id }: { readonly id: string }, stream: string): string | undefined {
+  if (!id.startsWith('s') || !id.startsWith(streamMark(stream), 1)) return undefined;
+  return /^\d+-\d+(?=\.)/.exec(id.slice(1 + STREAM_MARK))?.[0];
 }
 
 /** Whether an entry was appended by a bridge, so that every pod heard its message on Pub/Sub too. */
@@ -195,6 +238,21 @@ export class RedisAppender {
     return outcome === 'LATE' ? 'late' : 'appended';
   }
 
+  /**
+   * Appends messages of a source stream as the holder of the lease, and moves its place, also where there are no messages.
+   *
+   * @throws {@link AppendError} when it is not known whether the batch was appended; call it again with the same places
+   */
+  async appendSourced(messages: readonly NamedMessage[], source: SourceFence): Promise<SourceResult> {
+    this.#time(messages);
+    const [outcome, place = ''] = (await this.#append(messages, { source })).answer;
+    if (outcome === 'FENCED') return { outcome: 'fenced' };
+    if (outcome === 'LATE') return { outcome: 'late' };
+    // It was appended by an earlier call whose answer was lost.
+    if (outcome === 'MOVED' && place !== source.place) return { outcome: 'moved', place };
+    return { outcome: 'appended' };
+  }
+
   /** When the message of an entry came into this pod, on the clock of `performance.now()`; asked once, when it is read. */
   takeTime(id: string): number | undefined {
     const atMs = this.#cameInAtMs.get(id);
@@ -204,22 +262,25 @@ export class RedisAppender {
 
   /** Names messages that came over HTTP, and notes when. */
   #nameAndTime(messages: readonly FeedMessage[]): NamedMessage[] {
+    const named = messages.map((message) => ({ id: entryId('h'), message }));
+    this.#time(named);
+    return named;
+  }
+
+  /** Notes that messages came in now, unless that is noted. */
+  #time(messages: readonly NamedMessage[]): void {
     // Entries that are never read, since they were not appended or went down with a Redis, must not add up.
     if (this.#cameInAtMs.size + messages.length > MAX_TIMED) this.#cameInAtMs.clear();
     const atMs = performance.now();
-    return messages.map((message) => {
-      const id = entryId('h');
-      this.#cameInAtMs.set(id, atMs);
-      return { id, message };
-    });
+    for (const { id } of messages) if (!this.#cameInAtMs.has(id)) this.#cameInAtMs.set(id, atMs);
   }
 
   async #append(
     messages: readonly NamedMessage[],
-    { fence, once }: { readonly fence?: Fence; readonly once?: IdempotencyKey } = {},
+    { fence, source, once }: { fence?: Fence; source?: SourceFence; once?: IdempotencyKey } = {},
   ): Promise<Appended> {
     const { keys, clock, maxlen, seen } = this.#options;
-    const replicaWait = fence === undefined ? this.#options.replicaWait : undefined;
+    const replicaWait = fence === undefined && source === undefined ? this.#options.replicaWait : undefined;
     const texts = await encoded(messages);
     const redisMs = await clock.now().catch((error: unknown) => {
       throw new AppendError(messageOf(error), { cause: error });
@@ -235,19 +296,22 @@ export class RedisAppender {
       hasAll ? '1' : '0',
       maxlen,
       deadlineMs,
-      fence?.token ?? '',
+      fence?.token ?? source?.token ?? '',
       fence?.batch ?? 0,
       looks ? '1' : '0',
       once?.fingerprint ?? '',
       IDEMPOTENCY_MS,
       replicaWait === undefined ? '0' : '1',
+      source?.stream ?? '',
+      source?.expected ?? '',
+      source?.place ?? '',
     ];
     for (const [index, { id, message }] of messages.entries()) {
       const { event, symbol = '', timeframe = '', service = '' } = message;
       args.push(event, texts[index] ?? '', symbol, timeframe, service, id);
     }
     const request = keys.request + (once === undefined ? '' : digest(once.key));
-    const scriptKeys = [keys.meta, keys.journal, keys.statuses, keys.lease, request];
+    const scriptKeys = [keys.meta, keys.journal, keys.statuses, keys.lease, request, keys.sources];
     const waited = replicaWait?.run(appendScript, scriptKeys, args);
     const answer = await this.#answered(waited?.answer ?? appendScript.run(this.#options.commands, scriptKeys, args));
     const appended = { answer, ...(waited && { replicas: waited.replicas }) };

@@ -21,6 +21,8 @@ import {
   type NamedMessage,
   type AppendResult,
   RedisAppender,
+  type SourceFence,
+  type SourceResult,
 } from './redis-appender.js';
 import { RedisClock } from './redis-clock.js';
 import { type JournalKeys, journalKeys } from './redis-keys.js';
@@ -149,6 +151,20 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
     const { meta, journal, statuses, lease, request, probe, probed } = this.#keys;
     const keys = [meta, journal, statuses, lease, request, probe, probed];
     await probeScript.run(this.#commands, keys, [PROBE_KEPT_MS, probe]);
+  }
+
+  /** As {@link RedisAppender.appendSourced}. */
+  appendSourced(messages: readonly NamedMessage[], source: SourceFence): Promise<SourceResult> {
+    return this.#appender.appendSourced(messages, source);
+  }
+
+  /**
+   * How far a source stream has been read, as {@link SourceFence.place}; empty if nobody has read it.
+   *
+   * @throws what Redis or the connection says
+   */
+  async sourcePlace(stream: string): Promise<string> {
+    return (await this.#commands.hget(this.#keys.sources, stream)) ?? '';
   }
 
   /** Entries in the journal that this pod has not read yet, as far as it knows. */

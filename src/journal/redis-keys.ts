@@ -19,6 +19,8 @@ export interface JournalKeys {
   readonly bridge: string;
   /** String with a time to live: the pod that has heard what the holder has not, and claims the lease. */
   readonly claim: string;
+  /** Hash: how far each source stream has been read, `<id> <count>`; written by the append that takes its entries in. */
+  readonly sources: string;
   /** Prefix of hashes with a time to live: `fingerprint`, `epoch` and `first` number of a named request. */
   readonly request: string;
   /** Stream and hash with a time to live, written to find out whether an append would be carried out. */
@@ -37,6 +39,7 @@ export function journalKeys(prefix: string): JournalKeys {
     lease: key('lease'),
     bridge: key('bridge'),
     claim: key('claim'),
+    sources: key('sources'),
     request: key('request:'),
     probe: key('probe'),
     probed: key('probed'),

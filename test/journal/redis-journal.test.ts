@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { formatOffset, isHole } from '../../src/contract/offset.js';
 import { AppendError, type JournalEntry } from '../../src/journal/journal.js';
-import { type NamedMessage, bridgedId } from '../../src/journal/redis-appender.js';
+import { type NamedMessage, type SourceFence, type SourceResult, bridgedId } from '../../src/journal/redis-appender.js';
 import {
   appendAll,
   counted,
@@ -165,6 +165,46 @@ async function openOne(): Promise<{ pod: JournalPod; redis: RedisServer }> {
   const redis = await RedisServer.start(cleanup);
   return { redis, pod: await JournalPod.start(cleanup, { url: redis.url }) };
 }
+
+describe('an append from a source stream', () => {
+  const from = (expected: string, place: string): SourceFence => ({ token: 'mine', stream: 'orders', expected, place });
+
+  test('is carried out once, from the place that the stream was read to, and moves that place', async () => {
+    const { pod } = await openOne();
+    await pod.journal.lease.ask({ token: 'mine', ttlMs: 10_000, mayTakeOver: true, claims: false });
+    expect(await pod.journal.sourcePlace('orders')).toBe('');
+    const first = (): Promise<SourceResult> => pod.journal.appendSourced(bridged([1, 2]), from('', '2-0 2'));
+    expect(await first()).toEqual({ outcome: 'appended' });
+    // As after an answer that was lost.
+    expect(await first()).toEqual({ outcome: 'appended' });
+    expect(await pod.journal.appendSourced(bridged([3]), from('1-0 1', '3-0 3'))).toEqual({
+      outcome: 'moved',
+      place: '2-0 2',
+    });
+    expect(await pod.journal.appendSourced([], from('2-0 2', '4-0 4'))).toEqual({ outcome: 'appended' });
+    expect(await pod.journal.sourcePlace('orders')).toBe('4-0 4');
+    expect(await pod.journal.appendSourced(bridged([5]), from('4-0 4', '5-0 5'))).toEqual({ outcome: 'appended' });
+    // The batches of the bridge under the same token are counted on their own.
+    expect(await pod.journal.appendFenced(bridged([6]), { token: 'mine', batch: 1 })).toBe('appended');
+    await delivered(pod, 4);
+    expect(pod.entries.map(priceOf)).toEqual([1, 2, 5, 6]);
+  });
+
+  test('is refused without the lease, and moves nothing', async () => {
+    const { pod } = await openOne();
+    expect(await pod.journal.appendSourced(bridged([1]), from('', '1-0 1'))).toEqual({ outcome: 'fenced' });
+    expect(await pod.journal.sourcePlace('orders')).toBe('');
+  });
+
+  test('changes nothing where the place cannot be kept', async () => {
+    const { pod, redis } = await openOne();
+    await pod.journal.lease.ask({ token: 'mine', ttlMs: 10_000, mayTakeOver: true, claims: false });
+    const admin = redis.client(cleanup);
+    await admin.set('{gateway}:sources', 'not a hash');
+    await expect(pod.journal.appendSourced(bridged([1]), from('', '1-0 1'))).rejects.toThrow('WRONGTYPE');
+    expect(await admin.xlen('{gateway}:journal')).toBe(0);
+  });
+});
 
 describe('a fenced append', () => {
   test('is carried out for the holder of the lease', async () => {

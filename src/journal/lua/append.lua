@@ -5,6 +5,7 @@
 -- KEYS[3]  statuses     hash of the newest status of each service
 -- KEYS[4]  lease        token of the pod that bridges Pub/Sub
 -- KEYS[5]  request      hash of the named request; not used where `fingerprint` is empty
+-- KEYS[6]  sources      hash: how far each source stream has been read; not used where `source` is empty
 -- ARGV[1]  fresh        name of a new epoch, if one is due (epoch.lua says when)
 -- ARGV[2]  seen         offset of the newest entry that the caller has read or appended; its `seq` is 0 for none
 -- ARGV[3]  hasAll       '1' if nobody can have seen more (see epoch.lua), else '0'
@@ -16,24 +17,29 @@
 -- ARGV[9]  fingerprint  digest of the named request; empty for none
 -- ARGV[10] requestMs    how long the named request is remembered
 -- ARGV[11] touches      '1' to remember a request that was carried out before for `requestMs` again: `WAIT` covers writes; else '0'
--- ARGV[12…]             six for each message: event, json, symbol, timeframe, service, id
+-- ARGV[12] source       name of the source stream that the messages come from; empty for none. Its place takes the part of `batch`
+-- ARGV[13] expected     how far it must have been read so far; empty for a stream that nobody has read
+-- ARGV[14] place        how far it has been read with this batch, which may have no message
+-- ARGV[15…]             six for each message: event, json, symbol, timeframe, service, id
 --
 -- Answers {'OK', epoch, first}: appended; `first` is the `seq` of the first message, the others follow it;
 --         {'LATE'}: the deadline has passed;
 --         {'FENCED'}: the token is not the holder's;
 --         {'DONE'}: this batch was appended before;
 --         {'AGAIN', epoch, first}: the named request was carried out before, and these were its places;
+--         {'MOVED', place}: the source stream has been read to another place than `expected`; empty if nobody has read it;
 --         {'OTHER'}: the name of the request stands for another request.
 --         All but 'OK' have changed nothing, but for what `touches` says.
 --
 -- Atomic, all of it (docs/ordering.md):
 --   * the checks and the append: a pod that lost the lease, or repeats what it has no answer for, appends nothing twice;
+--   * the entries and how far their source has been read: each entry of a source is in the journal once, whatever dies;
 --   * `seq` and the entries: numbers have no hole within an epoch, and no batch has another's entries inside;
 --   * the first entry of an epoch and what it says about those before (`from` and `lost`, see epoch.lua and fork.lua);
 --   * the entries, the newest statuses and the memory of the request: nobody finds one without the others.
 
 local MAX_STATUSES = 1000 -- a producer that makes up names of services must not fill Redis
-local FIRST_MESSAGE, MESSAGE_FIELDS = 12, 6
+local FIRST_MESSAGE, MESSAGE_FIELDS = 15, 6
 local NOTHING = {}
 
 local meta, journal, statuses, lease, request = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -41,12 +47,22 @@ local fresh = ARGV[1]
 local maxlen, deadlineMs = ARGV[4], tonumber(ARGV[5])
 local token, batch, looks = ARGV[6], ARGV[7], ARGV[8] == '1'
 local fingerprint, requestMs, touches = ARGV[9], ARGV[10], ARGV[11] == '1'
+local sources, source, expected, place = KEYS[6], ARGV[12], ARGV[13], ARGV[14]
 
 local time = redis.call('TIME')
 if time[1] * 1000 + time[2] / 1000 > deadlineMs then return {'LATE'} end
 if token ~= '' and redis.call('GET', lease) ~= token then return {'FENCED'} end
+if source ~= '' then
+  local kept = redis.call('HGET', sources, source) or ''
+  if kept ~= expected then return {'MOVED', kept} end
+  if #ARGV < FIRST_MESSAGE then
+    -- Entries that are no messages are passed by.
+    redis.call('HSET', sources, source, place)
+    return {'OK'}
+  end
+end
 local known = redis.call('HMGET', meta, 'epoch', 'seq', 'start', 'token', 'batch')
-if token ~= '' and known[4] == token and tonumber(known[5]) >= tonumber(batch) then return {'DONE'} end
+if source == '' and token ~= '' and known[4] == token and tonumber(known[5]) >= tonumber(batch) then return {'DONE'} end
 if fingerprint ~= '' then
   local before = redis.call('HMGET', request, 'fingerprint', 'epoch', 'first')
   if before[1] == fingerprint then
@@ -78,11 +94,12 @@ for i = FIRST_MESSAGE, #ARGV, MESSAGE_FIELDS do
   end
 end
 
-if token == '' then
+if token == '' or source ~= '' then
   redis.call('HSET', meta, 'seq', text(seq))
 else
   redis.call('HSET', meta, 'seq', text(seq), 'token', token, 'batch', batch)
 end
+if source ~= '' then redis.call('HSET', sources, source, place) end
 if fingerprint ~= '' then
   redis.call('HSET', request, 'fingerprint', fingerprint, 'epoch', epoch, 'first', text(first))
   redis.call('PEXPIRE', request, requestMs)
