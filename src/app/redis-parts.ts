@@ -11,7 +11,7 @@ import { type OnReject, Rejections } from '../ingest/rejections.js';
 import type { JournalListener, StatusEntry } from '../journal/journal.js';
 import { bridgedId, isBridged } from '../journal/redis-appender.js';
 import { RedisJournal } from '../journal/redis-journal.js';
-import { scriptLoader } from '../redis/lua-script.js';
+import { KeyCare } from '../redis/key-care.js';
 import { type RedisCommands, RedisConnections } from '../redis/connections.js';
 import { type RedisFault, faultFor, faultOf } from '../redis/fault.js';
 import { RedisLink } from '../redis/link.js';
@@ -83,7 +83,7 @@ export class RedisParts {
     this.#commands = this.#connections.commands('commands', { queue: false });
     this.#replays = this.#connections.commands('replay', { queue: false });
     this.adapter = this.#buildAdapter();
-    const load = scriptLoader(this.#commands);
+    const load = new KeyCare(config.redisKeyPrefix, log).loader(this.#commands);
     this.topicStore = new RedisTopicStore(load, config.redisKeyPrefix);
     this.journal = this.#buildJournal();
     this.#readerLink = this.#buildReaderLink();

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
+import type { Logger } from 'pino';
 import type { FeedMessage } from '../contract/decode.js';
 import { type Offset, formatOffset } from '../contract/offset.js';
 import { messageOf } from '../errors.js';
 import { randomName } from '../random-name.js';
+import type { KeyCare } from '../redis/key-care.js';
 import type { ScriptArgument } from '../redis/lua-script.js';
 import { TurnShare } from '../turn-share.js';
 import { newEpoch } from './epoch.js';
@@ -45,6 +47,8 @@ export interface RedisAppenderOptions {
   readonly maxlen: number;
   /** What this pod has read. */
   readonly seen: () => Seen;
+  readonly care: KeyCare;
+  readonly log: Logger;
 }
 
 /**
@@ -58,11 +62,19 @@ const LOOK_INTERVAL_MS = 100;
 const MAX_EPOCHS = 16;
 /** Most appended entries whose way through the journal is timed at once. */
 const MAX_TIMED = 10_000;
+/** Log line of a stream to which nothing could be added. */
+export const JOURNAL_MENDED =
+  'the stream of the journal took no entries any more; it was mended, and a new epoch began';
 /** Characters of JSON that are given to ioredis as bytes: as text, a batch at its largest would stop the event loop for long. */
 const LARGE_BATCH = 64 * 1024;
 
 /** What `append.lua` answers. */
-type AppendAnswer = [outcome: 'OK' | 'LATE' | 'FENCED' | 'DONE' | 'AGAIN' | 'OTHER', epoch?: string, first?: string];
+type AppendAnswer = [
+  outcome: 'OK' | 'LATE' | 'FENCED' | 'DONE' | 'AGAIN' | 'OTHER',
+  epoch?: string,
+  first?: string,
+  done?: string,
+];
 
 /** A random id for an entry; the first letter says how it came in. */
 function entryId(origin: 'b' | 'h'): string {
@@ -217,8 +229,9 @@ export class RedisAppender {
     }
     const request = keys.request + (once === undefined ? '' : digest(once.key));
     const answer = await this.#run([keys.meta, keys.journal, keys.statuses, keys.lease, request], args);
-    const [outcome, epoch, first] = answer;
+    const [outcome, epoch, first, done] = answer;
     if (outcome !== 'OK' || epoch === undefined) return answer;
+    if (done) this.#options.log.warn({ epoch, done }, JOURNAL_MENDED);
     // Whatever refused the batch did so before it looked.
     if (looks) this.#lookedAtMs = nowMs;
     this.#noteNewest(epoch, Number(first) + messages.length - 1);
@@ -232,9 +245,10 @@ export class RedisAppender {
   }
 
   async #run(keys: readonly string[], args: readonly ScriptArgument[]): Promise<AppendAnswer> {
+    const { commands, care } = this.#options;
     this.#pending++;
     try {
-      return (await appendScript.run(this.#options.commands, keys, args)) as AppendAnswer;
+      return (await care.run(commands, keys, () => appendScript.run(commands, keys, args))) as AppendAnswer;
     } catch (error) {
       this.#lookedAtMs = 0;
       throw new AppendError(messageOf(error), { cause: error });

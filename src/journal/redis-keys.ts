@@ -1,3 +1,5 @@
+import { keyBase } from '../redis/gateway-keys.js';
+
 /** The keys of one gateway's journal; all in one hash slot. */
 export interface JournalKeys {
   /**
@@ -25,7 +27,7 @@ export interface JournalKeys {
 
 /** @param prefix - `REDIS_KEY_PREFIX` */
 export function journalKeys(prefix: string): JournalKeys {
-  const key = (name: string): string => `{${prefix}}:${name}`;
+  const key = (name: string): string => keyBase(prefix) + name;
   return {
     meta: key('meta'),
     journal: key('journal'),
@@ -36,4 +38,9 @@ export function journalKeys(prefix: string): JournalKeys {
     claim: key('claim'),
     request: key('request:'),
   };
+}
+
+/** The keys that a journal always has, or may have for long. */
+export function lastingKeys({ meta, journal, deletions, statuses, lease, bridge, claim }: JournalKeys): string[] {
+  return [meta, journal, deletions, statuses, lease, bridge, claim];
 }
