@@ -12,7 +12,7 @@ import type { JournalListener, StatusEntry } from '../journal/journal.js';
 import { bridgedId, isBridged } from '../journal/redis-appender.js';
 import { AppendWatch } from '../journal/append-watch.js';
 import { RedisJournal } from '../journal/redis-journal.js';
-import { scriptLoader } from '../redis/lua-script.js';
+import { KeyCare } from '../redis/key-care.js';
 import { type RedisCommands, RedisConnections } from '../redis/connections.js';
 import { type RedisFault, faultOf } from '../redis/fault.js';
 import { claimDatabase } from '../redis/database-marker.js';
@@ -106,7 +106,7 @@ export class RedisParts {
       log,
     });
     this.#watchConnections();
-    const load = scriptLoader(this.#commands);
+    const load = new KeyCare(config.redisKeyPrefix, log).loader(this.#commands);
     this.topicStore = new RedisTopicStore(load, config.redisKeyPrefix);
     this.journal = this.#buildJournal();
     this.#appends = new AppendWatch({ probe: () => this.journal.probe(), state: this.state });

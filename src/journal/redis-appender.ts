@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
+import type { Logger } from 'pino';
 import type { FeedMessage } from '../contract/decode.js';
 import { type Offset, formatOffset } from '../contract/offset.js';
 import { messageOf } from '../errors.js';
 import { randomName } from '../random-name.js';
+import type { KeyCare } from '../redis/key-care.js';
 import type { ScriptArgument } from '../redis/lua-script.js';
 import { TurnShare } from '../turn-share.js';
 import { newEpoch } from './epoch.js';
@@ -85,6 +87,8 @@ export interface RedisAppenderOptions {
   readonly replicaWait: ReplicaWait | undefined;
   /** Called for every attempt. */
   readonly onResult?: ((result: AppendResult) => void) | undefined;
+  readonly care: KeyCare;
+  readonly log: Logger;
 }
 
 /**
@@ -98,6 +102,9 @@ const LOOK_INTERVAL_MS = 100;
 const MAX_EPOCHS = 16;
 /** Most appended entries whose way through the journal is timed at once. */
 const MAX_TIMED = 10_000;
+/** Log line of a stream to which nothing could be added. */
+export const JOURNAL_MENDED =
+  'the stream of the journal took no entries any more; it was mended, and a new epoch began';
 /** Characters of JSON that are given to ioredis as bytes: as text, a batch at its largest would stop the event loop for long. */
 const LARGE_BATCH = 64 * 1024;
 
@@ -106,6 +113,7 @@ type AppendAnswer = [
   outcome: 'OK' | 'LATE' | 'FENCED' | 'DONE' | 'AGAIN' | 'OTHER' | 'MOVED',
   epochOrPlace?: string,
   first?: string,
+  done?: string,
 ];
 
 /** What Redis answered to an append, and how many replicas have it, where somebody waits for them. */
@@ -279,7 +287,7 @@ export class RedisAppender {
     messages: readonly NamedMessage[],
     { fence, source, once }: { fence?: Fence; source?: SourceFence; once?: IdempotencyKey } = {},
   ): Promise<Appended> {
-    const { keys, clock, maxlen, seen } = this.#options;
+    const { commands, keys, clock, maxlen, seen, care, log } = this.#options;
     const replicaWait = fence === undefined && source === undefined ? this.#options.replicaWait : undefined;
     const texts = await encoded(messages);
     const redisMs = await clock.now().catch((error: unknown) => {
@@ -312,11 +320,18 @@ export class RedisAppender {
     }
     const request = keys.request + (once === undefined ? '' : digest(once.key));
     const scriptKeys = [keys.meta, keys.journal, keys.statuses, keys.lease, request, keys.sources];
-    const waited = replicaWait?.run(appendScript, scriptKeys, args);
-    const answer = await this.#answered(waited?.answer ?? appendScript.run(this.#options.commands, scriptKeys, args));
-    const appended = { answer, ...(waited && { replicas: waited.replicas }) };
-    const [outcome, epoch, first] = answer;
+    const waited: { replicas?: Promise<number> } = {};
+    const send = (): Promise<unknown> => {
+      if (replicaWait === undefined) return appendScript.run(commands, scriptKeys, args);
+      const { answer, replicas } = replicaWait.run(appendScript, scriptKeys, args);
+      waited.replicas = replicas;
+      return answer;
+    };
+    const answer = await this.#answered(care.run(commands, scriptKeys, send));
+    const appended = { answer, ...waited };
+    const [outcome, epoch, first, done] = answer;
     if (outcome !== 'OK' || epoch === undefined) return appended;
+    if (done) log.warn({ epoch, done }, JOURNAL_MENDED);
     // Whatever refused the batch did so before it looked.
     if (looks) this.#lookedAtMs = nowMs;
     this.#noteNewest(epoch, Number(first) + messages.length - 1);

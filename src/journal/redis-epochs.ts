@@ -2,11 +2,11 @@ import type { Cluster, Redis } from 'ioredis';
 import { type Offset, formatOffset } from '../contract/offset.js';
 import { newEpoch } from './epoch.js';
 import type { JournalEntry } from './journal.js';
-import { type RawEntry, parseEntry } from './redis-entry.js';
 import type { JournalKeys } from './redis-keys.js';
 import { forkScript, openScript } from './redis-scripts.js';
 import type { RedisTombstones } from './redis-tombstones.js';
 import type { Ring } from './ring.js';
+import { StoredEntries } from './stored-entries.js';
 
 /** What a pod has seen in the journal, as the scripts want to know it. */
 export interface Seen {
@@ -28,6 +28,8 @@ export interface JournalEnd {
   readonly before: number;
   /** Entries in Redis. */
   readonly stored: number;
+  /** What was done to the stream so that it takes entries again, in words; empty for nothing. */
+  readonly done?: string | undefined;
 }
 
 /** What {@link RedisEpochs.tell} is to tell. */
@@ -47,10 +49,10 @@ export interface RedisEpochsOptions {
 }
 
 /** What `open.lua` and `fork.lua` answer. */
-type Answer = [epoch: string, seq: string, start: string, before: string, stored: number];
+type Answer = [epoch: string, seq: string, start: string, before: string, stored: number, done?: string];
 
-function journalEnd([epoch, seq, start, before, stored]: Answer): JournalEnd {
-  return { epoch, seq: Number(seq), start: Number(start), before: Number(before), stored };
+function journalEnd([epoch, seq, start, before, stored, done]: Answer): JournalEnd {
+  return { epoch, seq: Number(seq), start: Number(start), before: Number(before), stored, done };
 }
 
 /**
@@ -65,9 +67,11 @@ export function entriesAfter(seq: number, end: JournalEnd): number {
 /** Begins epochs of the journal in Redis where one is due, and compares what is there with what this pod has read. */
 export class RedisEpochs {
   readonly #options: RedisEpochsOptions;
+  readonly #stored: StoredEntries;
 
   constructor(options: RedisEpochsOptions) {
     this.#options = options;
+    this.#stored = new StoredEntries(options.keys.journal);
   }
 
   /** Finds the end of the journal, after beginning a new epoch if Redis may have lost something. */
@@ -77,12 +81,14 @@ export class RedisEpochs {
     return journalEnd((await openScript.run(redis, [meta, journal], args)) as Answer);
   }
 
-  /** The end of the journal as it stands; `undefined` if there is no journal any more. */
+  /** The end of the journal as it stands; `undefined` if there is no journal any more, or what is said of it makes no sense. */
   async look(redis: Redis | Cluster): Promise<JournalEnd | undefined> {
     const { meta, journal } = this.#options.keys;
     const [epoch, seq, start, before] = await redis.hmget(meta, 'epoch', 'seq', 'start', 'before');
-    if (!epoch) return undefined;
-    return journalEnd([epoch, seq ?? '0', start ?? '0', before ?? '0', await redis.xlen(journal)]);
+    const stored = await redis.xlen(journal);
+    const end = journalEnd([epoch ?? '', seq ?? '', start ?? '0', before ?? '0', stored]);
+    // `open` begins another.
+    return epoch && seq && end.seq >= end.start && end.before >= 0 ? end : undefined;
   }
 
   /** Has everybody told who has gone on over a loss without knowing. @returns the end of the journal then */
@@ -93,9 +99,8 @@ export class RedisEpochs {
 
   /** Whether an entry is still in Redis, deleted or not. */
   async has(redis: Redis | Cluster, { epoch, seq }: Offset): Promise<boolean> {
-    const { keys, tombstones } = this.#options;
-    const [raw] = (await redis.xrange(keys.journal, `${seq}-0`, `${seq}-0`)) as RawEntry[];
-    return (raw !== undefined && parseEntry(raw).epoch === epoch) || tombstones.isStored({ epoch, seq });
+    const [entry] = await this.#stored.between(redis, seq, seq);
+    return entry?.epoch === epoch || this.#options.tombstones.isStored({ epoch, seq });
   }
 
   /**
@@ -104,9 +109,8 @@ export class RedisEpochs {
    * version 0.1 came first to a Redis that had lost entries.
    */
   async stranger(redis: Redis | Cluster): Promise<JournalEntry | undefined> {
-    const { keys, ring } = this.#options;
-    const [raw] = (await redis.xrevrange(keys.journal, `${ring.head.seq}-0`, '-', 'COUNT', 1)) as RawEntry[];
-    const entry = raw && parseEntry(raw);
+    const { ring } = this.#options;
+    const entry = await this.#stored.newest(redis, ring.head.seq);
     if (entry === undefined || entry.seq <= ring.base.seq || ring.get(entry)?.id === entry.id) return undefined;
     return entry;
   }

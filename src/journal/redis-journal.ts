@@ -3,6 +3,7 @@ import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { FeedMessage } from '../contract/decode.js';
 import type { Offset } from '../contract/offset.js';
+import { KeyCare } from '../redis/key-care.js';
 import { newEpoch } from './epoch.js';
 import type {
   AppendedIdempotent,
@@ -93,12 +94,13 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
   constructor(options: RedisJournalOptions) {
     const { commands, replays, keyPrefix, pod, maxlen, ringBytes, listener, kept, onAppend, log } = options;
     const keys = journalKeys(keyPrefix);
+    const care = new KeyCare(keyPrefix, log);
     this.#keys = keys;
     this.#commands = commands;
     // Until Redis has been reached the pod is nowhere; the name says so to nobody but itself.
     const ring = new Ring({ epoch: newEpoch(), seq: 0 }, Math.min(RING_ENTRIES, maxlen), ringBytes);
     this.#ring = ring;
-    const tombstones = new RedisTombstones({ keys, ring, onDeleted: (one) => listener.onDeleted?.(one), log });
+    const tombstones = new RedisTombstones({ keys, ring, onDeleted: (one) => listener.onDeleted?.(one), care, log });
     this.#tombstones = tombstones;
     const pages = new RedisPages({ commands: replays, keys, ring, tombstones });
     this.#pages = pages;
@@ -107,7 +109,7 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
       visible: (entries) => pages.visible(entries),
     });
     const clock = new RedisClock(commands, keys.meta);
-    this.lease = new RedisLease({ commands, keys, pod, clock });
+    this.lease = new RedisLease({ commands, keys, pod, clock, care });
     this.replicaWait = kept && new ReplicaWait({ ...kept, key: keys.meta });
     this.#appender = new RedisAppender({
       commands,
@@ -117,6 +119,8 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
       seen: () => this.reader.seen,
       replicaWait: this.replicaWait,
       onResult: onAppend,
+      care,
+      log,
     });
     this.reader = new RedisReader({
       keys,
@@ -125,6 +129,7 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
       preload: Math.min(PRELOAD, maxlen),
       listener: this.#wakingWith(listener),
       appender: this.#appender,
+      care,
       log,
     });
   }

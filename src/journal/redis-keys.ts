@@ -1,3 +1,5 @@
+import { keyBase } from '../redis/gateway-keys.js';
+
 /** The keys of one gateway's journal; all in one hash slot. */
 export interface JournalKeys {
   /**
@@ -30,7 +32,7 @@ export interface JournalKeys {
 
 /** @param prefix - `REDIS_KEY_PREFIX` */
 export function journalKeys(prefix: string): JournalKeys {
-  const key = (name: string): string => `{${prefix}}:${name}`;
+  const key = (name: string): string => keyBase(prefix) + name;
   return {
     meta: key('meta'),
     journal: key('journal'),
@@ -44,4 +46,9 @@ export function journalKeys(prefix: string): JournalKeys {
     probe: key('probe'),
     probed: key('probed'),
   };
+}
+
+/** The keys that a journal always has, or may have for long. */
+export function lastingKeys({ meta, journal, deletions, statuses, lease, bridge, claim }: JournalKeys): string[] {
+  return [meta, journal, deletions, statuses, lease, bridge, claim];
 }

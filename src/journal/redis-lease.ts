@@ -1,3 +1,4 @@
+import type { KeyCare } from '../redis/key-care.js';
 import type { ScriptCommands } from '../redis/lua-script.js';
 import type { RedisClock } from './redis-clock.js';
 import type { JournalKeys } from './redis-keys.js';
@@ -35,6 +36,7 @@ export interface RedisLeaseOptions {
   readonly pod: string;
   /** Set by each answer. */
   readonly clock: RedisClock;
+  readonly care: KeyCare;
 }
 
 /** A claim that nobody has answered by then is void. */
@@ -59,9 +61,10 @@ export class RedisLease {
    * @throws what Redis or the connection says
    */
   async ask({ token, ttlMs, mayTakeOver, claims }: LeaseRequest): Promise<LeaseAnswer> {
-    const { commands, keys, pod, clock } = this.#options;
+    const { commands, keys, pod, clock, care } = this.#options;
     const args = [token, ttlMs, pod, mayTakeOver ? '1' : '0', claims ? '1' : '0', CLAIM_TTL_MS];
-    const answered = await leaseScript.run(commands, [keys.lease, keys.bridge, keys.claim], args);
+    const scriptKeys = [keys.lease, keys.bridge, keys.claim];
+    const answered = await care.run(commands, scriptKeys, () => leaseScript.run(commands, scriptKeys, args));
     const [answer, unixMs] = answered as [LeaseAnswer, string];
     clock.set(Number(unixMs));
     return answer;

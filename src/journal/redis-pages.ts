@@ -3,10 +3,10 @@ import type { Offset } from '../contract/offset.js';
 import { entryBytes } from './entry-bytes.js';
 import type { JournalEntry, Resolution } from './journal.js';
 import type { Page } from './page-cache.js';
-import { type RawEntry, parseEntry } from './redis-entry.js';
 import type { JournalKeys } from './redis-keys.js';
 import { type RedisTombstones, isWhole } from './redis-tombstones.js';
 import type { Ring } from './ring.js';
+import { StoredEntries } from './stored-entries.js';
 
 /** How {@link RedisPages} is set up. */
 export interface RedisPagesOptions {
@@ -21,9 +21,11 @@ export interface RedisPagesOptions {
 /** Reads from Redis what is older than a pod's ring, with deleted entries in their places. */
 export class RedisPages {
   readonly #options: RedisPagesOptions;
+  readonly #stored: StoredEntries;
 
   constructor(options: RedisPagesOptions) {
     this.#options = options;
+    this.#stored = new StoredEntries(options.keys.journal);
   }
 
   /** As in `Journal.resolve`, for a place that the ring does not cover. */
@@ -53,9 +55,7 @@ export class RedisPages {
       return { epoch: first.epoch, seq: first.seq - 1 };
     }
     // Entries that the reader has not read yet do not count.
-    const { commands, keys } = this.#options;
-    const raw = (await commands.xrevrange(keys.journal, `${head.seq}-0`, '-', 'COUNT', count + 1)) as RawEntry[];
-    const stored = raw.map(parseEntry).toReversed();
+    const stored = (await this.#stored.backward(this.#options.commands, count + 1, head.seq)).toReversed();
     const begin = (): number => tombstones.floor(stored[0]?.seq ?? head.seq + 1) - 1;
     const entries = (await this.#filled(stored, begin)).filter(({ seq }) => seq <= head.seq);
     const before = entries.at(-1 - count);
@@ -66,11 +66,11 @@ export class RedisPages {
 
   /** As in `Journal.read`, for a place that the ring does not cover. */
   async read(after: Offset, limit: number): Promise<readonly JournalEntry[] | undefined> {
-    const { commands, keys, tombstones } = this.#options;
-    const raw = await commands.xrange(keys.journal, `${after.seq}-0`, '+', 'COUNT', limit + 1);
+    const { commands, tombstones } = this.#options;
+    const stored = (await this.#stored.forward(commands, after.seq, limit + 1)).entries;
     // The place itself may be that of a deleted one.
     const begin = (): number => (tombstones.follows(after.seq - 1) ? after.seq - 1 : after.seq);
-    const entries = await this.#filled((raw as RawEntry[]).map(parseEntry), begin, after.seq);
+    const entries = await this.#filled(stored, begin, after.seq);
     const [first] = entries;
     if (first === undefined || first.epoch !== after.epoch) return undefined;
     if (first.seq === after.seq) entries.shift();
@@ -80,11 +80,10 @@ export class RedisPages {
 
   /** So many entries from a number on, as they stand in Redis, and what was deleted between them. */
   async page(from: number, count: number): Promise<Page> {
-    const { commands, keys } = this.#options;
-    const raw = (await commands.xrange(keys.journal, `${from}-0`, '+', 'COUNT', count)) as RawEntry[];
-    const entries = await this.#filled(raw.map(parseEntry), () => from - 1, from - 1);
+    const { entries: stored, isEnd } = await this.#stored.forward(this.#options.commands, from, count);
+    const entries = await this.#filled(stored, () => from - 1, from - 1);
     const bytes = entries.reduce((sum, entry) => sum + entryBytes(entry), 0);
-    return { from, entries, isEnd: raw.length < count, bytes };
+    return { from, entries, isEnd, bytes };
   }
 
   /** What of some entries this pod may give to clients, as they are now: what its reader has not read yet reaches them live. */
@@ -116,14 +115,11 @@ export class RedisPages {
   }
 
   async #range(from: number, to: number): Promise<JournalEntry[]> {
-    const { commands, keys } = this.#options;
-    return ((await commands.xrange(keys.journal, `${from}-0`, `${to}-0`)) as RawEntry[]).map(parseEntry);
+    return this.#stored.between(this.#options.commands, from, to);
   }
 
   async #oldest(): Promise<JournalEntry | undefined> {
-    const { commands, keys } = this.#options;
-    const [oldest] = (await commands.xrange(keys.journal, '-', '+', 'COUNT', 1)) as RawEntry[];
-    return oldest && parseEntry(oldest);
+    return this.#stored.oldest(this.#options.commands);
   }
 
   /**

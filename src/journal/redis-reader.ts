@@ -5,12 +5,16 @@ import { withTimeout } from '../deadline.js';
 import { type Offset, formatOffset, isHole } from '../contract/offset.js';
 import type { GapReason, JournalEntry, JournalListener, StatusEntry } from './journal.js';
 import { LiveProof } from './live-proof.js';
-import type { RedisAppender } from './redis-appender.js';
-import { type RawEntry, parseEntry, parseStatuses } from './redis-entry.js';
+import type { KeyCare } from '../redis/key-care.js';
+import { faultOf } from '../redis/fault.js';
+import { JOURNAL_MENDED, type RedisAppender } from './redis-appender.js';
+import { type RawEntry, parseStatuses } from './redis-entry.js';
 import { type Broken, type JournalEnd, RedisEpochs, type Seen, entriesAfter } from './redis-epochs.js';
-import type { JournalKeys } from './redis-keys.js';
+import { type JournalKeys, lastingKeys } from './redis-keys.js';
 import { type RedisTombstones, isWhole, wholeEnd } from './redis-tombstones.js';
 import type { Ring } from './ring.js';
+import { StoredEntries } from './stored-entries.js';
+import { StreamPlace } from './stream-place.js';
 import { READ_COUNT, readStreams } from './stream-read.js';
 
 /** Who gets what the reader reads. */
@@ -35,6 +39,7 @@ export interface RedisReaderOptions {
   readonly listener: ReaderListener;
   /** What this pod appends. */
   readonly appender: Pick<RedisAppender, 'isAppending' | 'newestAppended'>;
+  readonly care: KeyCare;
   readonly log: Logger;
 }
 
@@ -63,6 +68,8 @@ export class RedisReader {
   readonly #tombstones: RedisTombstones;
   readonly #keys: JournalKeys;
   readonly #epochs: RedisEpochs;
+  readonly #stored: StoredEntries;
+  readonly #place: StreamPlace;
   #joined = false;
   /** Whether the epoch had no entry when this pod joined it: until one is read, the pod has seen nothing. */
   #joinedBlank = false;
@@ -92,6 +99,8 @@ export class RedisReader {
     this.#tombstones = tombstones;
     this.#keys = keys;
     this.#epochs = new RedisEpochs({ keys, ring, tombstones });
+    this.#stored = new StoredEntries(keys.journal);
+    this.#place = new StreamPlace(options.log);
   }
 
   /** Entries that are in Redis and not yet read, as far as is known. */
@@ -153,7 +162,7 @@ export class RedisReader {
         // Nothing is in hand here: if the link breaks meanwhile, another session reads on, and this one fails at its next read.
         const { listener } = this.#options;
         for (let room = listener.room?.(); room !== undefined; room = listener.room?.()) await room;
-        await this.#step(redis);
+        await this.#step(redis).catch((error: unknown) => this.#replaced(redis, error));
       }
     } finally {
       proof.end();
@@ -165,18 +174,28 @@ export class RedisReader {
     }
   }
 
+  /** Where a key was replaced by something else, that is set aside, and the place in the journal found again. */
+  async #replaced(redis: Redis | Cluster, error: unknown): Promise<void> {
+    if (faultOf(error).code !== 'wrong_type') throw error;
+    await inTime(this.#locate(redis));
+  }
+
   /** Reads what comes next, and passes it on. */
   async #step(redis: Redis | Cluster): Promise<void> {
     if (this.#tombstones.isLarge) await inTime(this.#tombstones.reload(redis));
-    const raw = await this.#next(redis, this.#position, !this.#tombstones.follows(this.#position));
+    const isWaiting = !this.#tombstones.follows(this.#position);
+    const raw = await this.#next(redis, this.#place.after(this.#position), isWaiting);
     if (raw.length > 0) await this.#together(redis, raw);
-    let entries = this.#tombstones.fill(raw.map(parseEntry), this.#position);
+    const own = await this.#place.own(raw, this.#end.seq);
+    let entries = this.#tombstones.fill(own, this.#position);
     if (entries.length > 0 && !isWhole(entries, this.#position)) {
       // Before what is missing counts as lost: more may have been deleted than came with one answer.
       await inTime(this.#tombstones.refresh(redis));
-      entries = this.#tombstones.fill(raw.map(parseEntry), this.#position);
+      entries = this.#tombstones.fill(own, this.#position);
     }
+    const passed = raw.at(-1)?.[0];
     if (entries.length === 0) {
+      this.#place.passed(passed);
       await inTime(this.#checkIdle(redis));
       return;
     }
@@ -184,7 +203,10 @@ export class RedisReader {
     const first = await this.#take(redis, entries);
     if (first !== undefined) {
       await inTime(this.#meet(redis, first));
-    } else if (entries.length < READ_COUNT) {
+      return;
+    }
+    this.#place.passed(passed);
+    if (entries.length < READ_COUNT) {
       // What was published is sent at the end of this turn of the loop: asking for more first would delay it.
       await endOfTurn();
       this.#lastSendMs = performance.now() - beginMs;
@@ -203,12 +225,12 @@ export class RedisReader {
     // Asked without waiting: Redis ends short waits ten times a second, so `BLOCK 5` would hold a lone signal for up to 100 ms.
     if (!this.#options.appender.isAppending) return;
     // What is at hand does not wait for a Redis that stalls; an answer that comes later is asked for again.
-    const more = this.#next(redis, parseEntry(newest).seq, false).catch(() => []);
+    const more = this.#next(redis, newest[0], false).catch(() => []);
     entries.push(...(await Promise.race([more, sleep(HOLD_MS, [])])));
   }
 
   /** What comes after an entry, waited for or not; deletions that came with it are taken first (docs/ordering.md). */
-  async #next(redis: Redis | Cluster, entry: number, isWaiting: boolean): Promise<RawEntry[]> {
+  async #next(redis: Redis | Cluster, entry: string, isWaiting: boolean): Promise<RawEntry[]> {
     const after = { entry, deletion: this.#tombstones.last };
     const read = readStreams(redis, { keys: this.#keys, after, isWaiting });
     const { entries, deletions } = await (isWaiting && this.#proof ? this.#proof.note(read) : read);
@@ -218,6 +240,7 @@ export class RedisReader {
 
   /** Checks the end of the journal while nothing comes; a journal that began again would stay silent otherwise. */
   async #checkIdle(redis: Redis | Cluster): Promise<void> {
+    if (this.#tombstones.isAhead) await this.#tombstones.reload(redis);
     const end = await this.#epochs.look(redis);
     if (end?.epoch !== this.#end.epoch) {
       await this.#locate(redis);
@@ -238,8 +261,11 @@ export class RedisReader {
     // Asked for before what follows: what is appended later has a higher number.
     const { seq } = this.#end;
     if (this.#position >= seq) return undefined;
-    const [newest] = (await redis.xrevrange(this.#keys.journal, '+', '-', 'COUNT', 1)) as RawEntry[];
-    if (newest !== undefined && parseEntry(newest).seq > this.#position) return undefined;
+    const newest = await this.#stored.newest(redis);
+    if (newest !== undefined && newest.seq > this.#position) {
+      this.#place.goBack();
+      return undefined;
+    }
     // There may be more of them than came with one answer.
     await this.#tombstones.refresh(redis);
     const first = await this.#take(redis, this.#tombstones.between(this.#position, seq + 1));
@@ -256,16 +282,18 @@ export class RedisReader {
   async #take(redis: Redis | Cluster, entries: readonly JournalEntry[]): Promise<JournalEntry | undefined> {
     for (const entry of entries) {
       const { head } = this.#ring;
+      if (this.#place.isPast(entry)) continue;
       if (entry.epoch !== head.epoch && !this.#met.has(entry.epoch)) return entry;
       this.#announceHole(head, entry);
+      if (entry.epoch !== head.epoch) this.#place.leave(head.epoch);
       this.#position = entry.seq;
       this.#ring.push(entry);
       this.#options.listener.onEntry(entry);
     }
     if (entries.length >= READ_COUNT) {
       this.#end = (await inTime(this.#epochs.look(redis))) ?? this.#end;
-      if (this.lag > READ_COUNT * 10)
-        this.#options.log.warn({ lag: this.lag }, 'this pod is behind in reading the journal');
+      const { lag } = this;
+      if (lag > READ_COUNT * 10) this.#options.log.warn({ lag }, 'this pod is behind in reading the journal');
     } else if (entries.length > 0) {
       this.#end = { ...this.#end, seq: Math.max(this.#position, this.#end.start) };
     }
@@ -295,6 +323,11 @@ export class RedisReader {
    */
   async #meet(redis: Redis | Cluster, { epoch, seq, unbrokenFrom, unbrokenEpoch }: JournalEntry): Promise<void> {
     if (epoch !== this.#end.epoch) await this.#locate(redis);
+    // An epoch begins with an entry that says what was before, or it is the current one.
+    if (epoch !== this.#end.epoch && unbrokenFrom === undefined) {
+      this.#place.leave(epoch);
+      return;
+    }
     const { start } = this.#end;
     const follows = unbrokenFrom ?? (epoch === this.#end.epoch ? Math.min(start, seq - 1) : seq - 1);
     const newest = this.#newestSeen(seq);
@@ -320,9 +353,11 @@ export class RedisReader {
 
   /** Finds where to go on, after a start, a break or a new epoch; what it finds changes in one turn (docs/ordering.md). */
   async #locate(redis: Redis | Cluster): Promise<void> {
+    await this.#options.care.check(redis, lastingKeys(this.#keys));
     await this.#tombstones.reload(redis);
-    const { seen } = this;
-    let end = await this.#epochs.open(redis, { ...seen, hasAll: this.#hadAll });
+    this.#place.goBack();
+    let end = await this.#epochs.open(redis, { ...this.seen, hasAll: this.#hadAll });
+    if (end.done) this.#options.log.warn({ epoch: end.epoch, done: end.done }, JOURNAL_MENDED);
     if (!this.#joined) {
       this.#end = end;
       await this.#join(redis, end);
@@ -347,10 +382,10 @@ export class RedisReader {
   /** A fresh pod starts at the end, with recent entries at hand for clients that come from other pods. */
   async #join(redis: Redis | Cluster, { epoch, seq, start: blank }: JournalEnd): Promise<void> {
     const head = { epoch, seq };
-    const newest = (await redis.xrevrange(this.#keys.journal, '+', '-', 'COUNT', this.#options.preload)) as RawEntry[];
+    const newest = await this.#stored.backward(redis, this.#options.preload);
     // After the entries, so that it has all that is missing among them.
     await this.#tombstones.refresh(redis);
-    const stored = newest.map(parseEntry).toReversed();
+    const stored = newest.toReversed();
     const begin = this.#tombstones.floor(stored[0]?.seq ?? head.seq + 1) - 1;
     const entries = wholeEnd(this.#tombstones.fill(stored, begin));
     const [first] = entries;

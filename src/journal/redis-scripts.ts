@@ -5,12 +5,12 @@ function lua(name: string): URL {
 }
 
 /** The function `open`, which begins an epoch where one is due. */
-const EPOCH = lua('epoch');
+const EPOCH = [lua('own'), lua('epoch')];
 
 /** Everything that changes the journal in Redis; KEYS, ARGV and answers stand in the files. */
-export const openScript = luaScript(lua('open'), EPOCH);
-export const forkScript = luaScript(lua('fork'), EPOCH);
-export const appendScript = luaScript(lua('append'), EPOCH);
+export const openScript = luaScript(lua('open'), ...EPOCH);
+export const forkScript = luaScript(lua('fork'), ...EPOCH);
+export const appendScript = luaScript(lua('append'), ...EPOCH);
 /** Changes nothing of the journal. */
 export const probeScript = luaScript(lua('probe'));
 export const deleteScript = luaScript(lua('delete'));

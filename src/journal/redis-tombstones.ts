@@ -3,10 +3,12 @@ import type { Logger } from 'pino';
 import { nameOfMessage } from '../contract/message-name.js';
 import { type Offset, formatOffset, isHole } from '../contract/offset.js';
 import type { JournalEntry } from './journal.js';
-import { type Deletion, type RawEntry, parseDeletion, parseEntry } from './redis-entry.js';
+import { type Deletion, type RawEntry, parseDeletion } from './redis-entry.js';
 import type { JournalKeys } from './redis-keys.js';
 import { deleteScript } from './redis-scripts.js';
+import type { KeyCare } from '../redis/key-care.js';
 import type { Ring } from './ring.js';
+import { StoredEntries } from './stored-entries.js';
 
 /** What came of the deletion script. */
 export type DeleteAnswer = 'OK' | 'AGAIN' | 'GONE';
@@ -17,10 +19,13 @@ export interface RedisTombstonesOptions {
   readonly ring: Ring;
   /** Called once for every entry that was deleted. */
   readonly onDeleted: (entry: JournalEntry) => void;
+  readonly care: KeyCare;
   readonly log: Logger;
 }
 
 const PAGE = 1000;
+/** How far the clock of Redis may be ahead of this process's. */
+const AHEAD_MS = 3_600_000;
 /** So many more deletions than Redis had: then those are forgotten that Redis has dropped since. */
 const SPARE = 10_000;
 /** Deletions that are remembered after Redis has dropped or lost them: somebody may have read the entries before. */
@@ -57,6 +62,14 @@ export class RedisTombstones {
   /** Whether to {@link reload}, so that what Redis has dropped is forgotten. */
   get isLarge(): boolean {
     return this.#byId.size > this.#limit;
+  }
+
+  /**
+   * Whether the newest id is in the future, so that somebody else has written there. Once that is removed, new deletions have
+   * lower ids: {@link reload} finds them.
+   */
+  get isAhead(): boolean {
+    return Number.parseInt(this.#last, 10) > Date.now() + AHEAD_MS;
   }
 
   /** Whether an entry was deleted. */
@@ -207,13 +220,14 @@ export class RedisTombstones {
     const from = unbrokenFrom === undefined ? '' : formatOffset({ epoch: unbrokenEpoch, seq: unbrokenFrom });
     const about = [event, symbol, timeframe, service, name, from, lostUpTo];
     const args = [seq, id, reason, isHere ? '1' : '0', epoch, ...about];
-    return (await deleteScript.run(redis, [journal, deletions, statuses], args)) as DeleteAnswer;
+    const scriptKeys = [journal, deletions, statuses];
+    const answer = this.#options.care.run(redis, scriptKeys, () => deleteScript.run(redis, scriptKeys, args));
+    return (await answer) as DeleteAnswer;
   }
 
   /** Carries out again what Redis has lost, where it has the entry. */
   async #carryOutAgain(redis: Redis | Cluster, lost: readonly Deletion[]): Promise<void> {
-    const [oldest] = (await redis.xrange(this.#options.keys.journal, '-', '+', 'COUNT', 1)) as RawEntry[];
-    const from = oldest === undefined ? Infinity : parseEntry(oldest).seq;
+    const from = (await new StoredEntries(this.#options.keys.journal).oldest(redis))?.seq ?? Infinity;
     for (const deletion of lost) {
       const { entry } = deletion;
       if (entry.seq < from || (await this.carryOut(redis, deletion, false)) !== 'OK') {

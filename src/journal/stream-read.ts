@@ -12,8 +12,8 @@ export const READ_COUNT = 1000;
 /** What to read, and how. */
 export interface StreamRequest {
   readonly keys: JournalKeys;
-  /** The newest entry read (its number) and the newest deletion read (its id). */
-  readonly after: { readonly entry: number; readonly deletion: string };
+  /** Ids of the newest entry read and of the newest deletion read. */
+  readonly after: { readonly entry: string; readonly deletion: string };
   /** Whether to wait for something to come; nothing came if the answer is empty then. */
   readonly isWaiting: boolean;
 }
@@ -42,7 +42,7 @@ export async function readStreams(
     );
   });
   try {
-    const places = [journal, deletions, `${after.entry}-0`, after.deletion] as const;
+    const places = [journal, deletions, after.entry, after.deletion] as const;
     const read = isWaiting
       ? redis.xread('COUNT', READ_COUNT, 'BLOCK', BLOCK_MS, 'STREAMS', ...places)
       : redis.xread('COUNT', READ_COUNT, 'STREAMS', ...places);

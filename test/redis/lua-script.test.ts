@@ -14,7 +14,7 @@ const FILES = readdirSync(new URL('src/', ROOT), { recursive: true, encoding: 'u
   .filter((name) => name.endsWith('.lua'))
   .toSorted();
 /** Not run by themselves: they stand in front of other scripts. */
-const PASSAGES = ['delivery/lua/kept-topics.lua', 'journal/lua/epoch.lua'];
+const PASSAGES = ['delivery/lua/kept-topics.lua', 'journal/lua/epoch.lua', 'journal/lua/own.lua'];
 
 function textOf(file: string): string {
   return readFileSync(new URL(`src/${file}`, ROOT), 'utf8');

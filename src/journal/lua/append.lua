@@ -22,7 +22,8 @@
 -- ARGV[14] place        how far it has been read with this batch, which may have no message
 -- ARGV[15…]             six for each message: event, json, symbol, timeframe, service, id
 --
--- Answers {'OK', epoch, first}: appended; `first` is the `seq` of the first message, the others follow it;
+-- Answers {'OK', epoch, first, done}: appended; `first` is the `seq` of the first message, the others follow it; `done` is
+--         what was done to the stream so that it takes entries again, in words, or nothing;
 --         {'LATE'}: the deadline has passed;
 --         {'FENCED'}: the token is not the holder's;
 --         {'DONE'}: this batch was appended before;
@@ -36,10 +37,11 @@
 --   * the entries and how far their source has been read: each entry of a source is in the journal once, whatever dies;
 --   * `seq` and the entries: numbers have no hole within an epoch, and no batch has another's entries inside;
 --   * the first entry of an epoch and what it says about those before (`from` and `lost`, see epoch.lua and fork.lua);
---   * the entries, the newest statuses and the memory of the request: nobody finds one without the others.
+--   * the entries, the newest statuses and the memory of the request: nobody finds one without the others. A key that holds
+--     something else than it should makes the script fail before it has written anything.
 
 local MAX_STATUSES = 1000 -- a producer that makes up names of services must not fill Redis
-local FIRST_MESSAGE, MESSAGE_FIELDS = 15, 6
+local FIRST_MESSAGE, MESSAGE_FIELDS, SERVICE = 15, 6, 4
 local NOTHING = {}
 
 local meta, journal, statuses, lease, request = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -62,7 +64,9 @@ if source ~= '' then
   end
 end
 local known = redis.call('HMGET', meta, 'epoch', 'seq', 'start', 'token', 'batch')
-if source == '' and token ~= '' and known[4] == token and tonumber(known[5]) >= tonumber(batch) then return {'DONE'} end
+if source == '' and token ~= '' and known[4] == token and (tonumber(known[5]) or -1) >= tonumber(batch) then
+  return {'DONE'}
+end
 if fingerprint ~= '' then
   local before = redis.call('HMGET', request, 'fingerprint', 'epoch', 'first')
   if before[1] == fingerprint then
@@ -72,25 +76,46 @@ if fingerprint ~= '' then
   if before[1] then return {'OTHER'} end
 end
 
--- What is usual is done without the rest: each append waits for those before it.
-local epoch, seq, now = known[1], tonumber(known[2]), nil
-if not epoch or looks then
-  now = open(meta, journal, fresh, seenBy(ARGV[2], ARGV[3]))
-  epoch, seq = now.epoch, now.seq
-elseif known[2] == known[3] then
-  now = read(meta)
+-- Before anything is written, see above.
+for i = FIRST_MESSAGE + SERVICE, #ARGV, MESSAGE_FIELDS do
+  if ARGV[i] ~= '' then
+    redis.call('HLEN', statuses)
+    break
+  end
 end
+
+-- What is usual is done without the rest: each append waits for those before it.
+local epoch, seq, now, more = known[1], tonumber(known[2]), nil, NOTHING
+-- Texts of 16 digits, so they compare as numbers do. A shorter one only looks once too often.
+if not epoch or not seq or looks or string.sub(ARGV[2], -16) > known[2] then
+  local epochs = epochOf(meta, journal, fresh)
+  now = epochs.open(seenBy(ARGV[2], ARGV[3]))
+  epoch, seq, more = now.epoch, now.seq, epochs.told(now)
+elseif known[2] == known[3] then
+  local epochs = epochOf(meta, journal, fresh)
+  more = epochs.told(epochs.read())
+end
+
 local first = seq + 1
-local more = told(now)
-for i = FIRST_MESSAGE, #ARGV, MESSAGE_FIELDS do
+local i, isMended = FIRST_MESSAGE, false
+while i <= #ARGV do
   local event, json, symbol, timeframe, service, id = unpack(ARGV, i, i + MESSAGE_FIELDS - 1)
-  seq = seq + 1
   -- redis-entry.ts reads the fields by their places.
-  redis.call('XADD', journal, 'MAXLEN', '~', maxlen, text(seq) .. '-0', 'event', event, 'json', json, 'symbol', symbol,
-    'timeframe', timeframe, 'service', service, 'id', id, 'epoch', epoch, unpack(more))
-  more = NOTHING
-  if service ~= '' and (redis.call('HEXISTS', statuses, service) == 1 or redis.call('HLEN', statuses) < MAX_STATUSES) then
-    redis.call('HSET', statuses, service, epoch .. ':' .. text(seq) .. ' ' .. json)
+  local fault = redis.pcall('XADD', journal, 'MAXLEN', '~', maxlen, text(seq + 1) .. '-0', 'event', event, 'json', json,
+    'symbol', symbol, 'timeframe', timeframe, 'service', service, 'id', id, 'epoch', epoch, unpack(more)).err
+  if not fault then
+    i, seq, more = i + MESSAGE_FIELDS, seq + 1, NOTHING
+    if service ~= '' and (redis.call('HEXISTS', statuses, service) == 1 or redis.call('HLEN', statuses) < MAX_STATUSES) then
+      redis.call('HSET', statuses, service, epoch .. ':' .. text(seq) .. ' ' .. json)
+    end
+  elseif i == FIRST_MESSAGE and not isMended and string.find(fault, ' ID') then
+    -- The number is too low: the stream has, or had, ids that no gateway has given. Nothing is written so far.
+    local epochs = epochOf(meta, journal, fresh)
+    now = epochs.open(seenBy(ARGV[2], ARGV[3]), true)
+    epoch, seq, first, more = now.epoch, now.seq, now.seq + 1, epochs.told(now)
+    isMended = true
+  else
+    return { err = fault }
   end
 end
 
@@ -104,4 +129,4 @@ if fingerprint ~= '' then
   redis.call('HSET', request, 'fingerprint', fingerprint, 'epoch', epoch, 'first', text(first))
   redis.call('PEXPIRE', request, requestMs)
 end
-return {'OK', epoch, text(first)}
+return {'OK', epoch, text(first), now and now.done or ''}

@@ -21,10 +21,11 @@
 --
 -- Atomic (docs/ordering.md): the note, the hole and the newest status. A reader that finds the hole finds the note too, or it
 -- would take the entry for lost. The note comes first: a Redis that is full refuses it, and the hole must not be there
--- without it.
+-- without it. A key that holds something else than it should makes the script fail before it has written anything.
 
 local LOOKED_AT = 100 -- oldest deletions checked each time for being out of use: more than are added, so they do not add up
 local SLACK = 1000 -- how far below the oldest entry a deletion is kept: the oldest entries may have been deleted themselves
+local AHEAD_SECONDS = 3600 -- what is further in the future than this, no gateway has written
 local COMPARED = 1000 -- newest deletions searched for a repetition: two requests for one entry come close to each other
 
 local journal, deletions, statuses = KEYS[1], KEYS[2], KEYS[3]
@@ -32,6 +33,7 @@ local seq, id, reason, isHere = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
 local event, symbol, timeframe, service, name = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 local from, lost = ARGV[11] or '', ARGV[12] or ''
 
+local newest = service ~= '' and redis.call('HGET', statuses, service)
 local place = seq .. '-0'
 local found = redis.call('XRANGE', journal, place, place)[1]
 local stored = found and found[2][12] == id
@@ -50,16 +52,26 @@ if from ~= '' and lost ~= '' then told = { 'from', from, 'lost', lost } end
 local oldest = redis.call('XRANGE', journal, '-', '+', 'COUNT', 1)[1]
 local floor = oldest and tonumber(string.match(oldest[1], '^%d+')) - SLACK or 0
 for _, one in ipairs(redis.call('XRANGE', deletions, '-', '+', 'COUNT', LOOKED_AT)) do
-  if tonumber(one[2][4]) < floor then redis.call('XDEL', deletions, one[1]) end
+  if (tonumber(one[2][4]) or 0) < floor then redis.call('XDEL', deletions, one[1]) end
 end
 -- redis-entry.ts reads the fields by their places.
-redis.call('XADD', deletions, '*', 'epoch', epoch, 'seq', seq, 'id', id, 'event', event, 'symbol', symbol,
-  'timeframe', timeframe, 'service', service, 'name', name, 'stored', stored and '1' or '0', 'reason', reason,
-  unpack(told))
-if stored then redis.call('XDEL', journal, place) end
-if service ~= '' then
-  local newest = redis.call('HGET', statuses, service)
-  local mark = epoch .. ':' .. seq .. ' '
-  if newest and string.sub(newest, 1, #mark) == mark then redis.call('HDEL', statuses, service) end
+local function note()
+  return redis.pcall('XADD', deletions, '*', 'epoch', epoch, 'seq', seq, 'id', id, 'event', event, 'symbol', symbol,
+    'timeframe', timeframe, 'service', service, 'name', name, 'stored', stored and '1' or '0', 'reason', reason,
+    unpack(told)).err
 end
+
+local fault = note()
+if fault and string.find(fault, ' ID') then
+  -- Somebody else has used up the ids.
+  local highest = string.format('%.0f', (redis.call('TIME')[1] + AHEAD_SECONDS) * 1000)
+  for _, one in ipairs(redis.call('XRANGE', deletions, highest, '+')) do redis.call('XDEL', deletions, one[1]) end
+  local top = redis.call('XREVRANGE', deletions, '+', '-', 'COUNT', 1)[1]
+  redis.call('XSETID', deletions, top and top[1] or '0-1')
+  fault = note()
+end
+if fault then return { err = fault } end
+if stored then redis.call('XDEL', journal, place) end
+local mark = epoch .. ':' .. seq .. ' '
+if newest and string.sub(newest, 1, #mark) == mark then redis.call('HDEL', statuses, service) end
 return 'OK'

@@ -13,15 +13,15 @@
 -- Atomic (docs/ordering.md): many readers find the same epoch broken at once, and only the first may replace it. No entry may
 -- come between the look at the newest `seq` and the new one.
 
-local meta, journal, fresh, broken = KEYS[1], KEYS[2], ARGV[1], ARGV[3]
-local now = open(meta, journal, fresh, { seq = 0, hasAll = false })
+local epochs, broken = epochOf(KEYS[1], KEYS[2], ARGV[1]), ARGV[3]
+local now = epochs.open({ seq = 0, hasAll = false })
 local lost = tonumber(ARGV[2])
 local isLast = now.epoch == broken or now.broken == broken
 local isTold = now.broken == broken and (now.lost == now.start or (lost > 0 and now.lost >= lost))
 if not isTold then
-  if not now.isBlank then now = begin(meta, journal, fresh, now, { seq = 0, hasAll = false }) end
+  if not now.isBlank then now = epochs.begin(now, { seq = 0, hasAll = false }) end
   -- Where another epoch came in between, nobody can say what a pod must have read to have lost nothing.
   if lost == 0 or not isLast then lost = now.start end
-  tellAll(meta, now, broken, lost)
+  epochs.tellAll(now, broken, lost)
 end
-return state(journal, now)
+return epochs.state(now)

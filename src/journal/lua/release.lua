@@ -9,6 +9,8 @@
 --
 -- Atomic (docs/ordering.md): a lease that expired meanwhile may have a new holder, whose lease must not be deleted.
 
+-- A key that holds something else than it should makes the script fail before it has written anything.
+redis.call('HLEN', KEYS[2])
 if redis.call('GET', KEYS[1]) == ARGV[1] then
   redis.call('DEL', KEYS[1])
   redis.call('HSET', KEYS[2], 'released', ARGV[2])
