@@ -11,16 +11,16 @@ import { type OnReject, Rejections } from '../ingest/rejections.js';
 import type { JournalListener, StatusEntry } from '../journal/journal.js';
 import { bridgedId, isBridged } from '../journal/redis-appender.js';
 import { AppendWatch } from '../journal/append-watch.js';
-import { RedisJournal, type RedisJournalOptions } from '../journal/redis-journal.js';
-import { WAIT_LANES } from '../journal/replica-wait.js';
+import { RedisJournal } from '../journal/redis-journal.js';
 import { scriptLoader } from '../redis/lua-script.js';
 import { type RedisCommands, RedisConnections } from '../redis/connections.js';
-import { type RedisFault, RedisFaultError, faultOf } from '../redis/fault.js';
+import { type RedisFault, faultOf } from '../redis/fault.js';
 import { claimDatabase } from '../redis/database-marker.js';
 import { RedisLink } from '../redis/link.js';
-import { unsupported } from '../redis/requirements.js';
+import { requireSupport } from '../redis/requirements.js';
 import { type RedisAspect, type RedisChange, RedisState } from '../redis/redis-state.js';
 import type { RedisTarget } from '../redis/url.js';
+import { keptLanes } from './kept-lanes.js';
 import { RedisTopicStore } from '../delivery/redis-topic-store.js';
 import { PodLinks } from './pod-links.js';
 
@@ -64,9 +64,6 @@ const CLUSTER_SPREAD_MS = 1000;
 
 /** How often it is checked whether Redis is still the one it was, and how much it has room for. */
 const LOOK_EVERY_MS = 60_000;
-
-/** After the start: time for replicas that start together with this pod to connect. */
-const COUNT_REPLICAS_AFTER_MS = 1000;
 
 /** The parts that exist only with Redis, connected with each other. */
 export class RedisParts {
@@ -204,7 +201,12 @@ export class RedisParts {
       pod,
       maxlen: config.journalMaxEntries,
       ringBytes,
-      kept: this.#buildKept(),
+      kept: keptLanes({
+        connections: this.#connections,
+        minReplicas: config.journalMinReplicas,
+        answering: () => this.journal.replicaWait?.answering(),
+        log,
+      }),
       onAppend: (result) => this.#appends.noted(result),
       listener: {
         onEntry: (entry, since) => {
@@ -226,39 +228,16 @@ export class RedisParts {
     });
   }
 
-  /** Connections of their own for appends that wait for replicas: the wait holds up whatever comes behind it. */
-  #buildKept(): RedisJournalOptions['kept'] {
-    const { config, log } = this.#options;
-    const minReplicas = config.journalMinReplicas;
-    if (minReplicas === 0) return undefined;
-    const lanes = Array.from({ length: WAIT_LANES }, (_, index) =>
-      this.#connections.commands(`kept-${index + 1}`, { queue: false }),
-    );
-    for (const lane of lanes)
-      lane.on('error', (error: Error) => log.debug({ reason: messageOf(error) }, 'Redis connection error'));
-    lanes[0]?.once('ready', () => {
-      setTimeout(() => void this.#countReplicas(minReplicas), COUNT_REPLICAS_AFTER_MS).unref();
-    });
-    return { minReplicas, lanes };
-  }
-
-  async #countReplicas(needed: number): Promise<void> {
-    // The link reports what is wrong with Redis.
-    const replicas = await this.journal.replicaWait?.answering().catch(() => undefined);
-    if (replicas === undefined || replicas >= needed) return;
-    this.#options.log.warn(
-      { replicas, needed },
-      'Redis has fewer replicas than JOURNAL_MIN_REPLICAS asks for; publishing over HTTP is answered 503 until they connect',
-    );
-  }
-
   #buildReaderLink(): RedisLink<RedisCommands> {
     return new RedisLink<RedisCommands>({
       purpose: 'journal',
       connect: () => this.#connections.keyed('reader'),
       explain: (error) => this.#connections.explain(error),
       session: async (redis, up) => {
-        await this.#requireSupport(redis);
+        await requireSupport(redis, {
+          kind: this.#options.target.kind,
+          minReplicas: this.#options.config.journalMinReplicas,
+        });
         return this.journal.reader.session(redis, up);
       },
       onLink: (up, error) => {
@@ -269,13 +248,6 @@ export class RedisParts {
       },
       log: this.#options.log,
     });
-  }
-
-  /** @throws {@link RedisFaultError} where Redis lacks what is used of it; {@link RedisState} logs it */
-  async #requireSupport(redis: RedisCommands): Promise<void> {
-    const { target, config } = this.#options;
-    const fault = await unsupported(redis, { kind: target.kind, minReplicas: config.journalMinReplicas });
-    if (fault !== undefined) throw new RedisFaultError(fault);
   }
 
   #buildBridge(): Bridge {

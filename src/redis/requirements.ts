@@ -1,4 +1,4 @@
-import { type RedisFault, faultFor } from './fault.js';
+import { type RedisFault, RedisFaultError, faultFor } from './fault.js';
 import type { RedisTarget } from './url.js';
 
 /** A kind of Redis, as in `REDIS_URL`. */
@@ -11,7 +11,7 @@ export interface RequiredCommand {
   /** What it is used for. */
   readonly why: string;
   /** Where only some need it: a kind of Redis, or a setting. @default everybody needs it */
-  readonly only?: 'cluster' | 'not cluster' | 'JOURNAL_MIN_REPLICAS' | 'signal-gateway check';
+  readonly only?: 'cluster' | 'JOURNAL_MIN_REPLICAS' | 'signal-gateway check';
 }
 
 /** The oldest version of Redis that has all that is used, and what it is that older ones lack. Valkey has all of it. */
@@ -105,7 +105,6 @@ function isOlder(version: string, than: string): boolean {
 export function commandsFor({ kind, minReplicas }: RedisUse): string[] {
   return REQUIRED_COMMANDS.filter(({ only }) => {
     if (only === 'JOURNAL_MIN_REPLICAS') return minReplicas > 0;
-    if (only === 'not cluster') return kind !== 'cluster';
     return only === undefined || only === kind;
   }).map(({ name }) => name);
 }
@@ -131,6 +130,12 @@ export async function unsupported(redis: Asked, use: RedisUse): Promise<RedisFau
   if (missing.length === 0) return undefined;
   const list = missing.map((name) => name.toUpperCase()).join(', ');
   return faultFor('unsupported', `${server} does not know ${list}, which the gateway needs`);
+}
+
+/** As {@link unsupported}. @throws {@link RedisFaultError} with what is wrong */
+export async function requireSupport(redis: Asked, use: RedisUse): Promise<void> {
+  const fault = await unsupported(redis, use);
+  if (fault !== undefined) throw new RedisFaultError(fault);
 }
 
 /** What Redis answers; something else where it refuses the command, as for a user without the right to it. */
