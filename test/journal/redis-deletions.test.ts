@@ -239,10 +239,11 @@ interface Batch {
 
 /** Appends entries to an empty journal and deletes some, newest first, before anybody can read. */
 async function appendAndDelete(client: Redis, { start, count, gone }: Batch): Promise<void> {
-  const { meta, journal, statuses, lease, request, deletions } = journalKeys('gateway');
-  const head = [start.epoch, ':0', '1', 100_000, Date.now() + 60_000, '', 0, '0', '', 1000];
+  const { meta, journal, statuses, lease, request, sources, deletions } = journalKeys('gateway');
+  const head = [start.epoch, ':0', '1', 100_000, Date.now() + 60_000, '', 0, '0', '', 1000, '0', '', '', ''];
   const entries = messages(count).flatMap(({ event, json }, i) => [event, json, '', '', '', `h${i + 1}`]);
-  const all = client.multi().eval(appendScript.source, 5, meta, journal, statuses, lease, request, ...head, ...entries);
+  const keys = [meta, journal, statuses, lease, request, sources];
+  const all = client.multi().eval(appendScript.source, keys.length, ...keys, ...head, ...entries);
   for (const seq of gone.toReversed()) {
     const rest = ['wrong', '0', start.epoch, 'new_signal', '', '', '', 'name'];
     all.eval(deleteScript.source, 3, journal, deletions, statuses, nth(start, seq).seq, `h${seq}`, ...rest);
