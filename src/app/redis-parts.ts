@@ -14,7 +14,7 @@ import { RedisJournal, type RedisJournalOptions } from '../journal/redis-journal
 import { WAIT_LANES } from '../journal/replica-wait.js';
 import { scriptLoader } from '../redis/lua-script.js';
 import { type RedisCommands, RedisConnections } from '../redis/connections.js';
-import { type RedisFault, RedisFaultError, faultFor, faultOf } from '../redis/fault.js';
+import { type RedisFault, RedisFaultError, faultOf } from '../redis/fault.js';
 import { claimDatabase } from '../redis/database-marker.js';
 import { RedisLink } from '../redis/link.js';
 import { unsupported } from '../redis/requirements.js';
@@ -195,15 +195,19 @@ export class RedisParts {
       this.#look();
       this.#linkChanged('append', true);
     });
-    commands.on('close', () =>
-      this.#linkChanged('append', false, faultFor('unreachable', 'the connection for commands was closed')),
-    );
-    commands.on('error', (error: Error) => {
+    const explain = (error: Error): void => {
       if (commands.status === 'ready') return;
       void this.#connections.explain(error).then((explained) => {
         if (commands.status !== 'ready') this.#linkChanged('append', false, faultOf(explained));
       });
+    };
+    commands.on('close', () => {
+      const closed = new Error('the connection was closed');
+      // Told at once; at start it is not yet known that anything is wrong.
+      if (this.state.has('append')) this.#linkChanged('append', false, faultOf(closed));
+      explain(closed);
     });
+    commands.on('error', explain);
   }
 
   #buildJournal(): RedisJournal {

@@ -32,7 +32,7 @@ function verb({ code, reason }: RedisFault): string {
     case 'dns':
       return 'cannot be found in the DNS';
     case 'tls':
-      return 'cannot be spoken to in TLS, or only in TLS';
+      return 'failed at TLS';
     case 'unreachable':
       return 'cannot be reached';
     case 'no_answer':
@@ -45,10 +45,12 @@ function verb({ code, reason }: RedisFault): string {
 /** The fault of a step, with who was asked. */
 function stepFault(name: string, isSentinel: boolean, error: unknown): RedisFault {
   const fault = faultOf(error);
+  if (isSentinel && /unknown command/i.test(fault.reason))
+    return faultFor('no_primary', `${name} is not a sentinel: it does not know the command SENTINEL`);
   const passwordAdvice = isSentinel ? SENTINEL_PASSWORD : SERVER_PASSWORD;
   return {
     code: fault.code,
-    reason: `${name} ${verb(fault)}: ${fault.reason}`,
+    reason: `${name} ${verb(fault)}: ${fault.reason.replace(/[\s.]+$/, '')}`,
     advice: fault.code === 'password' ? passwordAdvice : fault.advice,
   };
 }
