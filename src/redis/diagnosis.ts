@@ -8,7 +8,7 @@ import { type HostPort, type RedisTarget, addressText } from './url.js';
 type Options = Omit<RedisOptions, 'replyMapping'>;
 
 /** One step on the way into Redis. */
-export interface Step {
+export interface AccessStep {
   /** Who was asked: a sentinel, or a server. */
   readonly name: string;
   /** What is wrong there; unset if nothing is. */
@@ -99,7 +99,7 @@ export class Diagnosis {
   }
 
   /** Takes all steps; those after one that all others need are not taken when it fails. Never rejects. */
-  async steps(): Promise<Step[]> {
+  async steps(): Promise<AccessStep[]> {
     const target = this.#target;
     switch (target.kind) {
       case 'single':
@@ -131,7 +131,7 @@ export class Diagnosis {
   }
 
   /** A server that takes writes. */
-  async #server(node: HostPort, told = ''): Promise<Step> {
+  async #server(node: HostPort, told = ''): Promise<AccessStep> {
     const name = `server ${addressText(node)}${told}`;
     try {
       const info = await ask(this.#serverOptions(node), async (connection) => {
@@ -147,7 +147,7 @@ export class Diagnosis {
     }
   }
 
-  async #throughSentinels(target: Extract<RedisTarget, { kind: 'sentinel' }>): Promise<Step[]> {
+  async #throughSentinels(target: Extract<RedisTarget, { kind: 'sentinel' }>): Promise<AccessStep[]> {
     const { sentinelUser: username, sentinelPassword: password } = target.access ?? {};
     const tls = this.#tls.forSentinels();
     const access = {
@@ -158,7 +158,7 @@ export class Diagnosis {
     let primary: HostPort | undefined;
     let told = '';
     const steps = await Promise.all(
-      target.sentinels.map(async (sentinel): Promise<Step> => {
+      target.sentinels.map(async (sentinel): Promise<AccessStep> => {
         const name = `sentinel ${addressText(sentinel)}`;
         try {
           const answer = await ask({ ...sentinel, ...access }, (connection) =>
@@ -179,9 +179,9 @@ export class Diagnosis {
     return [...steps.map((step) => ({ ...step, isOptional: true })), await this.#server(primary, told)];
   }
 
-  async #throughNodes(seeds: readonly HostPort[]): Promise<Step[]> {
+  async #throughNodes(seeds: readonly HostPort[]): Promise<AccessStep[]> {
     const steps = await Promise.all(
-      seeds.map(async (node): Promise<Step> => {
+      seeds.map(async (node): Promise<AccessStep> => {
         const name = `server ${addressText(node)}`;
         try {
           const info = await ask(this.#serverOptions(node), async (connection) => {
