@@ -195,12 +195,7 @@ export class RedisParts {
       this.#look();
       this.#linkChanged('append', true);
     });
-    const explain = (error: Error): void => {
-      if (commands.status === 'ready') return;
-      void this.#connections.explain(error).then((explained) => {
-        if (commands.status !== 'ready') this.#linkChanged('append', false, faultOf(explained));
-      });
-    };
+    const explain = (error: Error): void => void this.#explainCommands(error);
     commands.on('close', () => {
       const closed = new Error('the connection was closed');
       // Told at once; at start it is not yet known that anything is wrong.
@@ -208,6 +203,14 @@ export class RedisParts {
       explain(closed);
     });
     commands.on('error', explain);
+  }
+
+  /** Tells why the connection for commands cannot be made, if it still cannot. */
+  async #explainCommands(error: Error): Promise<void> {
+    const isReady = (): boolean => this.#commands.status === 'ready';
+    if (isReady()) return;
+    const explained = await this.#connections.explain(error);
+    if (!isReady()) this.#linkChanged('append', false, faultOf(explained));
   }
 
   #buildJournal(): RedisJournal {

@@ -62,7 +62,7 @@ export function readRedisTarget(url: string, env: Environment): RedisTarget | Va
     values[variable] = result.data;
   }
   const [problem] = redisMismatches({ ...env, REDIS_URL: url });
-  return problem ?? withAccess(target, values as Values);
+  return problem ?? withAccess(target, values);
 }
 
 /** Whether TLS is spoken with the servers, and with the sentinels. */

@@ -1,6 +1,6 @@
 import { Redis, type RedisOptions } from 'ioredis';
 import { withTimeout } from '../deadline.js';
-import { type RedisFault, faultFor, faultOf } from './fault.js';
+import { type RedisFault, type RedisFaultCode, faultFor, faultOf } from './fault.js';
 import type { RedisTls } from './tls.js';
 import { type HostPort, type RedisTarget, addressText } from './url.js';
 
@@ -23,23 +23,17 @@ const SENTINEL_PASSWORD =
 const SERVER_PASSWORD = 'Correct user:password in REDIS_URL. It is checked by the servers, not by sentinels.';
 
 /** What went wrong, as the middle of a sentence. */
+const VERBS: Partial<Record<RedisFaultCode, string>> = {
+  no_permission: 'does not allow this user what is needed',
+  dns: 'cannot be found in the DNS',
+  tls: 'failed at TLS',
+  unreachable: 'cannot be reached',
+  no_answer: 'does not answer',
+};
+
 function verb({ code, reason }: RedisFault): string {
-  switch (code) {
-    case 'password':
-      return /NOAUTH/.test(reason) ? 'asks for a password' : 'refused the password';
-    case 'no_permission':
-      return 'does not allow this user what is needed';
-    case 'dns':
-      return 'cannot be found in the DNS';
-    case 'tls':
-      return 'failed at TLS';
-    case 'unreachable':
-      return 'cannot be reached';
-    case 'no_answer':
-      return 'does not answer';
-    default:
-      return 'answered with an error';
-  }
+  if (code === 'password') return reason.includes('NOAUTH') ? 'asks for a password' : 'refused the password';
+  return VERBS[code] ?? 'answered with an error';
 }
 
 /** The fault of a step, with who was asked. */
@@ -76,13 +70,10 @@ async function ask<T>(options: Options, question: (connection: Redis) => Promise
     );
   } catch (error) {
     const reason = first ?? error;
-    const isSilent = /connection is closed|ECONNRESET/i.test(String(reason));
-    if (isSilent && !options.tls) {
-      throw new Error('the connection was closed without an answer, as by a server that speaks TLS only', {
-        cause: reason,
-      });
-    }
-    throw reason;
+    if (options.tls || !/connection is closed|ECONNRESET/i.test(String(reason))) throw reason;
+    throw new Error('the connection was closed without an answer, as by a server that speaks TLS only', {
+      cause: error,
+    });
   } finally {
     connection.disconnect();
   }

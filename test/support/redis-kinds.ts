@@ -61,8 +61,8 @@ async function ipv6(cleanup: Cleanup): Promise<StartedKind> {
 
 async function tls(cleanup: Cleanup): Promise<StartedKind> {
   const certificate = new Certificate(cleanup, 'redis');
-  const cluster = await serverWithTls(cleanup, certificate);
-  return { ...cluster, env: { REDIS_URL: `rediss://localhost:${cluster.tlsPort}`, ...certificate.redisEnv } };
+  const server = await serverWithTls(cleanup, certificate);
+  return { ...server, env: { REDIS_URL: `rediss://localhost:${server.tlsPort}`, ...certificate.redisEnv } };
 }
 
 async function serverWithTls(
