@@ -178,13 +178,20 @@ export class RedisParts {
       this.#appends.connected();
       this.#reached();
     });
-    commands.on('close', () => this.#commandsLost());
-    commands.on('error', (error: Error) => {
-      if (commands.status === 'ready') return;
-      void this.#connections.explain(error).then((explained) => {
-        if (commands.status !== 'ready') this.#commandsLost(explained);
-      });
+    const explain = (error: Error): void => void this.#explainCommands(error);
+    commands.on('close', () => {
+      this.#commandsLost();
+      explain(new Error('the connection was closed'));
     });
+    commands.on('error', explain);
+  }
+
+  /** Tells why the connection for commands cannot be made, if it still cannot. */
+  async #explainCommands(error: Error): Promise<void> {
+    const isReady = (): boolean => this.#commands.status === 'ready';
+    if (isReady()) return;
+    const explained = await this.#connections.explain(error);
+    if (!isReady()) this.#commandsLost(explained);
   }
 
   #commandsLost(error?: Error): void {

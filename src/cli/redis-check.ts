@@ -1,4 +1,3 @@
-import type { Redis } from 'ioredis';
 import type { Config } from '../config/config.js';
 import { withTimeout } from '../deadline.js';
 import { randomName } from '../random-name.js';
@@ -96,7 +95,7 @@ async function tryCommands(commands: RedisCommands, { redisKeyPrefix }: Config):
   return refused;
 }
 
-async function trySubscriptions(subscriber: Redis, config: Config): Promise<string[]> {
+async function trySubscriptions(subscriber: ReturnType<RedisConnections['single']>, config: Config): Promise<string[]> {
   const refused: string[] = [];
   for (const channel of [config.signalChannel, config.statusChannel, `{${config.redisKeyPrefix}}:canary`])
     await subscriber.subscribe(channel).catch((error: Error) => refused.push(`subscribe ${channel}: ${error.message}`));

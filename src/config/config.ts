@@ -1,6 +1,6 @@
 import { EXIT, StartError } from '../errors.js';
 import { type RedisTarget, describeRedis, parseRedisUrl } from '../redis/url.js';
-import { redisAccessOf } from './redis-access.js';
+import { withAccess } from './redis-access.js';
 import type { Environment, Variable, VariableProblem } from './variable.js';
 import {
   type Compression,
@@ -157,7 +157,7 @@ function configOf(v: VariableValues): Config {
     port: v.PORT,
     adminHost: v.ADMIN_HOST,
     adminPort: v.ADMIN_PORT,
-    redis: v.REDIS_URL === undefined ? undefined : { ...v.REDIS_URL, access: redisAccessOf(v) },
+    redis: v.REDIS_URL === undefined ? undefined : withAccess(v.REDIS_URL, v),
     redisKeyPrefix: v.REDIS_KEY_PREFIX,
     signalChannel: v.SIGNAL_CHANNEL,
     statusChannel: v.STATUS_CHANNEL,

@@ -25,9 +25,10 @@ type Values = {
   readonly [K in RedisAccessName]?: (typeof REDIS_ACCESS_VARIABLES)[K] extends Variable<infer T> ? T : never;
 };
 
-/** What the variables say together. */
-export function redisAccessOf(v: Values): RedisAccess {
-  return Object.freeze<RedisAccess>({
+/** What the variables say together; empty if none is set. */
+function redisAccessOf(v: Values): { readonly access?: RedisAccess } {
+  if (Object.keys(REDIS_ACCESS_VARIABLES).every((name) => v[name as RedisAccessName] === undefined)) return {};
+  const access = Object.freeze<RedisAccess>({
     caFile: v.REDIS_TLS_CA,
     certFile: v.REDIS_TLS_CERT,
     keyFile: v.REDIS_TLS_KEY,
@@ -36,6 +37,12 @@ export function redisAccessOf(v: Values): RedisAccess {
     sentinelPassword: v.REDIS_SENTINEL_PASSWORD,
     sentinelTls: v.REDIS_SENTINEL_TLS === undefined ? undefined : v.REDIS_SENTINEL_TLS === 'on',
   });
+  return { access };
+}
+
+/** A target with how it is entered. */
+export function withAccess(target: RedisTarget, values: Values): RedisTarget {
+  return { ...target, ...redisAccessOf(values) };
 }
 
 /**
@@ -55,7 +62,7 @@ export function readRedisTarget(url: string, env: Environment): RedisTarget | Va
     values[variable] = result.data;
   }
   const [problem] = redisMismatches({ ...env, REDIS_URL: url });
-  return problem ?? { ...target, access: redisAccessOf(values as Values) };
+  return problem ?? withAccess(target, values);
 }
 
 /** Whether TLS is spoken with the servers, and with the sentinels. */

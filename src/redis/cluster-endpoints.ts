@@ -132,6 +132,21 @@ async function inTime(answer: Promise<boolean>): Promise<boolean> {
   return Promise.race([answer, late]).finally(() => clearTimeout(timer));
 }
 
+async function answerResolved(
+  endpoints: ClusterEndpoints,
+  { ranges, asked }: { readonly ranges: SlotsRange[]; readonly asked: string },
+  callback: SlotsCallback,
+): Promise<void> {
+  let resolved: SlotsRange[];
+  try {
+    resolved = await endpoints.resolve(ranges, asked);
+  } catch (error) {
+    callback(error as Error);
+    return;
+  }
+  callback(null, resolved);
+}
+
 /** The node, whose answer about slots goes through `resolve` first. */
 function withEndpoints(node: SlotsAsker, endpoints: ClusterEndpoints): SlotsAsker {
   return {
@@ -144,11 +159,7 @@ function withEndpoints(node: SlotsAsker, endpoints: ClusterEndpoints): SlotsAske
         cluster: (subcommand, callback) =>
           asker.cluster(subcommand, (error, ranges) => {
             if (error || ranges === undefined) callback(error, ranges);
-            else
-              endpoints.resolve(ranges, node.options.host ?? '').then(
-                (resolved) => callback(null, resolved),
-                (reason: unknown) => callback(reason as Error),
-              );
+            else void answerResolved(endpoints, { ranges, asked: node.options.host ?? '' }, callback);
           }),
       };
     },

@@ -245,7 +245,7 @@ export class RedisConnections {
   async explain(error: unknown): Promise<Error> {
     const nowMs = performance.now();
     if (this.#explained === undefined || nowMs - this.#explained.atMs > DIAGNOSIS_KEPT_MS)
-      this.#explained = { atMs: nowMs, fault: this.diagnosis.fault().catch(() => undefined) };
+      this.#explained = { atMs: nowMs, fault: this.diagnosis.fault() };
     const fault = await this.#explained.fault;
     return new RedisFaultError(fault ?? faultOf(error), { cause: error });
   }

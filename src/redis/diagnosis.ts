@@ -1,6 +1,6 @@
 import { Redis, type RedisOptions } from 'ioredis';
 import { withTimeout } from '../deadline.js';
-import { type RedisFault, faultFor, faultOf } from './fault.js';
+import { type RedisFault, type RedisFaultCode, faultFor, faultOf } from './fault.js';
 import type { RedisTls } from './tls.js';
 import { type HostPort, type RedisTarget, addressText } from './url.js';
 
@@ -8,7 +8,7 @@ import { type HostPort, type RedisTarget, addressText } from './url.js';
 type Options = Omit<RedisOptions, 'replyMapping'>;
 
 /** One step on the way into Redis. */
-export interface Step {
+export interface AccessStep {
   /** Who was asked: a sentinel, or a server. */
   readonly name: string;
   /** What is wrong there; unset if nothing is. */
@@ -23,32 +23,28 @@ const SENTINEL_PASSWORD =
 const SERVER_PASSWORD = 'Correct user:password in REDIS_URL. It is checked by the servers, not by sentinels.';
 
 /** What went wrong, as the middle of a sentence. */
+const VERBS: Partial<Record<RedisFaultCode, string>> = {
+  no_permission: 'does not allow this user what is needed',
+  dns: 'cannot be found in the DNS',
+  tls: 'failed at TLS',
+  unreachable: 'cannot be reached',
+  no_answer: 'does not answer',
+};
+
 function verb({ code, reason }: RedisFault): string {
-  switch (code) {
-    case 'password':
-      return /NOAUTH/.test(reason) ? 'asks for a password' : 'refused the password';
-    case 'no_permission':
-      return 'does not allow this user what is needed';
-    case 'dns':
-      return 'cannot be found in the DNS';
-    case 'tls':
-      return 'cannot be spoken to in TLS, or only in TLS';
-    case 'unreachable':
-      return 'cannot be reached';
-    case 'no_answer':
-      return 'does not answer';
-    default:
-      return 'answered with an error';
-  }
+  if (code === 'password') return reason.includes('NOAUTH') ? 'asks for a password' : 'refused the password';
+  return VERBS[code] ?? 'answered with an error';
 }
 
 /** The fault of a step, with who was asked. */
 function stepFault(name: string, isSentinel: boolean, error: unknown): RedisFault {
   const fault = faultOf(error);
+  if (isSentinel && /unknown command/i.test(fault.reason))
+    return faultFor('no_primary', `${name} is not a sentinel: it does not know the command SENTINEL`);
   const passwordAdvice = isSentinel ? SENTINEL_PASSWORD : SERVER_PASSWORD;
   return {
     code: fault.code,
-    reason: `${name} ${verb(fault)}: ${fault.reason}`,
+    reason: `${name} ${verb(fault)}: ${fault.reason.replace(/[\s.]+$/, '')}`,
     advice: fault.code === 'password' ? passwordAdvice : fault.advice,
   };
 }
@@ -74,13 +70,10 @@ async function ask<T>(options: Options, question: (connection: Redis) => Promise
     );
   } catch (error) {
     const reason = first ?? error;
-    const isSilent = /connection is closed|ECONNRESET/i.test(String(reason));
-    if (isSilent && !options.tls) {
-      throw new Error('the connection was closed without an answer, as by a server that speaks TLS only', {
-        cause: reason,
-      });
-    }
-    throw reason;
+    if (options.tls || !/connection is closed|ECONNRESET/i.test(String(reason))) throw reason;
+    throw new Error('the connection was closed without an answer, as by a server that speaks TLS only', {
+      cause: error,
+    });
   } finally {
     connection.disconnect();
   }
@@ -97,7 +90,7 @@ export class Diagnosis {
   }
 
   /** Takes all steps; those after one that all others need are not taken when it fails. Never rejects. */
-  async steps(): Promise<Step[]> {
+  async steps(): Promise<AccessStep[]> {
     const target = this.#target;
     switch (target.kind) {
       case 'single':
@@ -129,7 +122,7 @@ export class Diagnosis {
   }
 
   /** A server that takes writes. */
-  async #server(node: HostPort, told = ''): Promise<Step> {
+  async #server(node: HostPort, told = ''): Promise<AccessStep> {
     const name = `server ${addressText(node)}${told}`;
     try {
       const info = await ask(this.#serverOptions(node), async (connection) => {
@@ -145,7 +138,7 @@ export class Diagnosis {
     }
   }
 
-  async #throughSentinels(target: Extract<RedisTarget, { kind: 'sentinel' }>): Promise<Step[]> {
+  async #throughSentinels(target: Extract<RedisTarget, { kind: 'sentinel' }>): Promise<AccessStep[]> {
     const { sentinelUser: username, sentinelPassword: password } = target.access ?? {};
     const tls = this.#tls.forSentinels();
     const access = {
@@ -156,7 +149,7 @@ export class Diagnosis {
     let primary: HostPort | undefined;
     let told = '';
     const steps = await Promise.all(
-      target.sentinels.map(async (sentinel): Promise<Step> => {
+      target.sentinels.map(async (sentinel): Promise<AccessStep> => {
         const name = `sentinel ${addressText(sentinel)}`;
         try {
           const answer = await ask({ ...sentinel, ...access }, (connection) =>
@@ -177,9 +170,9 @@ export class Diagnosis {
     return [...steps.map((step) => ({ ...step, isOptional: true })), await this.#server(primary, told)];
   }
 
-  async #throughNodes(seeds: readonly HostPort[]): Promise<Step[]> {
+  async #throughNodes(seeds: readonly HostPort[]): Promise<AccessStep[]> {
     const steps = await Promise.all(
-      seeds.map(async (node): Promise<Step> => {
+      seeds.map(async (node): Promise<AccessStep> => {
         const name = `server ${addressText(node)}`;
         try {
           const info = await ask(this.#serverOptions(node), async (connection) => {

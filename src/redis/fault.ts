@@ -68,6 +68,8 @@ const ADVICE: Readonly<Record<RedisFaultCode, string>> = {
   other: 'See the log of Redis.',
 };
 
+const CLOSED_ADVICE = 'The gateway connects again, and says what stands in the way if something does.';
+
 /** How each fault is told from what Redis answers (the first word of an error) or from what Node.js says. The first match counts. */
 const PATTERNS: readonly (readonly [RedisFaultCode, RegExp])[] = [
   ['password', /\b(?:WRONGPASS|NOAUTH)\b|invalid (?:username-password|password)/i],
@@ -98,7 +100,9 @@ export function faultOf(error: unknown): RedisFault {
   const reason = messageOf(error);
   const text = `${(error as NodeJS.ErrnoException | null)?.code ?? ''} ${reason}`;
   const code = PATTERNS.find(([, pattern]) => pattern.test(text))?.[0] ?? 'other';
-  return { code, reason, advice: ADVICE[code] };
+  // Redis may be well: what stands in the way shows at the next attempt.
+  const isClosed = code === 'unreachable' && /connection (?:was|is) closed/i.test(reason);
+  return { code, reason, advice: isClosed ? CLOSED_ADVICE : ADVICE[code] };
 }
 
 /** A fault of a kind that is known, with the advice that belongs to it. */

@@ -35,6 +35,8 @@ const RETRY_MAX_MS = 2000;
 export class RedisLink<C extends Redis | Cluster> {
   readonly #options: LinkOptions<C>;
   readonly #stop = new AbortController();
+  /** Settles when the link is stopped. */
+  readonly #stopped = once(this.#stop.signal, 'abort').then(() => undefined);
   #running: Promise<void> | undefined;
   #current: C | undefined;
 
@@ -115,8 +117,8 @@ export class RedisLink<C extends Redis | Cluster> {
       if (this.#options.explain === undefined || signal.aborted) throw said;
       // What is left of the connection would hold the reason back no longer than this.
       connection.disconnect();
-      const stopped = once(signal, 'abort').then(() => said);
-      throw new ConnectFault(await Promise.race([this.#options.explain(said), stopped]));
+      const explained = await Promise.race([this.#options.explain(said), this.#stopped]);
+      throw new ConnectFault(explained ?? said);
     }
   }
 }

@@ -88,13 +88,20 @@ export class RedisTls {
   }
 
   #options(servername: string | undefined): ConnectionOptions {
-    const options: ConnectionOptions = {
+    const { ca, cert, key } = this.#files;
+    return {
       checkServerIdentity: identityCheck(namesIn(this.#target)),
-      ...(servername !== undefined && { servername }),
+      servername,
+      // Read at each connection, since ioredis copies what it finds here then.
+      get ca() {
+        return ca?.text;
+      },
+      get cert() {
+        return cert?.text;
+      },
+      get key() {
+        return key?.text;
+      },
     };
-    // Read at each connection, since ioredis copies what it finds here then.
-    for (const [name, file] of Object.entries(this.#files))
-      Object.defineProperty(options, name, { enumerable: true, get: () => file.text });
-    return options;
   }
 }

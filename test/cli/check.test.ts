@@ -76,7 +76,7 @@ describe('a fault ends with 1, and the message says what to do:', () => {
     const away = await check({ ...FREE, REDIS_URL: `redis://${HOST}:${port}` });
     expect([away.code, failed(away.report)]).toEqual([
       1,
-      [expect.stringMatching(/^REDIS_URL: .*ECONNREFUSED.*Start Redis there, or correct REDIS_URL\.$/)],
+      [expect.stringMatching(/^REDIS_URL: .*ECONNREFUSED.*Start Redis there, or correct the address in REDIS_URL\.$/)],
     ]);
     const redis = await RedisServer.start(cleanup);
     await redis.client(cleanup).config('SET', 'requirepass', 'right');
@@ -143,12 +143,26 @@ describe('a fault ends with 1, and the message says what to do:', () => {
   });
 });
 
-test('what was not checked is reported: the rights of the user of Redis, and the keys behind JWKS_URL', async () => {
+test('a command or a channel that the user of Redis may not use is named, and so is a password that is refused', async () => {
+  const redis = await RedisServer.start(cleanup);
+  const admin = redis.client(cleanup);
+  const url = redis.url.replace('//', '//gateway:right@');
+  await admin.call('ACL', 'SETUSER', 'gateway', 'on', '>right', '~*', '&new_signal', '&{gateway}:*', '+@all', '-xadd');
+  const [refused = ''] = failed((await check({ ...FREE, REDIS_URL: url })).report);
+  expect(refused).toMatch(/xadd/);
+  expect(refused).toMatch(/subscribe status_update/);
+  expect(refused).toMatch(/Give the Redis user this right/);
+  const [wrong = ''] = failed((await check({ ...FREE, REDIS_URL: url.replace('right', 'wrong') })).report);
+  expect(wrong).toMatch(/server \S+ refused the password: WRONGPASS/);
+  expect(wrong).not.toMatch(/Start Redis|:wrong/);
+});
+
+test('what was tried is reported, the rights of the user of Redis, and what was not, the keys behind JWKS_URL', async () => {
   const redis = await RedisServer.start(cleanup);
   const jwt = { AUTH: 'jwt', JWKS_URL: 'https://issuer.invalid/keys', JWT_AUDIENCE: 'feed' };
   const { code, report } = await check({ ...FREE, ...jwt, REDIS_URL: redis.url });
   expect(code).toBe(0);
   const details = Object.fromEntries((report.checks ?? []).map(({ name, detail }) => [name, detail]));
-  expect(details['REDIS_URL']).toContain('what its user may do (ACL) was not checked');
+  expect(details['REDIS_URL']).toContain('its user may run the commands and hear the channels');
   expect(details['JWKS_URL']).toContain('not asked for keys');
 });

@@ -100,7 +100,7 @@ test.concurrent(
 test.concurrent(
   'on a cluster, the replica of the node that has the journal is the one that counts',
   async ({ cleanup }) => {
-    const redis = await RedisCluster.start(cleanup, 6, 1);
+    const redis = await RedisCluster.start(cleanup, 6, { replicas: 1 });
     const pod = await Pod.start(cleanup, { REDIS_URL: redis.url, ...KEPT });
     // The replicas may not have their copy yet.
     await until('a signal to be confirmed', async () => (await pod.post('/v1/signals', signal(1))).status === 202);

@@ -24,6 +24,18 @@ export class Certificate {
     return join(this.dir, 'current', 'tls.key');
   }
 
+  /** Options of a redis-server that has this certificate, and takes it from its clients. */
+  get redisArgs(): string[] {
+    const { certFile, keyFile } = this;
+    const files = ['--tls-cert-file', certFile, '--tls-key-file', keyFile, '--tls-ca-cert-file', certFile];
+    return [...files, '--tls-auth-clients', 'yes'];
+  }
+
+  /** What a gateway needs to speak TLS with such a server. */
+  get redisEnv(): Record<string, string> {
+    return { REDIS_TLS_CA: this.certFile, REDIS_TLS_CERT: this.certFile, REDIS_TLS_KEY: this.keyFile };
+  }
+
   /** Makes a certificate and key with `openssl` in a folder of their own. */
   make(name: string): string {
     const folder = join(this.dir, String(++this.#made));

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { Cluster, type Redis } from 'ioredis';
+import type { Certificate } from './certificate.js';
 import { type Cleanup, HOST, serverPort } from './processes.js';
 import { RedisServer } from './redis.js';
 import { until } from './until.js';
@@ -14,36 +15,58 @@ const NODE_TIMEOUT_MS = 1000;
 export class RedisCluster {
   /** The nodes; each can be killed, paused and restarted alone. */
   readonly nodes: readonly RedisServer[];
+  readonly #tlsPorts: readonly number[];
 
-  private constructor(nodes: readonly RedisServer[]) {
+  private constructor(nodes: readonly RedisServer[], tlsPorts: readonly number[]) {
     this.nodes = nodes;
+    this.#tlsPorts = tlsPorts;
   }
 
   /**
    * Starts the nodes, joins them, and waits until every one of them says that the cluster is in order.
    *
    * @param size - number of nodes; Redis wants three masters at least
-   * @param replicas - of each master, among the nodes
+   * @param options.replicas - of each master, among the nodes
+   * @param options.tls - the nodes speak TLS, too, on ports of their own
    */
-  static async start(cleanup: Cleanup, size = 3, replicas = 0): Promise<RedisCluster> {
+  static async start(
+    cleanup: Cleanup,
+    size = 3,
+    { replicas = 0, tls }: { replicas?: number; tls?: Certificate } = {},
+  ): Promise<RedisCluster> {
+    const tlsPorts: number[] = [];
     const nodes: RedisServer[] = [];
     for (let i = 0; i < size; i++) {
       const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', String(NODE_TIMEOUT_MS)];
       args.push('--repl-diskless-sync-delay', '0');
+      if (tls !== undefined) {
+        const tlsPort = await serverPort(true);
+        tlsPorts.push(tlsPort);
+        args.push(...tls.redisArgs, '--tls-port', String(tlsPort), '--tls-cluster', 'yes');
+      }
       nodes.push(await RedisServer.start(cleanup, args, await serverPort(true)));
     }
-    const addresses = nodes.map(({ port }) => `${HOST}:${port}`);
+    // Nodes that speak TLS with each other are known by their TLS ports.
+    const ports = tls === undefined ? nodes.map(({ port }) => port) : tlsPorts;
+    const secure =
+      tls === undefined ? [] : ['--tls', '--cacert', tls.certFile, '--cert', tls.certFile, '--key', tls.keyFile];
     await run('redis-cli', [
+      ...secure,
       '--cluster',
       'create',
-      ...addresses,
+      ...ports.map((port) => `${HOST}:${port}`),
       '--cluster-replicas',
       String(replicas),
       '--cluster-yes',
     ]);
-    const cluster = new RedisCluster(nodes);
+    const cluster = new RedisCluster(nodes, tlsPorts);
     await cluster.ready(cleanup);
     return cluster;
+  }
+
+  /** A way in with TLS. @param login - `user:password@` */
+  tlsUrl(login = ''): string {
+    return `rediss-cluster://${login}${this.#tlsPorts.map((port) => `${HOST}:${port}`).join(',')}`;
   }
 
   get url(): string {

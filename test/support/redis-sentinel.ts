@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import type { Certificate } from './certificate.js';
 import { Child, type Cleanup, HOST, serverPort } from './processes.js';
 import { RedisServer } from './redis.js';
 import { until } from './until.js';
@@ -12,8 +13,20 @@ const SENTINELS = 3;
 const QUORUM = 2;
 const FAILOVER_TIMEOUT_MS = 5000;
 
+/** How servers and sentinels are started. */
+interface SentinelOptions {
+  readonly replicas?: number;
+  readonly downAfter?: number;
+  /** Servers and sentinels speak TLS, too, each on a port of its own. */
+  readonly tls?: Certificate | undefined;
+  /** Of the sentinels. */
+  readonly password?: string | undefined;
+}
+
 interface Sentinel {
   readonly port: number;
+  readonly tlsPort: number;
+  readonly password: string | undefined;
   readonly child: Child;
 }
 
@@ -36,14 +49,23 @@ export class RedisSentinel {
    */
   static async start(
     cleanup: Cleanup,
-    { replicas = 1, downAfter = 1000 }: { replicas?: number; downAfter?: number } = {},
+    { replicas = 1, downAfter = 1000, tls, password }: SentinelOptions = {},
   ): Promise<RedisSentinel> {
     // No waiting for more replicas before a full copy is sent, so that a start takes milliseconds.
-    const args = ['--repl-diskless-sync-delay', '0'];
-    const master = await RedisServer.start(cleanup, args);
+    const own = async (): Promise<{ args: string[]; tlsPort: number }> => {
+      const tlsPort = tls === undefined ? 0 : await serverPort();
+      const secure =
+        tls === undefined ? [] : [...tls.redisArgs, '--tls-port', String(tlsPort), '--tls-replication', 'yes'];
+      return { args: ['--repl-diskless-sync-delay', '0', ...secure], tlsPort };
+    };
+    const first = await own();
+    const master = await RedisServer.start(cleanup, first.args);
     const servers = [master];
+    // With TLS, sentinels and replicas know the servers by their TLS ports.
+    const masterPort = tls === undefined ? master.port : first.tlsPort;
     for (let i = 0; i < replicas; i++) {
-      servers.push(await RedisServer.start(cleanup, [...args, '--replicaof', HOST, String(master.port)]));
+      const { args } = await own();
+      servers.push(await RedisServer.start(cleanup, [...args, '--replicaof', HOST, String(masterPort)]));
     }
     const probe = master.client(cleanup);
     await until(
@@ -54,7 +76,8 @@ export class RedisSentinel {
     probe.disconnect();
 
     const sentinels: Sentinel[] = [];
-    for (let i = 0; i < SENTINELS; i++) sentinels.push(await startSentinel(cleanup, master.port, downAfter));
+    for (let i = 0; i < SENTINELS; i++)
+      sentinels.push(await startSentinel(cleanup, { masterPort, downAfter, tls, password }));
     const all = new RedisSentinel(servers, sentinels);
     await all.ready();
     return all;
@@ -63,6 +86,11 @@ export class RedisSentinel {
   /** The processes of the sentinels, in the order of {@link url}. */
   get sentinels(): readonly Child[] {
     return this.#sentinels.map(({ child }) => child);
+  }
+
+  /** A way in with TLS. @param login - `user:password@` of the servers */
+  tlsUrl(login = ''): string {
+    return `rediss-sentinel://${login}${this.#sentinels.map(({ tlsPort }) => `${HOST}:${tlsPort}`).join(',')}/${MASTER_NAME}`;
   }
 
   get url(): string {
@@ -85,6 +113,16 @@ export class RedisSentinel {
     });
     client.on('error', () => {});
     return cleanup.add(client, () => client.disconnect());
+  }
+
+  /** A connection to each sentinel. */
+  sentinelClients(cleanup: Cleanup): Redis[] {
+    return this.#sentinels.map(({ port, password }) => {
+      const login = password === undefined ? {} : { password };
+      const client = new Redis({ host: HOST, port, ...login, enableReadyCheck: false });
+      client.on('error', () => {});
+      return cleanup.add(client, () => client.disconnect());
+    });
   }
 
   /** The server that most sentinels take for the master now, whether it runs or not. */
@@ -128,8 +166,12 @@ export class RedisSentinel {
   }
 }
 
-async function startSentinel(cleanup: Cleanup, masterPort: number, downAfter: number): Promise<Sentinel> {
+async function startSentinel(
+  cleanup: Cleanup,
+  { masterPort, downAfter, tls, password }: SentinelOptions & { masterPort: number },
+): Promise<Sentinel> {
   const port = await serverPort();
+  const tlsPort = tls === undefined ? 0 : await serverPort();
   const dir = await mkdtemp(join(tmpdir(), 'signal-gateway-sentinel-'));
   // A sentinel writes what it learns into its configuration, so each has a file of its own.
   const file = join(dir, 'sentinel.conf');
@@ -140,22 +182,28 @@ async function startSentinel(cleanup: Cleanup, masterPort: number, downAfter: nu
     `sentinel monitor ${MASTER_NAME} ${HOST} ${masterPort} ${QUORUM}`,
     `sentinel down-after-milliseconds ${MASTER_NAME} ${downAfter}`,
     `sentinel failover-timeout ${MASTER_NAME} ${FAILOVER_TIMEOUT_MS}`,
+    ...(password === undefined ? [] : [`requirepass ${password}`, `sentinel sentinel-pass ${password}`]),
   ];
   await writeFile(file, `${lines.join('\n')}\n`);
-  const child = new Child('redis-server', [file, '--sentinel']);
+  const child = new Child('redis-server', [
+    file,
+    '--sentinel',
+    ...(tls === undefined ? [] : [...tls.redisArgs, '--tls-port', String(tlsPort), '--tls-replication', 'yes']),
+  ]);
   cleanup.add(child, async () => {
     await child.kill();
     await rm(dir, { recursive: true, force: true });
   });
-  const sentinel: Sentinel = { port, child };
+  const sentinel: Sentinel = { port, tlsPort, password, child };
   await until('the sentinel to answer', () => ask(sentinel, (client) => client.ping()), {
     seen: () => child.stdout + child.stderr,
   });
   return sentinel;
 }
 
-async function ask<T>({ port }: Sentinel, question: (client: Redis) => Promise<T>): Promise<T> {
-  const client = new Redis({ host: HOST, port, retryStrategy: () => null, lazyConnect: true });
+async function ask<T>({ port, password }: Sentinel, question: (client: Redis) => Promise<T>): Promise<T> {
+  const login = password === undefined ? {} : { password };
+  const client = new Redis({ host: HOST, port, ...login, retryStrategy: () => null, lazyConnect: true });
   client.on('error', () => {});
   try {
     await client.connect();
