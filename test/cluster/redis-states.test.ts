@@ -152,7 +152,7 @@ const SHORT: readonly RedisStateCase[] = [
 const RIGHTS: readonly (readonly RedisStateCase[])[] = [
   [without('xadd'), without('evalsha')],
   [without('pexpire'), without('publish')],
-  [without('info')],
+  [without('info'), without('hset')],
   [
     without('xread', 'read', {
       begin: async (one: World) => {
