@@ -10,6 +10,7 @@ const ALONE = ['test/bench/{harness,load,servers}/**/*.test.ts'];
 
 /** Files that take longest, most of it waiting for what happens only after seconds: begun first, they wait beside the others. */
 const FIRST = [
+  'test/cluster/redis-states.test.ts',
   'test/cluster/redis-sentinel.test.ts',
   'test/cli/slow-line.test.ts',
   'test/http/body-pace.test.ts',

@@ -55,7 +55,7 @@ function silence(redis: Redis): Promise<never> {
       const heard = (): void => {
         answered = true;
       };
-      // An error is an answer too: a Redis that cannot save to its disk answers pings with MISCONF, and is heard all the same.
+      // An error is an answer too: a Redis that cannot save to its disk answers pings with MISCONF, and still sends what is published.
       redis.ping().then(heard, (error: Error) => error.name === 'ReplyError' && heard());
     };
     // After a pause of this process an answer may be waiting to be read: look after the next turn of the loop.

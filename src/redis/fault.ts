@@ -73,7 +73,7 @@ const CLOSED_ADVICE = 'The gateway connects again, and says what stands in the w
 /** How each fault is told from what Redis answers (the first word of an error) or from what Node.js says. The first match counts. */
 const PATTERNS: readonly (readonly [RedisFaultCode, RegExp])[] = [
   ['password', /\b(?:WRONGPASS|NOAUTH)\b|invalid (?:username-password|password)/i],
-  ['no_permission', /\bNOPERM\b|no permissions/i],
+  ['no_permission', /\bNOPERM\b|no permissions|user executing the script can't/i],
   ['read_only', /\bREADONLY\b|\bUNBLOCKED\b/],
   ['no_replicas', /\bNOREPLICAS\b/],
   ['out_of_memory', /\bOOM\b/],

@@ -48,7 +48,9 @@ const FLAPPING_MS = 30_000;
 /** How long all must be well after the second loss in a row; doubled with each further one. */
 const HOLD_MIN_MS = 2000;
 const HOLD_MAX_MS = 15_000;
-/** How long all must be well after a fault that is not of the connection: what is refused may be refused again at once. */
+/** How long all must be well after a lost connection: a new one may come up and be refused its first command. */
+const HOLD_LINK_MS = 200;
+/** The same after a fault that is not of the connection: what is refused may be refused again and again. */
 const HOLD_REFUSED_MS = 1000;
 /** How often a cause that lasts is logged. */
 const LOG_INTERVAL_MS = 60_000;
@@ -76,8 +78,8 @@ const UNREACHABLE: ReadonlySet<RedisFaultCode> = new Set([
  * The one picture of the link to Redis, made of aspects. Whoever finds that one is lost or back reports it here; clients,
  * `/readyz`, the log and the metrics follow from it.
  *
- * A loss shows at once. That all is well again shows at once too, except after losses in quick succession: then all must
- * have been well for some seconds, so that a Redis that works every other second does not make every client blink.
+ * A loss shows at once. That all is well again shows after a moment, and after losses in quick succession only once all has
+ * been well for some seconds, so that a Redis that works every other second does not make every client blink.
  */
 export class RedisState {
   readonly #log: Logger;
@@ -86,6 +88,7 @@ export class RedisState {
   readonly #listeners = new Set<(change: RedisChange) => void>();
   /** Changes that no listener has been called for: a listener may cause the next one. */
   readonly #changes: RedisChange[] = [];
+  #isTelling = false;
   /** When a cause was logged last. */
   readonly #loggedMs = new Map<RedisFaultCode, number>();
   readonly #repeatTimer: NodeJS.Timeout;
@@ -186,13 +189,13 @@ export class RedisState {
 
   /** Every aspect is up. */
   #allWell(aspect: RedisAspect): void {
-    const wasRefused = [...this.#loggedMs.keys()].some((code) => !UNREACHABLE.has(code) && code !== 'loading');
-    const flapMs = this.#strikes === 0 ? 0 : Math.min(HOLD_MAX_MS, HOLD_MIN_MS * 2 ** (this.#strikes - 1));
-    const holdMs = Math.max(flapMs, wasRefused ? HOLD_REFUSED_MS : 0);
-    if (holdMs === 0) {
+    if (this.#lostAtMs === undefined) {
       this.#settle();
       return;
     }
+    const wasRefused = [...this.#loggedMs.keys()].some((code) => !UNREACHABLE.has(code) && code !== 'loading');
+    const flapMs = this.#strikes === 0 ? 0 : Math.min(HOLD_MAX_MS, HOLD_MIN_MS * 2 ** (this.#strikes - 1));
+    const holdMs = Math.max(flapMs, wasRefused ? HOLD_REFUSED_MS : HOLD_LINK_MS);
     this.#holdTimer = setTimeout(() => {
       this.#settle();
       this.#changed(aspect);
@@ -213,10 +216,13 @@ export class RedisState {
 
   #changed(aspect: RedisAspect): void {
     this.#changes.push({ aspect, up: this.#isUp, faults: this.faults });
-    if (this.#changes.length > 1) return;
-    for (let change = this.#changes[0]; change !== undefined; change = this.#changes[0]) {
-      for (const listener of this.#listeners) listener(change);
-      this.#changes.shift();
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    try {
+      for (let change = this.#changes.shift(); change !== undefined; change = this.#changes.shift())
+        for (const listener of this.#listeners) listener(change);
+    } finally {
+      this.#isTelling = false;
     }
   }
 

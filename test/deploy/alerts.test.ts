@@ -43,6 +43,7 @@ function fanout(slow: boolean): Series {
 const HEALTHY: Series = {
   ...all('gateway_build_info', `1x${N}`, ',version="1"'),
   ...all('gateway_redis_up', `1x${N}`),
+  ...all('gateway_redis_faults', `0x100 1 0x${N}`, ',aspect="read",cause="unreachable"'),
   ...all('gateway_bridge_lease', `0x${N}`),
   [of('a', 'gateway_bridge_lease')]: `1x${N}`,
   ...all('gateway_bridge_waiting', `0x${N}`),
@@ -75,6 +76,9 @@ const WRONG: Readonly<Record<string, Series>> = {
   SignalGatewayMissing: Object.fromEntries(Object.keys(HEALTHY).map((name) => [name, undefined])),
   SignalGatewayRedisDown: all('gateway_redis_up', `0x${N}`),
   SignalGatewayPodWithoutRedis: { [of('b', 'gateway_redis_up')]: `0x${N}` },
+  SignalGatewayRedisFault: {
+    [of('b', 'gateway_redis_faults', ',aspect="append",cause="out_of_memory"')]: `1x${N}`,
+  },
   SignalGatewayNoBridge: { [of('a', 'gateway_bridge_lease')]: `0x${N}` },
   SignalGatewayTwoBridges: { [of('b', 'gateway_bridge_lease')]: `1x${N}` },
   SignalGatewayBridgeBehind: { [of('a', 'gateway_bridge_waiting')]: `2000x${N}` },

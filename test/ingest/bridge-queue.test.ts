@@ -465,6 +465,21 @@ describe('what is too old', () => {
     expect(queue.length).toBe(0);
   });
 
+  test('no longer waits once it is given up, is counted once, and is still recognised when it comes out of the journal', () => {
+    const queue = new BridgeQueue(newId, { heardForMs: 100 });
+    queue.heard(message('a'), 0);
+    queue.heard(message('b'), 50);
+    expect([queue.giveUp(100), queue.giveUp(101), queue.giveUp(102)]).toEqual([0, 1, 0]);
+    expect([queue.length, queue.waitingSinceMs]).toEqual([1, 50]);
+    expect(queue.isLeftOut(102, 60, 60)).toBe(false);
+    expect(queue.heardBefore(1000)).toHaveLength(1);
+    queue.seen(foreign('a'), 103);
+    queue.heard(message('a'), 104);
+    expect(texts(queue.first(9, 104))).toEqual(['b', 'a']);
+    expect(queue.length).toBe(2);
+    expect([queue.giveUp(1000), queue.expire(1000), queue.length]).toEqual([2, 0, 0]);
+  });
+
   test('is forgotten: an entry whose message was published before this pod listened', () => {
     const queue = new BridgeQueue(newId, { seenForMs: 100 });
     queue.seen(foreign('a'), 0);

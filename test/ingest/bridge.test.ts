@@ -30,6 +30,8 @@ class World {
   /** `lease` is told when the lease is asked for; it is answered once `answer` is. */
   readonly events = new EventEmitter();
   isSlow = false;
+  /** What Redis says to requests for the lease. */
+  refusal: Error | undefined;
   readonly bridge: Bridge;
   #ids = 0;
 
@@ -39,6 +41,7 @@ class World {
         const { answer } = this;
         if (answer === 'acquired' || answer === 'handed-over') this.answer = 'held';
         this.events.emit('lease');
+        if (this.refusal !== undefined) throw this.refusal;
         if (this.isSlow) await once(this.events, 'answer');
         return answer;
       },
@@ -198,6 +201,43 @@ test('a lease that is given while the link is lost, and found again, is given ba
   all.events.emit('answer');
   await until('the lease to be given back', () => all.released.length > 0);
   expect(bridge.holding).toBe(false);
+});
+
+test('a holder that cannot keep the lease for as long as it lasts no longer believes in it, says why, and takes it again with another token', async () => {
+  const lines: { msg: string; reason: string }[] = [];
+  const faults: (string | undefined)[] = [];
+  const all = world({
+    log: pino({ level: 'warn' }, { write: (text: string) => lines.push(JSON.parse(text) as (typeof lines)[number]) }),
+    onLease: (error) => faults.push(error === undefined ? undefined : (error as Error).message),
+  });
+  const { bridge } = all;
+  await all.link();
+  await all.hold();
+  all.refusal = new Error('NOREPLICAS Not enough good replicas to write.');
+  await until('the lease to be dropped', () => !bridge.holding);
+  expect(lines.at(-1)).toMatchObject({
+    msg: 'this pod no longer bridges',
+    reason: 'the lease could not be kept: NOREPLICAS Not enough good replicas to write.',
+  });
+  await until('the fault to be reported', () => String(faults.at(-1)).includes('NOREPLICAS'));
+  all.refusal = undefined;
+  await all.hold();
+  expect(faults.at(-1)).toBeUndefined();
+});
+
+test('an answer that keeps a lease which was dropped meanwhile gives it back', async () => {
+  const all = world();
+  const { bridge } = all;
+  await all.link();
+  await all.hold();
+  all.isSlow = true;
+  await once(all.events, 'lease');
+  await until('the lease to be dropped', () => !bridge.holding);
+  all.isSlow = false;
+  all.answer = 'other';
+  all.events.emit('answer');
+  await until('the lease to be given back', () => all.released.length > 0);
+  expect([bridge.holding, all.released]).toEqual([false, [false]]);
 });
 
 test('a pod whose subscription does not hear takes no lease over, and subscribes again', async () => {

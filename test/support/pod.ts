@@ -264,6 +264,14 @@ export class FeedClient {
       .map(({ status }) => status);
   }
 
+  /** The same, in words. */
+  get gatewayWords(): string[] {
+    return this.statuses
+      .map(([payload]) => payload as { service: string; message: string })
+      .filter(({ service }) => service === 'gateway')
+      .map(({ message }) => message);
+  }
+
   async welcomed(count = 1): Promise<void> {
     await until('a welcome', () => this.welcomes.length >= count, { seen: () => this });
   }

@@ -96,6 +96,9 @@ elseif known[2] == known[3] then
   more = epochs.told(epochs.read())
 end
 
+-- It changes nothing, and fails where the right to do so is missing, before an entry is in the stream.
+redis.call('HSET', meta, 'seq', text(seq))
+
 local first = seq + 1
 local i, isMended = FIRST_MESSAGE, false
 while i <= #ARGV do

@@ -1,14 +1,21 @@
 -- Finds out whether an append would be carried out now, without one: reads what append.lua reads, and writes of the same kind.
 --
--- KEYS[1…5]  as append.lua has them: a slot of a cluster that is being moved refuses both alike
--- KEYS[6]    probe   stream of one entry, gone soon after the last probe
--- KEYS[7]    probed  hash, the same
--- ARGV[1]    keptMs  how long they are kept
--- ARGV[2]    channel nobody subscribes to it: a pod that may not publish cannot take the bridge over
+-- KEYS[1]  meta      the keys of append.lua, in its order, all of them only read: a slot of a cluster that is being moved
+-- KEYS[2]  journal   refuses both alike
+-- KEYS[3]  statuses
+-- KEYS[4]  lease
+-- KEYS[5]  request
+-- KEYS[6]  probe     stream of one entry, gone soon after the last probe
+-- KEYS[7]  probed    hash, the same
+-- ARGV[1]  keptMs    how long the two are kept
+-- ARGV[2]  channel   nobody subscribes to it: a pod that may not publish cannot take the bridge over
 --
--- Answers 'OK'. Whatever else happens, Redis says why an append is refused.
+-- Answers 'OK': an append would be carried out. Otherwise Redis says why it is refused.
+--
+-- Atomic by chance: nothing rests on it.
 
-local meta, journal, statuses, lease, request, probe, probed = unpack(KEYS)
+local meta, journal, statuses, lease, request = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local probe, probed = KEYS[6], KEYS[7]
 local keptMs, channel = ARGV[1], ARGV[2]
 
 redis.call('TIME')
