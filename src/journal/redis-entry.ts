@@ -5,6 +5,9 @@ import type { JournalEntry, StatusEntry } from './journal.js';
 /** An entry as `XRANGE` and `XREAD` give it: id, then field, value, field, value. */
 export type RawEntry = [id: string, fields: string[]];
 
+/** The largest id of a stream: nothing can come after it, and Redis refuses to look there. */
+export const LARGEST_ID = '18446744073709551615-18446744073709551615';
+
 /** Order of the fields of an entry, as the append script writes them. Redis stores equal field names once. */
 const FIELD_COUNT = 14;
 

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { nameOfMessage } from '../contract/message-name.js';
 import { type Offset, formatOffset, isHole } from '../contract/offset.js';
 import type { JournalEntry } from './journal.js';
-import { type Deletion, type RawEntry, parseDeletion } from './redis-entry.js';
+import { type Deletion, LARGEST_ID, type RawEntry, parseDeletion } from './redis-entry.js';
 import type { JournalKeys } from './redis-keys.js';
 import { deleteScript } from './redis-scripts.js';
 import type { KeyCare } from '../redis/key-care.js';
@@ -247,6 +247,7 @@ export class RedisTombstones {
   }
 
   async #page(redis: Redis | Cluster, after: string): Promise<RawEntry[]> {
+    if (after === LARGEST_ID) return [];
     return redis.xrange(this.#options.keys.deletions, `(${after}`, '+', 'COUNT', PAGE);
   }
 }

@@ -1,6 +1,6 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { JournalEntry } from './journal.js';
-import { type RawEntry, ownEntries } from './redis-entry.js';
+import { LARGEST_ID, type RawEntry, ownEntries } from './redis-entry.js';
 
 /** Fewest entries of a page that is read since those before it were not enough. */
 const NEXT_PAGE = 100;
@@ -30,7 +30,7 @@ async function collect(
     entries.push(...ownEntries(raws));
     const last = raws.at(-1);
     if (entries.length >= count) return { entries: entries.slice(0, count), isEnd: false };
-    if (last === undefined || raws.length < ask) return { entries, isEnd: true };
+    if (last === undefined || raws.length < ask || last[0] === LARGEST_ID) return { entries, isEnd: true };
     from = `(${last[0]}`;
   }
 }

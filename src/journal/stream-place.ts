@@ -4,8 +4,6 @@ import { ForeignLog } from './foreign-log.js';
 import type { JournalEntry } from './journal.js';
 import { type ForeignEntryError, type RawEntry, ownEntries } from './redis-entry.js';
 
-/** The highest second part of an id: behind it comes the next number. */
-const LAST_PART = '18446744073709551615';
 /** How far ahead of all that is known a number may be, in µs. An epoch begins at the time of Redis. */
 const AHEAD_US = 24 * 3_600_000_000;
 /** Entries that are parsed without a look at the time. */
@@ -22,7 +20,7 @@ function numberOf(streamId: string): number {
  */
 export class StreamPlace {
   readonly #foreign: ForeignLog;
-  /** The newest id that came, if it is above the newest entry. */
+  /** The newest id that came; it may be above that of the newest entry. */
   #passed: string | undefined;
   /** Epochs that are over for the reader, or never were: their entries cannot come any more. */
   readonly #past = new Set<string>();
@@ -34,7 +32,7 @@ export class StreamPlace {
   /** The id to read after. @param position - number of the newest entry read */
   after(position: number): string {
     const passed = this.#passed;
-    return passed !== undefined && numberOf(passed) > position ? passed : `${position}-${LAST_PART}`;
+    return passed !== undefined && numberOf(passed) >= position ? passed : `${position}-0`;
   }
 
   /** Notes that everything up to an id was taken, or is nothing to take. Without an id nothing came. */

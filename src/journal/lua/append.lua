@@ -86,8 +86,8 @@ end
 
 -- What is usual is done without the rest: each append waits for those before it.
 local epoch, seq, now, more = known[1], tonumber(known[2]), nil, NOTHING
--- Texts of 16 digits, so they compare as numbers do. A shorter one only looks once too often.
-if not epoch or not seq or looks or string.sub(ARGV[2], -16) > known[2] then
+-- Numbers have 16 digits, so texts compare as they do. Where the caller has seen another epoch, or more, it is looked closer.
+if looks or not epoch or not seq or string.sub(ARGV[2], 1, -18) ~= epoch or string.sub(ARGV[2], -16) > known[2] then
   local epochs = epochOf(meta, journal, fresh)
   now = epochs.open(seenBy(ARGV[2], ARGV[3]))
   epoch, seq, more = now.epoch, now.seq, epochs.told(now)

@@ -98,7 +98,8 @@ local function epochOf(meta, journal, fresh)
     local last = stream.lastId()
     if last > now.seq then
       local seq, epoch = stream.newest()
-      if epoch == now.epoch and seq > now.seq and seq <= stream.limit(math.max(now.seq, seen.seq)) then
+      if epoch == now.epoch and seq > now.seq and stream.epochAt(now.seq + 1) == epoch
+        and seq <= stream.limit(math.max(now.seq, seen.seq)) then
         redis.call('HSET', meta, 'seq', text(seq))
         now.seq, now.isBlank = seq, false
       end

@@ -3,8 +3,8 @@
 --
 -- KEYS, ARGV and answers: those of the script behind it.
 --
--- An entry has the id `<seq>-0` and the fields that append.lua writes, in that order (redis-entry.ts looks closer: at the
--- message too). `XADD … *` by hand makes an id with a second part, since numbers are far above the time in ms.
+-- An entry has the id `<seq>-0`, the fields that append.lua writes, in that order, and a message that is JSON (redis-entry.ts
+-- tells them the same way). `XADD … *` by hand makes an id with a second part, since numbers are far above the time in ms.
 --
 -- Atomic with the script behind it: between a look at the newest entry and what follows from it nobody may add one.
 
@@ -29,6 +29,7 @@ end
 -- What can be asked and done of the stream of the journal. One function, since every append would have to make each of them.
 local function streamOf(journal)
   local FIELDS = 'event json symbol timeframe service id epoch'
+  local EVENTS = { new_signal = true, status_update = true }
   local PAGE, MAX_PAGES = 100, 1000 -- of so many foreign entries on top of the stream, no more are looked at
   -- Microseconds by which ids may be ahead of every number that is known. What is further ahead is no work of a gateway, and
   -- above it whoever comes first to an empty Redis would not begin.
@@ -37,10 +38,19 @@ local function streamOf(journal)
 
   local function isOwn(entry)
     local seq, fields = string.match(entry[1], '^(%d+)%-0$'), entry[2]
-    if not usable(seq) or not isEpoch(fields[14]) then return false end
+    if not usable(seq) or not isEpoch(fields[14]) or not EVENTS[fields[2]] then return false end
     local names = {}
     for i = 1, 13, 2 do names[#names + 1] = fields[i] end
-    return table.concat(names, ' ') == FIELDS
+    if table.concat(names, ' ') ~= FIELDS then return false end
+    local isJson, value = pcall(cjson.decode, fields[4])
+    return isJson and type(value) == 'table'
+  end
+
+  -- The epoch of the entry of a number; nil if there is none.
+  function stream.epochAt(seq)
+    local id = text(seq) .. '-0'
+    local entry = redis.call('XRANGE', journal, id, id)[1]
+    return entry and isOwn(entry) and entry[2][14] or nil
   end
 
   -- Up to which number ids are taken for what a gateway gave, where `known` is the highest that is known.
