@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { FEED_EVENTS } from '../contract/events.js';
 import { FAULT_STAGES } from '../http/error-boundary.js';
 import type { Route } from '../http/router.js';
 import { type Build, addProcessMetrics } from './process-metrics.js';
@@ -81,6 +82,11 @@ export class Metrics {
   readonly dropped = this.#counter('gateway_messages_dropped_total', 'Valid messages from Pub/Sub that were dropped', [
     'reason',
   ]);
+  readonly sourceLost = this.#counter(
+    'gateway_source_entries_lost_total',
+    'Entries that were trimmed off, or deleted from, a source stream before they were read; at least so many',
+    ['event'],
+  );
   readonly notReplicated = this.#counter(
     'gateway_not_replicated_total',
     'Publish requests answered 503 because fewer than JOURNAL_MIN_REPLICAS replicas were known to have the messages',
@@ -107,6 +113,7 @@ export class Metrics {
     addProcessMetrics(this.#registry, build);
     // An alert on any increase needs a value before the first increase.
     for (const reason of ['full', 'expired']) this.dropped.inc({ reason }, 0);
+    for (const event of FEED_EVENTS) this.sourceLost.inc({ event }, 0);
     for (const stage of FAULT_STAGES) this.faults.inc({ stage }, 0);
   }
 

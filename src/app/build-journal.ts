@@ -4,7 +4,7 @@ import type { DeletingJournal, IdempotentJournal, Journal, JournalListener } fro
 import { MemoryJournal } from '../journal/memory-journal.js';
 import type { Base } from './base.js';
 import { memoryJournalBytes, ringBytes } from './journal-memory.js';
-import { acceptObserver, dropObserver, linkAnnouncer, rejectObserver } from './observers.js';
+import { acceptObserver, dropObserver, linkAnnouncer, rejectObserver, sourceObserver } from './observers.js';
 import { RedisParts } from './redis-parts.js';
 
 /** The journal, and what comes with it. */
@@ -54,6 +54,8 @@ export function buildJournal(base: Base, delivery: FeedDelivery, onRenew: () => 
       onRedis: linkAnnouncer(delivery, onRenew),
       onNewRun: onRenew,
       onBridged: acceptObserver(metrics, 'pubsub'),
+      onSourced: sourceObserver(metrics),
+      onSourceLost: (event, count) => metrics.sourceLost.inc({ event }, count),
       onDropped: dropObserver(log, metrics),
       onReject,
     },

@@ -144,6 +144,11 @@ export function acceptObserver(metrics: Metrics, source: Source): (event: FeedEv
   return (event) => metrics.accepted.inc({ source, event });
 }
 
+/** Counts the messages of source streams that this pod put into the journal. */
+export function sourceObserver(metrics: Metrics): (event: FeedEvent, count: number) => void {
+  return (event, count) => metrics.accepted.inc({ source: 'stream', event }, count);
+}
+
 /** Counts messages that were refused. */
 export function rejectObserver(metrics: Metrics): OnReject {
   return (source, event, reason) => metrics.rejected.inc({ source, event, reason });

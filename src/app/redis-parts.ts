@@ -21,6 +21,7 @@ import { requireSupport } from '../redis/requirements.js';
 import { type RedisAspect, type RedisChange, RedisState } from '../redis/redis-state.js';
 import type { RedisTarget } from '../redis/url.js';
 import { keptLanes } from './kept-lanes.js';
+import { SourceLinks, sourceStreams } from './source-links.js';
 import { RedisTopicStore } from '../delivery/redis-topic-store.js';
 import { PodLinks } from './pod-links.js';
 
@@ -31,6 +32,10 @@ export interface RedisPartsListener extends JournalListener {
   onRedis(change: RedisChange): void;
   /** Called for every message that this pod put into the journal from Pub/Sub. */
   onBridged(event: FeedEvent): void;
+  /** Called with how many messages this pod put into the journal from a source stream. */
+  onSourced(event: FeedEvent, count: number): void;
+  /** Called when entries were taken out of a source stream before they were read. */
+  onSourceLost(event: FeedEvent, count: number): void;
   /** Called when Redis may have lost what was kept there about connected clients, while the link stayed up. */
   onNewRun(): void;
   /** Called when messages from Pub/Sub were given up. */
@@ -83,6 +88,7 @@ export class RedisParts {
   readonly #appends: AppendWatch;
   readonly #readerLink: RedisLink<RedisCommands>;
   readonly #subscriptionLink: RedisLink<Redis>;
+  readonly #sources: SourceLinks;
   /** The Pub/Sub channel on which bridges test their own subscription. */
   readonly #canaryChannel: string;
   readonly #reachable = new Set<() => void>();
@@ -91,7 +97,8 @@ export class RedisParts {
   constructor(options: RedisPartsOptions) {
     const { target, config, pod, listener, log } = options;
     this.#options = options;
-    this.state = new RedisState({ aspects: ['read', 'heard', 'append'], log });
+    const sources: readonly RedisAspect[] = sourceStreams(config).length > 0 ? ['sources'] : [];
+    this.state = new RedisState({ aspects: ['read', 'heard', 'append', ...sources], log });
     this.state.onChange((change) => listener.onRedis(change));
     this.#canaryChannel = `{${config.redisKeyPrefix}}:canary`;
     this.#connections = new RedisConnections(target, `signal-gateway:${pod}`);
@@ -119,6 +126,7 @@ export class RedisParts {
       log,
     });
     this.#subscriptionLink = this.#buildSubscriptionLink();
+    this.#sources = this.#buildSources();
     this.#lookTimer = setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
   }
 
@@ -156,7 +164,7 @@ export class RedisParts {
     this.state.stop();
     await this.bridge.stop();
     await this.#appends.stop();
-    await Promise.all([this.#subscriptionLink.stop(), this.#readerLink.stop()]);
+    await Promise.all([this.#subscriptionLink.stop(), this.#sources.stop(), this.#readerLink.stop()]);
   }
 
   /** Closes every connection that is left. */
@@ -177,6 +185,7 @@ export class RedisParts {
       this.#look();
       this.#appends.connected();
       this.#reached();
+      this.#sources.start();
     });
     const explain = (error: Error): void => void this.#explainCommands(error);
     commands.on('close', () => {
@@ -217,6 +226,7 @@ export class RedisParts {
       onAppend: (result) => this.#appends.noted(result),
       listener: {
         onEntry: (entry, since) => {
+          this.#sources.seen(entry);
           listener.onEntry(entry, isBridged(entry) ? this.bridge.seen(entry) : since);
         },
         onGap: (reason, requested, resumed) => {
@@ -241,10 +251,9 @@ export class RedisParts {
       connect: () => this.#connections.keyed('reader'),
       explain: (error) => this.#connections.explain(error),
       session: async (redis, up) => {
-        await requireSupport(redis, {
-          kind: this.#options.target.kind,
-          minReplicas: this.#options.config.journalMinReplicas,
-        });
+        const { target, config } = this.#options;
+        const hasSources = sourceStreams(config).length > 0;
+        await requireSupport(redis, { kind: target.kind, minReplicas: config.journalMinReplicas, hasSources });
         return this.journal.reader.session(redis, up);
       },
       onLink: (up, error) => {
@@ -272,6 +281,7 @@ export class RedisParts {
       publishObjection: (text) => this.#connections.publish(this.#canaryChannel, text),
       spreadMs: isCluster ? CLUSTER_SPREAD_MS : 0,
       renewSubscription: () => this.#subscriptionLink.renew(),
+      onHolding: () => this.#sources.leaseTaken(),
       onAppended: (messages) => {
         for (const { message } of messages) listener.onBridged(message.event);
       },
@@ -324,6 +334,21 @@ export class RedisParts {
     // A cluster has no numbers.
     if (target.kind === 'cluster' || !(commands instanceof Redis)) return;
     await claimDatabase(subscriber, commands, { prefix: config.redisKeyPrefix, db: target.db });
+  }
+
+  #buildSources(): SourceLinks {
+    const { config, listener, log } = this.#options;
+    return new SourceLinks({
+      config,
+      connections: this.#connections,
+      journal: this.journal,
+      token: () => this.bridge.token,
+      state: this.state,
+      onSourced: (event, count) => listener.onSourced(event, count),
+      onRejected: (rejected) => this.rejections.note('stream', rejected),
+      onSourceLost: (event, count) => listener.onSourceLost(event, count),
+      log,
+    });
   }
 
   /** Looks what Redis has room for, and tells if it is another one than before. */

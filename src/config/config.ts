@@ -25,6 +25,9 @@ export interface Config {
   readonly redisKeyPrefix: string;
   readonly signalChannel: string;
   readonly statusChannel: string;
+  /** Redis streams that producers add to; `undefined` reads none. */
+  readonly signalStream: string | undefined;
+  readonly statusStream: string | undefined;
   readonly welcomeMessage: string;
   /** Whether the public port serves the dashboard at `/`. */
   readonly dashboard: boolean;
@@ -161,6 +164,8 @@ function configOf(v: VariableValues): Config {
     redisKeyPrefix: v.REDIS_KEY_PREFIX,
     signalChannel: v.SIGNAL_CHANNEL,
     statusChannel: v.STATUS_CHANNEL,
+    signalStream: v.SIGNAL_STREAM,
+    statusStream: v.STATUS_STREAM,
     welcomeMessage: v.WELCOME_MESSAGE,
     dashboard: v.DASHBOARD === 'on',
     basePath: v.BASE_PATH,

@@ -57,6 +57,8 @@ export const VARIABLES = {
   REDIS_KEY_PREFIX: text('gateway', 'a name of letters, digits, ".", "_", ":" and "-"', /^[\w.:-]{1,100}$/),
   SIGNAL_CHANNEL: text('new_signal', 'the name of a Pub/Sub channel'),
   STATUS_CHANNEL: text('status_update', 'the name of a Pub/Sub channel'),
+  SIGNAL_STREAM: text(undefined, 'the name of a Redis stream'),
+  STATUS_STREAM: text(undefined, 'the name of a Redis stream'),
   WELCOME_MESSAGE: text('Successfully connected to Quantum Trader Pro real-time feed.', 'a text'),
   DASHBOARD: oneOf(['on', 'off'], 'on'),
   BASE_PATH: {
@@ -146,6 +148,8 @@ export const VARIABLES = {
 type OptionalName =
   | 'REDIS_URL'
   | RedisAccessName
+  | 'SIGNAL_STREAM'
+  | 'STATUS_STREAM'
   | 'API_KEY'
   | 'MEMORY_LIMIT'
   | 'TRUST_PROXY'
@@ -170,9 +174,27 @@ export type Compression = AllValues['COMPRESSION'];
 /** The transports that a client may use. */
 export type TransportName = 'websocket' | 'polling';
 
+/** What is wrong with the names of streams: each stream is one key of Redis, and none of the gateway's own. */
+function streamMismatches(env: Environment): VariableProblem[] {
+  const problems: VariableProblem[] = [];
+  const own = `{${env['REDIS_KEY_PREFIX'] || VARIABLES.REDIS_KEY_PREFIX.fallback}}:`;
+  for (const variable of ['SIGNAL_STREAM', 'STATUS_STREAM']) {
+    const stream = env[variable];
+    if (!stream) continue;
+    const refuse = (takes: string): void => void problems.push({ variable, got: JSON.stringify(stream), takes });
+    if (!env['REDIS_URL']) refuse('nothing, since REDIS_URL is not set: without Redis there are no streams to read');
+    if (stream.startsWith(own)) refuse(`a name that does not begin with ${own}, as the gateway's own keys do`);
+  }
+  if (env['SIGNAL_STREAM'] && env['SIGNAL_STREAM'] === env['STATUS_STREAM']) {
+    const got = JSON.stringify(env['STATUS_STREAM']);
+    problems.push({ variable: 'STATUS_STREAM', got, takes: 'another stream than SIGNAL_STREAM' });
+  }
+  return problems;
+}
+
 /** What is wrong with variables that are each valid, but do not go together. */
 export function mismatches(env: Environment): VariableProblem[] {
-  const problems = redisMismatches(env);
+  const problems = [...redisMismatches(env), ...streamMismatches(env)];
   const needs = (variable: string, takes: string): void => void problems.push({ variable, got: 'nothing', takes });
   const refuses = (variable: string, takes: string): void => void problems.push({ variable, got: '(hidden)', takes });
   if (env['TLS_CERT'] && !env['TLS_KEY']) needs('TLS_KEY', 'a file, since TLS_CERT is set');

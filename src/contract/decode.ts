@@ -143,7 +143,8 @@ export function decodeItem(event: FeedEvent, text: string, maxBytes: number): De
   return size > maxBytes ? tooLarge(size, maxBytes) : decodeText(event, text);
 }
 
-function tooLarge(size: number, maxBytes: number): Decoded {
+/** What comes of a message that is too large to be read. */
+export function tooLarge(size: number, maxBytes: number): Decoded {
   return refuse('too_large', `the message has ${size} bytes; at most ${maxBytes} are taken`);
 }
 

@@ -38,6 +38,8 @@ export interface BridgeOptions {
   readonly spreadMs: number;
   /** Makes a new subscription in place of this one. */
   readonly renewSubscription: () => void;
+  /** Called when this pod holds the lease and appends from now on. */
+  readonly onHolding?: () => void;
   /** Called with every batch that this pod has appended to the journal. */
   readonly onAppended: (messages: readonly QueuedMessage[]) => void;
   /** Called when the lease could be asked for again, and with what Redis says when it could not be for as long as it lasts. */
@@ -99,7 +101,7 @@ export class Bridge {
     this.#pump = new BridgePump({
       queue: this.#queue,
       journal: options.journal,
-      token: () => (this.#holding ? this.#token : undefined),
+      token: () => this.token,
       onAppended: options.onAppended,
       onFenced: (token) => {
         if (this.#token === token) this.#lost('the lease went to another pod');
@@ -123,6 +125,11 @@ export class Bridge {
   /** Whether this pod holds the lease and appends. */
   get holding(): boolean {
     return this.#holding;
+  }
+
+  /** The token of the lease while this pod holds it and appends. */
+  get token(): string | undefined {
+    return this.#holding ? this.#token : undefined;
   }
 
   /** Whether this pod reports what it hears: as the holder, or while it knows of no other holder. */
@@ -319,6 +326,7 @@ export class Bridge {
     }
     this.#holding = true;
     this.#isClean = true;
+    this.#options.onHolding?.();
     this.#options.log.info({ waiting: this.#queue.length }, 'this pod bridges Pub/Sub into the journal');
     void this.#pump.run();
   }

@@ -3,7 +3,7 @@ import type { RejectReason } from '../contract/decode.js';
 import type { FeedEvent } from '../contract/events.js';
 
 /** How a message came in. */
-export type Source = 'pubsub' | 'http';
+export type Source = 'pubsub' | 'http' | 'stream';
 
 /** A message that was refused. */
 export interface Rejection {

@@ -132,24 +132,6 @@ export function bridgedId(): string {
   return entryId('b');
 }
 
-/** Characters of a name of a source stream in the ids of its entries. */
-const STREAM_MARK = 6;
-
-function streamMark(stream: string): string {
-  return digest(stream).slice(0, STREAM_MARK);
-}
-
-/** An id for an entry that comes from a source stream: it says from which entry there (see {@link sourceOf}). */
-export function sourcedId(stream: string, id: string): string {
-  return `s${streamMark(stream)}${id}.${randomName(4)}`;
-}
-
-/** The id in a source stream of the entry that an entry of the journal was made of; `undefined` if it is not of this stream. */
-export function sourceOf({ id }: { readonly id: string }, stream: string): string | undefined {
-  if (!id.startsWith('s') || !id.startsWith(streamMark(stream), 1)) return undefined;
-  return /^\d+-\d+(?=\.)/.exec(id.slice(1 + STREAM_MARK))?.[0];
-}
-
 /** Whether an entry was appended by a bridge, so that every pod heard its message on Pub/Sub too. */
 export function isBridged({ id }: { readonly id: string }): boolean {
   return id.startsWith('b');

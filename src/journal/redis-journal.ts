@@ -88,6 +88,7 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
   readonly #shared: SharedPages;
   readonly #keys: JournalKeys;
   readonly #commands: Redis | Cluster;
+  readonly #care: KeyCare;
   /** One for each client that waits for an entry that the reader has not come to. */
   readonly #waiting = new Set<() => void>();
 
@@ -95,6 +96,7 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
     const { commands, replays, keyPrefix, pod, maxlen, ringBytes, listener, kept, onAppend, log } = options;
     const keys = journalKeys(keyPrefix);
     const care = new KeyCare(keyPrefix, log);
+    this.#care = care;
     this.#keys = keys;
     this.#commands = commands;
     // Until Redis has been reached the pod is nowhere; the name says so to nobody but itself.
@@ -169,7 +171,9 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
    * @throws what Redis or the connection says
    */
   async sourcePlace(stream: string): Promise<string> {
-    return (await this.#commands.hget(this.#keys.sources, stream)) ?? '';
+    const { sources } = this.#keys;
+    const read = (): Promise<string | null> => this.#commands.hget(sources, stream);
+    return (await this.#care.run(this.#commands, [sources], read)) ?? '';
   }
 
   /** Entries in the journal that this pod has not read yet, as far as it knows. */

@@ -7,6 +7,7 @@ export const KEY_KINDS: Readonly<Record<string, KeyKind>> = {
   journal: 'stream',
   deletions: 'stream',
   statuses: 'hash',
+  sources: 'hash',
   lease: 'string',
   bridge: 'hash',
   claim: 'string',

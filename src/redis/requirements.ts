@@ -11,7 +11,7 @@ export interface RequiredCommand {
   /** What it is used for. */
   readonly why: string;
   /** Where only some need it: a kind of Redis, or a setting. @default everybody needs it */
-  readonly only?: 'cluster' | 'JOURNAL_MIN_REPLICAS' | 'signal-gateway check';
+  readonly only?: 'cluster' | 'JOURNAL_MIN_REPLICAS' | 'SIGNAL_STREAM, STATUS_STREAM' | 'signal-gateway check';
 }
 
 /** The oldest version of Redis that has all that is used, and what it is that older ones lack. Valkey has all of it. */
@@ -67,6 +67,7 @@ export const REQUIRED_COMMANDS: readonly RequiredCommand[] = [
   { name: 'rename', why: 'to set a key aside that holds something else' },
   { name: 'lpush', why: 'messages that were rejected' },
   { name: 'ltrim', why: 'messages that were rejected' },
+  { name: 'xinfo', why: 'how a source stream stands', only: 'SIGNAL_STREAM, STATUS_STREAM' },
   { name: 'wait', why: 'whether replicas have a message', only: 'JOURNAL_MIN_REPLICAS' },
 ];
 
@@ -81,6 +82,8 @@ export interface RedisUse {
   readonly kind: Kind;
   /** `JOURNAL_MIN_REPLICAS`. */
   readonly minReplicas: number;
+  /** Whether `SIGNAL_STREAM` or `STATUS_STREAM` is set. @default false */
+  readonly hasSources?: boolean;
 }
 
 /** A server by name and version, such as `Redis 7.0.15` or `Valkey 8.1.8`. */
@@ -108,9 +111,10 @@ function isOlder(version: string, than: string): boolean {
 }
 
 /** The names of the commands that are needed for a use. */
-export function commandsFor({ kind, minReplicas }: RedisUse): string[] {
+export function commandsFor({ kind, minReplicas, hasSources = false }: RedisUse): string[] {
   return REQUIRED_COMMANDS.filter(({ only }) => {
     if (only === 'JOURNAL_MIN_REPLICAS') return minReplicas > 0;
+    if (only === 'SIGNAL_STREAM, STATUS_STREAM') return hasSources;
     return only === undefined || only === kind;
   }).map(({ name }) => name);
 }

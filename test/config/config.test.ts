@@ -36,6 +36,8 @@ const DEFAULTS: Config = {
   redisKeyPrefix: 'gateway',
   signalChannel: 'new_signal',
   statusChannel: 'status_update',
+  signalStream: undefined,
+  statusStream: undefined,
   welcomeMessage: 'Successfully connected to Quantum Trader Pro real-time feed.',
   dashboard: true,
   basePath: '',

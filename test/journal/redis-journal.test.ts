@@ -196,13 +196,14 @@ describe('an append from a source stream', () => {
     expect(await pod.journal.sourcePlace('orders')).toBe('');
   });
 
-  test('changes nothing where the place cannot be kept', async () => {
+  test('is carried out where the key of the places holds something else, which is set aside', async () => {
     const { pod, redis } = await openOne();
     await pod.journal.lease.ask({ token: 'mine', ttlMs: 10_000, mayTakeOver: true, claims: false });
     const admin = redis.client(cleanup);
     await admin.set('{gateway}:sources', 'not a hash');
-    await expect(pod.journal.appendSourced(bridged([1]), from('', '1-0 1'))).rejects.toThrow('WRONGTYPE');
-    expect(await admin.xlen('{gateway}:journal')).toBe(0);
+    expect(await pod.journal.appendSourced(bridged([1]), from('', '1-0 1'))).toEqual({ outcome: 'appended' });
+    expect(await admin.xlen('{gateway}:journal')).toBe(1);
+    expect(await pod.journal.sourcePlace('orders')).toBe('1-0 1');
   });
 });
 

@@ -66,7 +66,7 @@ async function session(cleanup: Cleanup, url: string, env: Readonly<Record<strin
 }
 
 function unlisted(seen: readonly string[], kind: 'single' | 'sentinel' | 'cluster', minReplicas: number): string[] {
-  return seen.filter((name) => !commandsFor({ kind, minReplicas }).includes(name));
+  return seen.filter((name) => !commandsFor({ kind, minReplicas, hasSources: kind === 'single' }).includes(name));
 }
 
 async function seenOn(clients: readonly Redis[]): Promise<string[]> {
@@ -79,7 +79,7 @@ test('the list names every command that gateways send to a server, to one behind
 }) => {
   const single = async (): Promise<string[]> => {
     const redis = await RedisServer.start(cleanup);
-    await session(cleanup, redis.url);
+    await session(cleanup, redis.url, { SIGNAL_STREAM: 'signals' });
     await redis.client(cleanup).publish('new_signal', 'rubbish');
     const client = redis.client(cleanup);
     await until('the rejected message', async () => (await client.lindex('{gateway}:rejected', 0)) !== null);
