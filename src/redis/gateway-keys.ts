@@ -11,7 +11,6 @@ export const KEY_KINDS: Readonly<Record<string, KeyKind>> = {
   lease: 'string',
   bridge: 'hash',
   claim: 'string',
-  sources: 'hash',
   probe: 'stream',
   probed: 'hash',
   'kept-topics': 'hash',
