@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type RedisFault, faultFor, faultOf } from '../redis/fault.js';
+import { type RedisFault, faultOf } from '../redis/fault.js';
 import type { RedisState } from '../redis/redis-state.js';
 import type { AppendResult } from './redis-appender.js';
 
@@ -68,7 +68,7 @@ export class AppendWatch {
     const isRelated = refusal !== undefined && performance.now() - refusal.atMs < RELATED_MS;
     if (error !== undefined) this.#fault = faultOf(error);
     else if (isRelated) this.#fault = refusal.fault;
-    else this.#fault ??= faultFor('unreachable', 'the connection for commands was closed');
+    else this.#fault ??= faultOf(new Error('the connection for commands was closed'));
     this.#tell();
   }
 

@@ -101,7 +101,7 @@ export function faultOf(error: unknown): RedisFault {
   const text = `${(error as NodeJS.ErrnoException | null)?.code ?? ''} ${reason}`;
   const code = PATTERNS.find(([, pattern]) => pattern.test(text))?.[0] ?? 'other';
   // Redis may be well: what stands in the way shows at the next attempt.
-  const isClosed = code === 'unreachable' && /connection (?:was|is) closed/i.test(reason);
+  const isClosed = code === 'unreachable' && /connection (?:for commands )?(?:was|is) closed/i.test(reason);
   return { code, reason, advice: isClosed ? CLOSED_ADVICE : ADVICE[code] };
 }
 
