@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { MAX_PUBLISH_BATCH } from '../contract/publish-request.js';
 import { version } from '../version.js';
 import type { CheckOptions } from './check.js';
+import type { DoctorOptions } from './doctor.js';
 import { unlessEmpty, idempotencyKey, positiveNumberOption, urlOption, wholeNumberOption } from './options.js';
 import type { PublishOptions } from './publish.js';
 import { EXIT_CODES_HELP } from './run.js';
@@ -136,6 +137,31 @@ ${EXIT_CODES_HELP}`,
     });
 }
 
+function addDoctor(parent: Command): void {
+  parent
+    .command('doctor')
+    .description('Look at Redis as a gateway uses it, say what is wrong there, and repair it if asked.')
+    .option('--json', 'one JSON object on standard output')
+    .option('--repair', 'do what is suggested; without it nothing is changed')
+    .allowExcessArguments(false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  REDIS_URL=redis://localhost:6379 signal-gateway doctor
+  REDIS_URL=redis://localhost:6379 signal-gateway doctor --repair
+
+REDIS_URL, REDIS_KEY_PREFIX and JOURNAL_MAXLEN are read from the environment, as those of a
+gateway. A repair is safe while gateways run. Keys that hold something else than they
+should are renamed, never deleted. The exit code is 1 while something is wrong.
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (options: DoctorOptions) => {
+      const { doctor } = await import('./doctor.js');
+      await doctor(options);
+    });
+}
+
 function addBench(parent: Command): void {
   parent
     .command('bench')
@@ -183,6 +209,7 @@ ${EXIT_CODES_HELP}`,
   addPublish(root);
   addTail(root);
   addCheck(root);
+  addDoctor(root);
   addBench(root);
   return root;
 }

@@ -157,7 +157,8 @@ export class RedisJournal implements Journal, IdempotentJournal, DeletingJournal
   async probe(): Promise<void> {
     const { meta, journal, statuses, lease, request, probe, probed } = this.#keys;
     const keys = [meta, journal, statuses, lease, request, probe, probed];
-    await probeScript.run(this.#commands, keys, [PROBE_KEPT_MS, probe]);
+    const commands = this.#commands;
+    await this.#care.run(commands, keys, () => probeScript.run(commands, keys, [PROBE_KEPT_MS, probe]));
   }
 
   /** As {@link RedisAppender.appendSourced}. */

@@ -49,6 +49,7 @@ export function journalKeys(prefix: string): JournalKeys {
 }
 
 /** The keys that a journal always has, or may have for long. */
-export function lastingKeys({ meta, journal, deletions, statuses, lease, bridge, claim }: JournalKeys): string[] {
-  return [meta, journal, deletions, statuses, lease, bridge, claim];
+export function lastingKeys(keys: JournalKeys): string[] {
+  const { meta, journal, deletions, statuses, sources, lease, bridge, claim } = keys;
+  return [meta, journal, deletions, statuses, sources, lease, bridge, claim];
 }

@@ -14,6 +14,7 @@ export const appendScript = luaScript(lua('append'), ...EPOCH);
 /** Changes nothing of the journal. */
 export const probeScript = luaScript(lua('probe'));
 export const deleteScript = luaScript(lua('delete'));
+export const removeStatusScript = luaScript(lua('remove-status'));
 export const leaseScript = luaScript(lua('lease'));
 export const releaseScript = luaScript(lua('release'));
 /** The only one that changes nothing. */

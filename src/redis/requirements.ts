@@ -11,7 +11,13 @@ export interface RequiredCommand {
   /** What it is used for. */
   readonly why: string;
   /** Where only some need it: a kind of Redis, or a setting. @default everybody needs it */
-  readonly only?: 'cluster' | 'JOURNAL_MIN_REPLICAS' | 'SIGNAL_STREAM, STATUS_STREAM' | 'signal-gateway check';
+  readonly only?:
+    | 'cluster'
+    | 'JOURNAL_MIN_REPLICAS'
+    | 'SIGNAL_STREAM, STATUS_STREAM'
+    | 'after an accident'
+    | 'signal-gateway check'
+    | 'signal-gateway doctor';
 }
 
 /** The oldest version of Redis that has all that is used, and what it is that older ones lack. Valkey has all of it. */
@@ -61,13 +67,16 @@ export const REQUIRED_COMMANDS: readonly RequiredCommand[] = [
   { name: 'rpush', why: 'topics of clients, in the order in which they expire' },
   { name: 'lpop', why: 'topics of clients' },
   { name: 'lindex', why: 'topics of clients' },
-  { name: 'llen', why: 'whether a key holds what it should' },
-  { name: 'strlen', why: 'whether a key holds what it should' },
-  { name: 'type', why: 'to say what a key holds in place of what it should' },
-  { name: 'rename', why: 'to set a key aside that holds something else' },
   { name: 'lpush', why: 'messages that were rejected' },
   { name: 'ltrim', why: 'messages that were rejected' },
-  { name: 'xinfo', why: 'how a source stream stands', only: 'SIGNAL_STREAM, STATUS_STREAM' },
+  { name: 'xinfo', why: 'STREAM: whether the journal takes the next number' },
+  { name: 'strlen', why: 'whether the lease and the claim are what they should be' },
+  { name: 'llen', why: 'whether topics of clients are what they should be', only: 'after an accident' },
+  { name: 'type', why: 'to name in the log what stands in the place of a key', only: 'after an accident' },
+  { name: 'rename', why: 'to set aside what stands in the place of a key', only: 'after an accident' },
+  { name: 'xsetid', why: 'to go back behind ids that were used up by hand', only: 'after an accident' },
+  { name: 'pttl', why: 'for how long the lease is held', only: 'signal-gateway doctor' },
+  { name: 'scan', why: 'to find keys that were set aside', only: 'signal-gateway doctor' },
   { name: 'wait', why: 'whether replicas have a message', only: 'JOURNAL_MIN_REPLICAS' },
 ];
 
