@@ -51,5 +51,7 @@ export interface PublishTarget {
   publish(event: FeedEvent, items: readonly Item[]): Promise<Outcome>;
   /** Lets what is under way end, without another attempt. */
   hurry(): void;
+  /** What else there is to say of what was published, on standard error. */
+  note?(): string | undefined;
   close(): void;
 }

@@ -18,6 +18,7 @@ export interface PublishOptions extends MessageOptions {
   readonly url: URL;
   readonly apiKey?: string;
   readonly redis?: string | true;
+  readonly stream?: string | true;
   readonly retryFor?: number;
   readonly idempotencyKey?: string;
   /** Most lines in one request. */
@@ -41,6 +42,7 @@ async function targetOf(
 ): Promise<PublishTarget> {
   const { env } = process;
   const { idempotencyKey: key } = options;
+  if (options.stream !== undefined) return streamTarget(options);
   if (options.redis !== undefined) {
     if (key !== undefined) {
       throw new StartError('--idempotency-key cannot be used with --redis: PUBLISH has no such keys.', EXIT.config);
@@ -65,6 +67,24 @@ async function targetOf(
   });
 }
 
+async function streamTarget({ redis, stream, idempotencyKey: key }: PublishOptions): Promise<PublishTarget> {
+  const { env } = process;
+  if (key !== undefined) {
+    throw new StartError('--idempotency-key cannot be used with --stream: XADD has no such keys.', EXIT.config);
+  }
+  const url = typeof redis === 'string' ? redis : unlessEmpty(env['REDIS_URL']);
+  if (url === undefined) {
+    throw new StartError('--stream needs the address of a Redis: add --redis <url>, or set REDIS_URL.', EXIT.config);
+  }
+  const names = { new_signal: unlessEmpty(env['SIGNAL_STREAM']), status_update: unlessEmpty(env['STATUS_STREAM']) };
+  if (stream === true && names.new_signal === undefined && names.status_update === undefined) {
+    const text = '--stream needs the name of a stream: add one, or set SIGNAL_STREAM and STATUS_STREAM.';
+    throw new StartError(text, EXIT.config);
+  }
+  const { StreamPublishTarget } = await import('./stream-target.js');
+  return new StreamPublishTarget(url, typeof stream === 'string' ? stream : names);
+}
+
 /**
  * The command `publish`. Sets the exit code.
  *
@@ -85,6 +105,7 @@ export async function publish(file: string | undefined, options: PublishOptions)
     const { offsets, refused } = await target.publish(message.event, [{ line: 1, text: message.json }]);
     for (const { why } of refused) throw new StartError(`Not published: ${why}`, EXIT.failed);
     for (const offset of offsets) process.stdout.write(`${offset}\n`);
+    sayNote(target);
   } catch (error) {
     if (!(error instanceof PublishFailure) || error.unsure.length === 0) throw error;
     const text = `${error.message}\nThe message may have been published.${hintFor(options)}`;
@@ -94,9 +115,14 @@ export async function publish(file: string | undefined, options: PublishOptions)
   }
 }
 
+function sayNote(target: PublishTarget): void {
+  const note = target.note?.();
+  if (note !== undefined) process.stderr.write(`${note}\n`);
+}
+
 /** What to do when it is not known whether something was published. */
-function hintFor({ redis, idempotencyKey }: PublishOptions): string {
-  if (redis !== undefined) return '';
+function hintFor({ redis, stream, idempotencyKey }: PublishOptions): string {
+  if (redis !== undefined || stream !== undefined) return '';
   return idempotencyKey === undefined
     ? ' If you publish it again, it may arrive twice; with an --idempotency-key from the start it would not.'
     : ' If you run this again with the same --idempotency-key within 5 minutes, nothing is published twice.';
@@ -303,6 +329,7 @@ async function publishLines(file: string | undefined, options: PublishOptions): 
   const summary = `${number(lines.published)} published${lines.bad === 0 ? '' : `, ${number(lines.bad)} not`}.`;
   if (failure === undefined && !interrupted) {
     process.stderr.write(`${summary}\n`);
+    sayNote(target);
     if (lines.bad > 0) process.exitCode = EXIT.failed;
     return;
   }

@@ -103,8 +103,8 @@ export function inspectSource(page: SourcePage, place: SourcePlace): SourceFindi
     return id === STREAM_START ? { ...fine, place: { id, count: added - length } } : fine;
   }
   if (added < count + entries.length) {
-    const passed = isAtEnd ? added : added - length;
-    return { place: { id, count: passed }, lost: 0, isAtLeast: false, change: 'anew' };
+    // How many of the new stream came before these is known once its end is reached.
+    return { place: { id, count: isAtEnd ? added : undefined }, lost: 0, isAtLeast: false, change: 'anew' };
   }
   const lost = Math.max(0, (isAtEnd ? added : added - length) - count);
   return { place: { id, count: count + lost }, lost, isAtLeast: false };

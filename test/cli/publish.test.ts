@@ -473,3 +473,59 @@ describe('--redis', () => {
     expect(away.stderr).not.toContain('secret-word');
   });
 });
+
+describe('--stream', () => {
+  test('adds one message or many lines to the streams of a gateway, which carries them once', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const env = { REDIS_URL: redis.url, SIGNAL_STREAM: 'signals', STATUS_STREAM: 'statuses' };
+    const one = cli(cleanup, ['publish', '--stream', '--status', 'active', '--service', 'A'], env);
+    expect([await one.exit, one.stderr]).toEqual([
+      0,
+      'Added to statuses; a gateway with STATUS_STREAM=statuses carries it.\n',
+    ]);
+    expect(one.stdout).toMatch(/^\d+-\d+\n$/);
+    // What was added before there was a gateway is carried too.
+    const pod = await Pod.start(cleanup, env);
+    const many = cli(cleanup, ['publish', '--redis', redis.url, '--stream', 'signals', fileOf(linesOf(3000))]);
+    expect([await many.exit, many.stdout, many.stderr]).toEqual([
+      0,
+      '',
+      '3,000 published.\nAdded to signals; a gateway with SIGNAL_STREAM=signals carries it.\n',
+    ]);
+    await until(
+      'all of it',
+      async () => (await pod.metric('gateway_messages_accepted_total', { source: 'stream' })) >= 3001,
+    );
+    expect(await redis.client(cleanup).xlen('{gateway}:journal')).toBe(3001);
+  });
+
+  test('keeps signals and statuses apart where one stream is named, and adds nothing to a key that is no stream', async () => {
+    const redis = await RedisServer.start(cleanup);
+    const lines = [...linesOf(2), JSON.stringify({ service: 'A', status: 'active', message: '' })];
+    const mixed = cli(cleanup, ['publish', '--redis', redis.url, '--stream', 'signals', fileOf(lines)]);
+    expect(await mixed.exit).toBe(1);
+    expect(mixed.stderr).toContain('line 3: STATUS_STREAM is not set');
+    const admin = redis.client(cleanup);
+    expect(await admin.xlen('signals')).toBe(2);
+    await admin.set('other', 'a string');
+    const wrong = cli(cleanup, ['publish', '--redis', redis.url, '--stream', 'other', fileOf(linesOf(3))]);
+    expect(await wrong.exit).toBe(1);
+    expect(wrong.stderr).toContain('WRONGTYPE');
+    expect(wrong.stderr).not.toContain('may have been published');
+  });
+
+  test('needs an address and a name, and takes no key', async () => {
+    const message = ['--status', 'active', '--service', 'A'];
+    const bare = { REDIS_URL: '', SIGNAL_STREAM: '', STATUS_STREAM: '' };
+    const cases: [string[], Record<string, string>, string][] = [
+      [['--stream', 'x'], bare, 'REDIS_URL'],
+      [['--stream'], { ...bare, REDIS_URL: `redis://${HOST}:1` }, 'SIGNAL_STREAM'],
+      [['--stream', 'x', '--idempotency-key', 'k'], { ...bare, REDIS_URL: `redis://${HOST}:1` }, 'XADD'],
+    ];
+    for (const [options, env, text] of cases) {
+      const run = cli(cleanup, ['publish', ...options, ...message], env);
+      expect(await run.exit).toBe(2);
+      expect(run.stderr).toContain(text);
+    }
+  });
+});
