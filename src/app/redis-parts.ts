@@ -187,20 +187,24 @@ export class RedisParts {
       this.#reached();
       this.#sources.start();
     });
-    const explain = (error: Error): void => void this.#explainCommands(error);
     commands.on('close', () => {
       this.#commandsLost();
-      explain(new Error('the connection was closed'));
+      void this.#explainCommands();
     });
-    commands.on('error', explain);
+    commands.on('error', (error: Error) => void this.#explainCommands(error));
   }
 
-  /** Tells why the connection for commands cannot be made, if it still cannot. */
-  async #explainCommands(error: Error): Promise<void> {
+  /**
+   * Tells why the connection for commands cannot be made, if it still cannot.
+   *
+   * @param error - left out where it just ended: that says less than why an append has failed just before
+   */
+  async #explainCommands(error?: Error): Promise<void> {
     const isReady = (): boolean => this.#commands.status === 'ready';
     if (isReady()) return;
-    const explained = await this.#connections.explain(error);
-    if (!isReady()) this.#commandsLost(explained);
+    const closed = new Error('the connection was closed');
+    const explained = await this.#connections.explain(error ?? closed);
+    if (!isReady() && explained.message !== closed.message) this.#commandsLost(explained);
   }
 
   #commandsLost(error?: Error): void {

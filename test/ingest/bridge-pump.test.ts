@@ -12,7 +12,12 @@ import { until } from '../support/until.js';
 const HEARD_FOR_MS = 1500;
 
 function message(text: string): FeedMessage {
-  return { event: 'status_update', json: text, service: text };
+  return { event: 'status_update', json: JSON.stringify({ text }), service: text };
+}
+
+/** The text of a {@link message}. */
+function textOf(json: string): string {
+  return (JSON.parse(json) as { text: string }).text;
 }
 
 /** A holder of the lease on a real Redis, whose messages are too old after {@link HEARD_FOR_MS}. */
@@ -32,7 +37,7 @@ class Holder {
       queue: this.queue,
       journal: pod.journal,
       token: () => (this.#holds ? 'mine' : undefined),
-      onAppended: (batch) => this.appended.push(...batch.map(({ message: { json } }) => json)),
+      onAppended: (batch) => this.appended.push(...batch.map(({ message: { json } }) => textOf(json))),
       onFenced: () => expect.unreachable('nobody else takes the lease'),
       onStuck: (reason) => this.stuck.push(reason),
     });
@@ -58,7 +63,7 @@ class Holder {
 
   /** What every pod reads. */
   get read(): string[] {
-    return this.#pod.entries.map(({ json }) => json);
+    return this.#pod.entries.map(({ json }) => textOf(json));
   }
 
   /** Waits until so many entries were read. @returns their texts */
@@ -116,7 +121,7 @@ test('an append that comes to light after its message was dropped takes no later
   queue.heard(message('alive'), nowMs);
   const [sent] = queue.first(1);
   expect(queue.expire(nowMs + HEARD_FOR_MS + 1)).toBe(1);
-  queue.seen({ id: sent?.id ?? '', event: 'status_update', json: 'alive' }, nowMs + HEARD_FOR_MS + 2);
+  queue.seen({ id: sent?.id ?? '', event: 'status_update', json: message('alive').json }, nowMs + HEARD_FOR_MS + 2);
   holder.hear('alive');
   expect(await holder.delivered(2)).toEqual(['first', 'alive']);
 });

@@ -100,17 +100,11 @@ test('the list names every command that gateways send to a server, to one behind
   expect(unlisted(onSingle, 'single', 0)).toEqual([]);
   expect(unlisted(onSentinel, 'sentinel', 1)).toEqual([]);
   expect(unlisted(onCluster, 'cluster', 0)).toEqual([]);
-<<<<<<< HEAD
   // A script may come to some of its commands only after minutes, and is handed some by name.
   const handed = Object.values(SIZE_COMMANDS).map((name) => name.toLowerCase());
   const used = new Set([...onSingle, ...onSentinel, ...onCluster, ...IN_SCRIPTS, ...handed]);
-  const needed = REQUIRED_COMMANDS.filter(({ only }) => only !== 'signal-gateway check').map(({ name }) => name);
-=======
-  // A script may come to some of its commands only after minutes.
-  const used = new Set([...onSingle, ...onSentinel, ...onCluster, ...IN_SCRIPTS]);
   const rare = new Set<string | undefined>(['after an accident', 'signal-gateway check', 'signal-gateway doctor']);
   const needed = REQUIRED_COMMANDS.filter(({ only }) => !rare.has(only)).map(({ name }) => name);
->>>>>>> 34b0a81 (signal-gateway doctor says what is wrong with a Redis, and repairs it)
   expect(needed.filter((name) => !used.has(name))).toEqual([]);
 });
 
