@@ -12,19 +12,21 @@ import { limitedBy } from './summary.js';
 /** Messages appended in one call, and calls under way. */
 export const BATCH = 500;
 const BATCHES_IN_FLIGHT = 4;
-const LOOK_MS = 5;
-const READ_LIMIT_MS = 60_000;
+/** How often it is looked how far a pod has read. */
+export const LOOK_MS = 5;
+/** A pod that has not read to the end by then, after the last append, never will. */
+export const READ_LIMIT_MS = 60_000;
 
 function nothing(): void {}
 
 /** The newest entry that a pod has read. */
-async function readSeq(adminPort: number): Promise<number> {
+export async function readSeq(adminPort: number): Promise<number> {
   const text = await (await fetch(`http://${HOST}:${adminPort}/metrics`)).text();
   return Number(/^gateway_journal_seq (\d+)/m.exec(text)?.[1] ?? 0);
 }
 
 /** More than a run appends: an entry that is trimmed before the pod has read it would count as read. */
-const MAXLEN = 5_000_000;
+export const MAXLEN = 5_000_000;
 
 /** How many appends a second one pod reads back, while this process appends as fast as Redis takes them. */
 export async function measureCeiling(seconds: number, payload: number, progress: Progress): Promise<Run> {

@@ -10,8 +10,8 @@ import type { Progress } from '../scenario.js';
 import { UsageMeter, loadOf, someoneBridges, withRedis } from './harness.js';
 import { latencyFigures, limitedBy } from './summary.js';
 
-/** The rows: a straight emit, a bare journal in between, and the gateway. */
-export const WAYS = ['straight', 'bare-journal', 'gateway'] as const;
+/** The rows: a straight emit, a bare journal in between, the gateway, and the gateway by a source stream. */
+export const WAYS = ['straight', 'bare-journal', 'gateway', 'gateway-stream'] as const;
 /** The name of a row. */
 export type Way = (typeof WAYS)[number];
 
@@ -24,7 +24,7 @@ function histogram(): Histogram {
   return build({ lowestDiscernibleValue: 1, highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: 3 });
 }
 
-/** A server with one stock client, and the channel that it alone listens to. */
+/** A server with one stock client, and the channel or the stream that it alone listens to. */
 class Lane {
   readonly way: Way;
   readonly server: RunningServer;
@@ -64,7 +64,12 @@ class Lane {
     });
     try {
       const begin = nowMicros();
-      const [at] = await Promise.all([arrival, producer.publish(this.#channel, text(due, begin))]);
+      const json = text(due, begin);
+      const sent =
+        this.way === 'gateway-stream'
+          ? producer.xadd(this.#channel, 'MAXLEN', '~', 10_000, '*', 'json', json)
+          : producer.publish(this.#channel, json);
+      const [at] = await Promise.all([arrival, sent]);
       this.latency.recordValue(Math.max(1, at - begin));
     } finally {
       clearTimeout(watch);
@@ -92,9 +97,11 @@ export async function measureWays(seconds: number, payload: number, progress: Pr
     const lanes: Lane[] = [];
     for (const way of WAYS) {
       const channel = `signals:${way}`;
-      const options = { redisUrl: redis.url, env: { SIGNAL_CHANNEL: channel } };
-      const server = cleanup.add(await RunningServer.start(way, options), (self) => self.stop());
-      if (way === 'gateway') await someoneBridges([server]);
+      const isStream = way === 'gateway-stream';
+      const env = isStream ? { SIGNAL_STREAM: channel, REDIS_KEY_PREFIX: way } : { SIGNAL_CHANNEL: channel };
+      const options = { redisUrl: redis.url, env };
+      const server = cleanup.add(await RunningServer.start(isStream ? 'gateway' : way, options), (self) => self.stop());
+      if (isStream || way === 'gateway') await someoneBridges([server]);
       const lane = cleanup.add(new Lane(way, server, channel), (self) => self.close());
       await lane.connected();
       lanes.push(lane);

@@ -3,6 +3,7 @@ import type { Scenario } from '../scenario.js';
 import { failureOf, interleave } from '../harness/harness.js';
 import { BATCH, measureCeiling } from '../harness/ingest-ceiling.js';
 import { KEPT, type Kept, measureKept } from '../harness/ingest-kept.js';
+import { measureStream } from '../harness/ingest-stream.js';
 import { WAYS, type Way, measureWays } from '../harness/ingest-way.js';
 import { latencyFigures, mergeHistograms, rowOf } from '../harness/summary.js';
 
@@ -11,8 +12,8 @@ export const ingest: Scenario = {
   name: 'ingest',
   title: 'what the journal adds to the way from PUBLISH to a client, and how many appends a second it takes',
   async run({ seconds = 5, runs = 3, payload = 0 }, progress) {
-    progress.steps(3 * runs);
-    const ways: Record<Way, Run[]> = { straight: [], 'bare-journal': [], gateway: [] };
+    progress.steps(4 * runs);
+    const ways: Record<Way, Run[]> = { straight: [], 'bare-journal': [], gateway: [], 'gateway-stream': [] };
     const failures: string[] = [];
     const pings: string[] = [];
     for (let run = 1; run <= runs; run++) {
@@ -27,11 +28,11 @@ export const ingest: Scenario = {
       }
     }
     const ceiling = await interleave({
-      names: ['gateway'],
+      names: ['gateway', 'gateway-stream'],
       runs,
       progress,
       point: 'appends',
-      measure: () => measureCeiling(seconds, payload, progress),
+      measure: (name) => (name === 'gateway' ? measureCeiling : measureStream)(seconds, payload, progress),
     });
     const kept: Record<Kept, Run[]> = { gateway: [], 'JOURNAL_MIN_REPLICAS=1': [] };
     const keptFailures: string[] = [];
@@ -75,6 +76,7 @@ export const ingest: Scenario = {
       ],
       notes: [
         '"straight" is Socket.IO with a subscription and a local emit; "bare-journal" puts an XADD and a blocking XREAD in between, which is the least that keeps a journal in Redis. The rows take turns signal by signal, and a signal is published when the one before has arrived.',
+        'To "gateway-stream" a signal comes by XADD and SIGNAL_STREAM, to "gateway" by PUBLISH. In the table of what Redis takes, its appends are what a producer adds to the stream while the pod carries it, and what is read back has been carried into the journal.',
         'With a replica attached, one signal at a time is posted, and timed until its 202, to a gateway that waits for no replica and to one with JOURNAL_MIN_REPLICAS=1, in turn. The appends a second are of one signal each, with 256 under way.',
         ...roundTrip,
       ],

@@ -257,6 +257,20 @@ describe('loadConfig', () => {
     }
   });
 
+  test('names of source streams need Redis, differ, and are not those of its own keys', () => {
+    const redis = { REDIS_URL: 'redis://127.0.0.1' };
+    const set = loadConfig({ ...redis, SIGNAL_STREAM: 'signals', STATUS_STREAM: 'statuses' });
+    expect([set.signalStream, set.statusStream]).toEqual(['signals', 'statuses']);
+    expect(wrong({ SIGNAL_STREAM: 'signals' })).toEqual(['SIGNAL_STREAM']);
+    expect(errorOf({ SIGNAL_STREAM: 'signals' }).message).toContain('REDIS_URL is not set');
+    expect(wrong({ ...redis, SIGNAL_STREAM: 'one', STATUS_STREAM: 'one' })).toEqual(['STATUS_STREAM']);
+    expect(wrong({ ...redis, SIGNAL_STREAM: '{gateway}:journal' })).toEqual(['SIGNAL_STREAM']);
+    expect(wrong({ ...redis, REDIS_KEY_PREFIX: 'x', STATUS_STREAM: '{x}:mine' })).toEqual(['STATUS_STREAM']);
+    expect(loadConfig({ ...redis, REDIS_KEY_PREFIX: 'x', STATUS_STREAM: '{gateway}:mine' }).statusStream).toBe(
+      '{gateway}:mine',
+    );
+  });
+
   test('takes a certificate and its key together, as files that can be read', () => {
     const dir = cleanup.add(mkdtempSync(join(tmpdir(), 'signal-gateway-config-')), (path) =>
       rmSync(path, { recursive: true }),
