@@ -7,6 +7,16 @@ import { measureStream } from '../harness/ingest-stream.js';
 import { WAYS, type Way, measureWays } from '../harness/ingest-way.js';
 import { latencyFigures, mergeHistograms, rowOf } from '../harness/summary.js';
 
+/** What a bare round trip to Redis takes, as a note; none without figures. */
+function roundTripNote(pings: readonly string[]): string[] {
+  const ping = mergeHistograms(pings);
+  const { p50: roundTripMs } = ping === undefined ? {} : latencyFigures(ping);
+  if (roundTripMs === undefined) return [];
+  return [
+    `One bare round trip to Redis (PING), measured in the same turns, took ${roundTripMs.toFixed(3)} ms at the median.`,
+  ];
+}
+
 /** What the journal adds to the way of a signal, and how much it takes. */
 export const ingest: Scenario = {
   name: 'ingest',
@@ -45,14 +55,6 @@ export const ingest: Scenario = {
         keptFailures.push(failureOf(run, error));
       }
     }
-    const ping = mergeHistograms(pings);
-    const { p50: roundTripMs } = ping === undefined ? {} : latencyFigures(ping);
-    const roundTrip =
-      roundTripMs === undefined
-        ? []
-        : [
-            `One bare round trip to Redis (PING), measured in the same turns, took ${roundTripMs.toFixed(3)} ms at the median.`,
-          ];
     return {
       name: ingest.name,
       title: ingest.title,
@@ -78,7 +80,7 @@ export const ingest: Scenario = {
         '"straight" is Socket.IO with a subscription and a local emit; "bare-journal" puts an XADD and a blocking XREAD in between, which is the least that keeps a journal in Redis. The rows take turns signal by signal, and a signal is published when the one before has arrived.',
         'To "gateway-stream" a signal comes by XADD and SIGNAL_STREAM, to "gateway" by PUBLISH. In the table of what Redis takes, its appends are what a producer adds to the stream while the pod carries it, and what is read back has been carried into the journal.',
         'With a replica attached, one signal at a time is posted, and timed until its 202, to a gateway that waits for no replica and to one with JOURNAL_MIN_REPLICAS=1, in turn. The appends a second are of one signal each, with 256 under way.',
-        ...roundTrip,
+        ...roundTripNote(pings),
       ],
     };
   },

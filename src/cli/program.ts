@@ -33,10 +33,7 @@ function addPublish(parent: Command): void {
     .addOption(urlOption('admin port of a gateway', 'ADMIN_URL', 'http://localhost:3001'))
     .addOption(new Option('--api-key <key>', 'key of the publish API; safer in the variable').env('API_KEY'))
     .option('--redis [url]', 'use PUBLISH in Redis instead of HTTP; without an address, REDIS_URL')
-    .option(
-      '--stream [name]',
-      'use XADD in Redis: add to this stream; without a name, to SIGNAL_STREAM and STATUS_STREAM. Redis is at --redis or REDIS_URL',
-    )
+    .option('--stream [name]', 'add to a stream in Redis; without a name, to SIGNAL_STREAM and STATUS_STREAM')
     .addOption(
       new Option(
         '--retry-for <seconds>',
@@ -71,9 +68,9 @@ A line with "service" and without "signal" is a status_update; every other line 
 signal. Valid lines are published in order. Each invalid line is reported on standard
 error and makes the exit code 1. A retried request publishes nothing twice
 (Idempotency-Key). PUBLISH has no such key, so with --redis nothing is retried;
-SIGNAL_CHANNEL and STATUS_CHANNEL name the channels. Nor is anything retried with
---stream; what was added there waits for a gateway, and the id of a single message in
-the stream goes to standard output. Over HTTP, the offset of a single message
+SIGNAL_CHANNEL and STATUS_CHANNEL name the channels. With --stream nothing is retried
+either; what was added waits for a gateway, and the id of a single message goes to
+standard output. Over HTTP, the offset of a single message
 goes to standard output. The command publishes everything even if nobody reads its
 output.
 ${EXIT_CODES_HELP}`,

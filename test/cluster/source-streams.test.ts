@@ -62,7 +62,7 @@ test.concurrent(
       ['signals', 'statuses', '{gateway}:journal'].map((key) => client.cluster('KEYSLOT', key)),
     );
     // One node each: the slots are shared out in thirds.
-    expect(new Set(slots.map((slot) => Math.floor(Number(slot) / 5462))).size).toBe(3);
+    expect(new Set(slots.map((slot) => Math.floor(slot / 5462))).size).toBe(3);
     const env = { REDIS_URL: redis.url, SIGNAL_STREAM: 'signals', STATUS_STREAM: 'statuses' };
     const pods = await Promise.all([1, 2].map(() => Pod.start(cleanup, env)));
     const add = async (from: number, to: number): Promise<void> => {

@@ -166,9 +166,12 @@ async function openOne(): Promise<{ pod: JournalPod; redis: RedisServer }> {
   return { redis, pod: await JournalPod.start(cleanup, { url: redis.url }) };
 }
 
-describe('an append from a source stream', () => {
-  const from = (expected: string, place: string): SourceFence => ({ token: 'mine', stream: 'orders', expected, place });
+/** An append from the stream `orders` under the token `mine`. */
+function from(expected: string, place: string): SourceFence {
+  return { token: 'mine', stream: 'orders', expected, place };
+}
 
+describe('an append from a source stream', () => {
   test('is carried out once, from the place that the stream was read to, and moves that place', async () => {
     const { pod } = await openOne();
     await pod.journal.lease.ask({ token: 'mine', ttlMs: 10_000, mayTakeOver: true, claims: false });

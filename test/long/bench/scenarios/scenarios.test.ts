@@ -127,10 +127,12 @@ test(
   'ingest tells what a journal adds, what a round trip to Redis takes, and what the journal can take',
   async () => {
     const result = await run(ingest, { seconds: 1 });
-    const { straight, 'bare-journal': bare, gateway } = figuresOf(result);
+    const { straight, 'bare-journal': bare, gateway, 'gateway-stream': stream } = figuresOf(result);
     expect(straight?.addedMs).toBeUndefined();
     expect(bare?.addedMs).toBeCloseTo((bare?.p50 ?? NaN) - (straight?.p50 ?? NaN));
     expect(gateway?.addedMs).toBeCloseTo((gateway?.p50 ?? NaN) - (straight?.p50 ?? NaN));
+    expect(stream?.addedMs).toBeCloseTo((stream?.p50 ?? NaN) - (straight?.p50 ?? NaN));
+    expect(figuresOf(result, 1)['gateway-stream']?.readBackPerSecond).toBeGreaterThan(100);
     expect(figuresOf(result, 1)['gateway']?.appendsPerSecond).toBeGreaterThan(100);
     expect(figuresOf(result, 1)['gateway']?.readBackPerSecond).toBeGreaterThan(100);
     expect(result.notes.join(' ')).toMatch(/\(PING\), measured in the same turns, took \d+\.\d{3} ms/);
