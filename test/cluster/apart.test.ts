@@ -182,10 +182,11 @@ test('pods of version 0.1 are heard, told and counted beside those of this versi
   });
 
   // Both ways, once: this version speaks on both names of the channels, and hears both.
+  const seen = (): unknown => [near, far].map((client) => client?.other);
   await former.call(['emit', 'note', 'from the former']);
+  await until('what the former said', () => [near, far].every((client) => client?.other.length === 1), { seen });
   await pods[0].call(['emit', 'note', 'from this version']);
   await pods[0].call(['emit', 'end']);
-  const seen = (): unknown => [near, far].map((client) => client?.other);
   await until('the end', () => [near, far].every((client) => client?.other.at(-1)?.[0] === 'end'), { seen });
   for (const client of [near, far]) {
     expect(client?.other).toEqual([['note', 'from the former'], ['note', 'from this version'], ['end']]);

@@ -163,7 +163,7 @@ test('a recovered client gets broadcasts to the namespace and to rooms', async (
   await until('the clients to be back', () => clients.every((c) => c.reconnects.length === 1 && c.socket.connected));
   expect(clients.map((c) => c.socket.recovered)).toEqual([true, true]);
 
-  const emitter = new Emitter(redis.client(cleanup));
+  const emitter = new Emitter(redis.client(cleanup), { key: '{gateway}:socket.io' });
   emitter.emit('to_all', 1);
   await until('the broadcast to all', () => clients.every((c) => c.other.length === 1), { seen: () => clients });
   emitter.socketsJoin('vip');

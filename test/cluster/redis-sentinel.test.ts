@@ -140,7 +140,7 @@ test.concurrent(
       async () => String(await again.client('LIST')).match(/:adapter .* psub=1 /g)?.length === pods.length,
       { limit: 30_000 },
     );
-    new Emitter(again).emit('note', 'from the new master');
+    new Emitter(again, { key: '{gateway}:socket.io' }).emit('note', 'from the new master');
     await until('the broadcast at every client', () => clients.every(({ other }) => other.length > 0), {
       seen: () => clients,
     });
