@@ -1,5 +1,6 @@
 import type { RedisCommands } from '../redis/connections.js';
 import type { DoctorFinding } from '../redis/doctor-finding.js';
+import { faultOf } from '../redis/fault.js';
 import { KEY_KINDS, SIZE_COMMANDS, keyBase } from '../redis/gateway-keys.js';
 import { setAside } from '../redis/key-care.js';
 import { newEpoch } from './epoch.js';
@@ -49,12 +50,12 @@ async function lookAtTypes(redis: RedisCommands, prefix: string): Promise<Doctor
   const findings: DoctorFinding[] = [];
   for (const [name, kind] of Object.entries(KEY_KINDS)) {
     const key = keyBase(prefix) + name;
-    const fault: unknown = await redis.call(SIZE_COMMANDS[kind], key).then(
+    const fault = await redis.call(SIZE_COMMANDS[kind], key).then(
       () => undefined,
-      (error: unknown) => error,
+      (error: Error) => error,
     );
     if (fault === undefined) continue;
-    if (!String(fault).includes('WRONGTYPE')) throw fault;
+    if (faultOf(fault).code !== 'wrong_type') throw fault;
     findings.push({
       code: 'wrong_type',
       level: 'wrong',

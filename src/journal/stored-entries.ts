@@ -52,11 +52,7 @@ export class StoredEntries {
   /** So many entries up to a number, newest first. @param to - default: the newest there is */
   async backward(redis: Redis | Cluster, count: number, to?: number): Promise<JournalEntry[]> {
     const bound = to === undefined ? '+' : `${to}-0`;
-    const { entries } = await collect(
-      (from, ask) => redis.xrevrange(this.#key, from, '-', 'COUNT', ask) as Promise<RawEntry[]>,
-      bound,
-      count,
-    );
+    const { entries } = await collect((from, ask) => redis.xrevrange(this.#key, from, '-', 'COUNT', ask), bound, count);
     return entries;
   }
 

@@ -75,7 +75,7 @@ async function tryWrite(redis: RedisCommands, prefix: string): Promise<DoctorFin
 /** Whether the slot of the gateway is being moved from one node of a cluster to another. */
 async function lookAtSlot(redis: RedisCommands, prefix: string): Promise<DoctorFinding[]> {
   if (!('nodes' in redis)) return [];
-  const slot = Number(await redis.cluster('KEYSLOT', `${keyBase(prefix)}meta`));
+  const slot = await redis.cluster('KEYSLOT', `${keyBase(prefix)}meta`);
   const findings: DoctorFinding[] = [];
   for (const node of redis.nodes('master')) {
     const text = String(await node.call('CLUSTER', 'NODES').catch(() => ''));

@@ -129,8 +129,13 @@ const STATES: Readonly<Record<string, Accident>> = {
         does: async (): Promise<void> => {
           await hand.multi().del(`{gateway}:${key}`).sadd(`{gateway}:${key}`, 'by hand').exec();
           const client = await FeedClient.connect(cleanup, pods[0]?.url ?? '');
-          const answer: unknown = await client.socket.timeout(5000).emitWithAck('subscribe', ['BTC/USDT']);
-          expect(answer).toMatchObject({ ok: true });
+          const choose = async (): Promise<boolean> => {
+            const answer = (await client.socket.timeout(5000).emitWithAck('subscribe', ['BTC/USDT'])) as {
+              ok: boolean;
+            };
+            return answer.ok;
+          };
+          await until('the topics to be kept', choose);
         },
         says: ASIDE,
       },
@@ -143,33 +148,43 @@ const STATES: Readonly<Record<string, Accident>> = {
     },
     says: ASIDE,
   },
-  'another type in the place of a named request': {
-    does: async () => {
-      const names = ['first', 'second', 'third'];
-      const key = (name: string): string =>
-        `{gateway}:request:${createHash('sha256').update(name).digest('base64url')}`;
-      for (const [i, name] of names.entries()) {
-        await hand.sadd(key(name), 'by hand');
-        const answer = await pods[0]?.post('/v1/signals', signal(1_000_010 + i), { 'idempotency-key': name });
-        expect(answer?.status).toBe(202);
-      }
-    },
-    says: ASIDE,
-  },
+  ...Object.fromEntries(
+    [0, 1, 2].map((i) => [
+      `another type in the place of named request ${i}`,
+      {
+        does: async (): Promise<void> => {
+          await hand.sadd(
+            `{gateway}:request:${createHash('sha256').update(`name-${i}`).digest('base64url')}`,
+            'by hand',
+          );
+          const post = async (): Promise<boolean> => {
+            const answer = await pods[i % 2]?.post('/v1/signals', signal(1_000_010 + i), {
+              'idempotency-key': `name-${i}`,
+            });
+            return answer?.status === 202;
+          };
+          await until('the request to be carried out', post, { limit: 10_000 });
+        },
+        says: ASIDE,
+      },
+    ]),
+  ),
   'junk among the statuses': {
     does: async () => {
       await hand.hset('{gateway}:statuses', 'A', 'junk', 'B', 'x:1 {', 'C', 'abc:5 {"service":"C"}');
       const fresh = await Pod.start(cleanup, { REDIS_URL: redis.url });
       const client = await FeedClient.connect(cleanup, fresh.url);
-      expect(client.disconnects).toEqual([]);
+      await until('a signal', () => client.signals.length > 0);
     },
   },
   'junk among the deletions, with the very largest id': {
     does: async () => {
       await hand.xadd('{gateway}:deletions', LARGEST, 'x', 'y');
-      const answer = await pods[0]?.post('/v1/signals', signal(1_000_002));
-      const { offsets } = (await answer?.json()) as { offsets: string[] };
-      await deleted(pods[0] as Pod, offsets[0]);
+      const [pod] = pods;
+      if (pod === undefined) throw new Error('unreachable');
+      const answer = await pod.post('/v1/signals', signal(1_000_002));
+      const { offsets } = (await answer.json()) as { offsets: string[] };
+      await deleted(pod, offsets[0]);
     },
     // Whoever has not got it when it is deleted is told.
     loses: true,
@@ -211,24 +226,30 @@ const STATES: Readonly<Record<string, Accident>> = {
   FLUSHALL: { does: () => hand.flushall(), loses: true },
 };
 
-async function survives({ does, says, loses = false }: Accident): Promise<void> {
+/** What is wrong with what clients got while something happened to Redis, once the pods go on by themselves. */
+async function faultsAfter({ does, says, loses = false }: Accident): Promise<unknown[]> {
   const load = await AccidentLoad.start(cleanup, pods, hand);
   const logged = pods.map((pod) => pod.logs().length);
+  load.drop();
   await does();
   await load.flows();
   await load.end();
-  expect(load.faults(loses)).toEqual([]);
-  if (!loses) expect(load.clients.flatMap(({ gaps }) => gaps)).toEqual([]);
   const lines = (): unknown[] => pods.flatMap((pod, i) => pod.logs().slice(logged[i])).map(({ msg }) => msg);
   if (says !== undefined) {
     await until('the log to say so', () => lines().some((line) => says.test(String(line))), { seen: lines });
   }
+  const falseAlarms = loses ? [] : load.clients.flatMap(({ gaps }) => gaps);
+  return [...load.faults(loses), ...falseAlarms];
 }
 
 describe('pods go on by themselves, and nothing is lost, twice or out of order, after', () => {
-  test.each(Object.entries(ENTRIES))('%s', (_, accident) => survives(accident));
+  test.each(Object.entries(ENTRIES))('%s', async (_, accident) => {
+    expect(await faultsAfter(accident)).toEqual([]);
+  });
 });
 
 describe('pods go on by themselves, and whoever lost something is told, after', () => {
-  test.each(Object.entries(STATES))('%s', (_, accident) => survives(accident));
+  test.each(Object.entries(STATES))('%s', async (_, accident) => {
+    expect(await faultsAfter(accident)).toEqual([]);
+  });
 });

@@ -14,7 +14,7 @@ function priceOf(text: string): number {
   return (JSON.parse(text) as { price: number }).price;
 }
 
-/** Producers that post to every pod and publish in Redis, and a client on every pod, while something happens to Redis. */
+/** Producers that post to every pod and publish in Redis, and two clients on every pod, while something happens to Redis. */
 export class AccidentLoad {
   readonly clients: readonly CheckedClient[];
   /** Prices that a pod has answered with 202. */
@@ -32,12 +32,17 @@ export class AccidentLoad {
 
   /** Starts it, once every client is connected. */
   static async start(cleanup: Cleanup, pods: readonly Pod[], producer: Redis): Promise<AccidentLoad> {
-    const clients = pods.map((pod) => new CheckedClient(cleanup, pod.url, { transports: ['websocket'] }));
+    const clients = [...pods, ...pods].map(({ url }) => new CheckedClient(cleanup, url, { transports: ['websocket'] }));
     await connected(clients);
     const load = new AccidentLoad(pods, producer, clients);
     cleanup.add(load, () => load.stop());
     await load.flows();
     return load;
+  }
+
+  /** Breaks the connections of the second client on each pod; they come back by themselves. */
+  drop(): void {
+    for (const { socket } of this.clients.slice(this.#pods.length)) socket.io.engine.close();
   }
 
   /** Waits until a message that each pod takes now reaches every client, and each pod is ready. */
