@@ -39,7 +39,7 @@ async function treat({ repair, ...finding }: DoctorFinding, isAsked: boolean): P
 /** What stands in place of the keys of a server that can be reached, and still does not answer for them. */
 function unexamined(error: unknown): DoctorFinding[] {
   const { code, reason, advice } = faultOf(error);
-  return [{ code, level: 'wrong', what: `The keys of the gateway cannot be looked at: ${sentence(reason)}`, advice }];
+  return [{ code, level: 'wrong', what: `The keys of the gateway cannot be examined: ${sentence(reason)}`, advice }];
 }
 
 function sentence(reason: string): string {
@@ -117,7 +117,7 @@ export async function doctor({ json = false, repair = false }: DoctorOptions): P
     findings = await examine(redis, config, repair);
   } catch (error) {
     const { code, reason, advice } = faultOf(fault ?? error);
-    findings = [{ code, level: 'wrong', what: `${where} cannot be looked at: ${sentence(reason)}`, advice }];
+    findings = [{ code, level: 'wrong', what: `${where} cannot be examined: ${sentence(reason)}`, advice }];
   } finally {
     redis.disconnect();
   }

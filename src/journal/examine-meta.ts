@@ -37,7 +37,7 @@ function damageOf({ meta }: Picture): string | undefined {
   return Number(start ?? 0) > Number(seq) ? `its seq, ${seq}, is below its start, ${start}` : undefined;
 }
 
-/** Compares what is said of the journal with its stream, as the scripts that begin epochs do. */
+/** Compares the hash of the epoch with the stream of the journal, as the scripts that begin epochs do. */
 export async function examineMeta(
   redis: RedisCommands,
   keys: JournalKeys,

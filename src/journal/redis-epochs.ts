@@ -81,7 +81,7 @@ export class RedisEpochs {
     return journalEnd((await openScript.run(redis, [meta, journal], args)) as Answer);
   }
 
-  /** The end of the journal as it stands; `undefined` if there is no journal any more, or what is said of it makes no sense. */
+  /** The end of the journal as it stands; `undefined` if there is no journal any more, or its hash makes no sense. */
   async look(redis: Redis | Cluster): Promise<JournalEnd | undefined> {
     const { meta, journal } = this.#options.keys;
     const [epoch, seq, start, before] = await redis.hmget(meta, 'epoch', 'seq', 'start', 'before');

@@ -58,7 +58,7 @@ export class StreamPlace {
   }
 
   /**
-   * Reads entries as they came from Redis, a few ms in each turn of the event loop.
+   * Parses entries that came from Redis, a few ms in each turn of the event loop.
    *
    * @param known - the highest number that is known
    */

@@ -39,7 +39,7 @@ export async function setAside(redis: ScriptCommands, prefix: string, keys: read
 
 /**
  * Keeps a gateway going when one of its keys was replaced by something else, by hand or by another program: what is there is
- * renamed, never deleted, and the gateway writes its own anew.
+ * renamed, never deleted, and the gateway writes a new key.
  */
 export class KeyCare {
   readonly #prefix: string;

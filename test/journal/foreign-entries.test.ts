@@ -40,6 +40,13 @@ async function fill(count: number, foreign: number): Promise<void> {
   await until('the reader to have all', () => pod.entries.length === count, { seen: () => pod });
 }
 
+/** How often streams were read, and for how many seconds Redis has been up. */
+async function stats(): Promise<{ reads: number; seconds: number }> {
+  const info = await hand.info('everything');
+  const valueOf = (pattern: RegExp): number => Number(pattern.exec(info)?.[1] ?? 0);
+  return { reads: valueOf(/cmdstat_xread:calls=(\d+)/), seconds: valueOf(/uptime_in_seconds:(\d+)/) };
+}
+
 const ALL = Array.from({ length: 40 }, (_, i) => i + 1);
 
 describe('a journal with 200 foreign entries behind each of its own', () => {
@@ -69,11 +76,6 @@ describe('a journal with 200 foreign entries behind each of its own', () => {
   });
 
   test('does not keep Redis busy while nothing is appended', async () => {
-    const stats = async (): Promise<{ reads: number; seconds: number }> => {
-      const info = await hand.info('everything');
-      const valueOf = (pattern: RegExp): number => Number(pattern.exec(info)?.[1] ?? 0);
-      return { reads: valueOf(/cmdstat_xread:calls=(\d+)/), seconds: valueOf(/uptime_in_seconds:(\d+)/) };
-    };
     const before = await stats();
     const after = await until('three seconds to pass', async () => {
       const now = await stats();

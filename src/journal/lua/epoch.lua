@@ -93,7 +93,7 @@ local function epochOf(meta, journal, fresh)
   end
 
   -- Compares what `meta` says with the stream. Entries of the current epoch that it does not know of yet count: a script failed
-  -- after it had added them. Returns whether the next number would be refused by the stream all the same.
+  -- after it had added them. Returns whether the next number would be refused by the stream nevertheless.
   local function isOverrun(now, seen)
     local last = stream.lastId()
     if last > now.seq then

@@ -30,7 +30,7 @@ end
 local function streamOf(journal)
   local FIELDS = 'event json symbol timeframe service id epoch'
   local EVENTS = { new_signal = true, status_update = true }
-  local PAGE, MAX_PAGES = 100, 1000 -- of so many foreign entries on top of the stream, no more are looked at
+  local PAGE, MAX_PAGES = 100, 1000 -- the search for an own entry ends after so many pages
   -- Microseconds by which ids may be ahead of every number that is known. What is further ahead is no work of a gateway, and
   -- above it whoever comes first to an empty Redis would not begin.
   local AHEAD = 3600 * 1000000

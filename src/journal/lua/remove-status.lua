@@ -5,7 +5,7 @@
 --
 -- Answers how many were removed.
 --
--- Atomic: a service that has got a status meanwhile keeps it.
+-- Atomic: a service with a new status keeps it.
 
 local removed = 0
 for i = 1, #ARGV, 2 do
