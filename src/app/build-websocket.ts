@@ -39,6 +39,8 @@ export function buildWebSocket(base: Base, parts: WebSocketParts): WebSocketMana
     ...(redis && {
       adapter: redis.pods.adapter,
       otherPods: {
+        pod: redis.pods.presence.pod,
+        others: () => redis.pods.presence.others(),
         reachable: () => redis.linked,
         askFormer: (...call) => redis.pods.formerPods?.ask(...call) ?? Promise.resolve([]),
       },

@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { RedisCommands, RedisConnections } from '../redis/connections.js';
+import { PodPresence } from '../redis/pod-presence.js';
 import type { RedisTarget } from '../redis/url.js';
 import { type AdapterFactory, adapterKey, redisAdapter } from '../websocket/adapter.js';
 import { HandedOn } from '../websocket/ear-adapter.js';
@@ -11,6 +12,8 @@ export interface PodLinksOptions {
   readonly connections: RedisConnections;
   readonly commands: RedisCommands;
   readonly target: RedisTarget;
+  /** A name that no other process has. */
+  readonly pod: string;
   /** `REDIS_KEY_PREFIX` */
   readonly prefix: string;
   /** Name of the journal's epoch. */
@@ -27,8 +30,10 @@ export class PodLinks {
   readonly formerPods: FormerPods | undefined;
   /** On a cluster: where what is published on the gateway's channels without shards is handed on. */
   readonly emitters: HandedOn | undefined;
+  /** Which pods of this version there are. */
+  readonly presence: PodPresence;
 
-  constructor({ connections, commands, target, prefix, epoch, log }: PodLinksOptions) {
+  constructor({ connections, commands, target, pod, prefix, epoch, log }: PodLinksOptions) {
     const { isCluster } = connections;
     const key = adapterKey(prefix, target.kind === 'cluster' ? 0 : target.db);
     const subscriber = connections.commands('adapter', { queue: true });
@@ -39,12 +44,14 @@ export class PodLinks {
     this.subscriber = subscriber;
     this.formerPods = former;
     this.emitters = isCluster ? new HandedOn(key) : undefined;
+    this.presence = new PodPresence({ pod, key, commands, subscriber });
     this.adapter = redisAdapter({
       prefix,
       key,
       publish: commands,
       subscribe: subscriber,
       isCluster,
+      presence: this.presence,
       ...(this.emitters && { emitters: this.emitters }),
       ...(former && { former }),
       log,

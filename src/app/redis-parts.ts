@@ -108,6 +108,7 @@ export class RedisParts {
       connections: this.#connections,
       commands: this.#commands,
       target,
+      pod,
       prefix: config.redisKeyPrefix,
       epoch: () => this.journal.head().epoch,
       log,

@@ -41,7 +41,7 @@ export const REQUIRED_COMMANDS: readonly RequiredCommand[] = [
   { name: 'publish', why: 'canaries; to reach other pods' },
   { name: 'ssubscribe', why: 'to hear other pods', only: 'cluster' },
   { name: 'spublish', why: 'to reach other pods', only: 'cluster' },
-  { name: 'pubsub', why: 'NUMSUB, SHARDNUMSUB: how many pods there are' },
+  { name: 'pubsub', why: 'CHANNELS, SHARDCHANNELS, NUMSUB, SHARDNUMSUB: which pods there are' },
   { name: 'eval', why: 'to run a script that Redis does not know yet' },
   { name: 'evalsha', why: 'to run a script' },
   { name: 'time', why: 'deadlines, and numbers above all that were given' },

@@ -151,6 +151,8 @@ export interface RedisAdapterOptions {
   readonly emitters?: HandedOn;
   /** Pods of version 0.1, which have other channels. */
   readonly former?: FormerPods;
+  /** Shows this pod to the others, once it hears them. */
+  readonly presence: { show(): void };
   readonly log: Logger;
 }
 
@@ -169,7 +171,7 @@ export function adapterKey(prefix: string, db = 0): string {
  * `@socket.io/redis-emitter`, cluster-wide disconnects, `serverSideEmit`.
  */
 export function redisAdapter(options: RedisAdapterOptions): AdapterFactory {
-  const { prefix, key, subscribe, isCluster, emitters, former, log } = options;
+  const { prefix, key, subscribe, isCluster, emitters, former, presence, log } = options;
   const publisher = new AdapterPublisher(options);
   if (isCluster) {
     // "static": one channel for all rooms. "dynamic" would subscribe in Redis for every topic that has a client.
@@ -181,6 +183,7 @@ export function redisAdapter(options: RedisAdapterOptions): AdapterFactory {
     // Not an arrow: Socket.IO calls it with `new`.
     return function shardedAdapter(namespace) {
       const main = sharded(namespace);
+      presence.show();
       if (ears !== undefined) openEar(namespace, main, { key, publish: publisher, subscribe: ears });
       return main;
     };
@@ -190,6 +193,7 @@ export function redisAdapter(options: RedisAdapterOptions): AdapterFactory {
   const plain = createAdapter(publisher, subscriber, { key, publishOnSpecificResponseChannel: true });
   return function plainAdapter(namespace) {
     const main = plain(namespace);
+    presence.show();
     former?.attach(namespace, main, guardedSubscriber(subscribe, { log, isLeftOut: isMarked }));
     return main;
   };

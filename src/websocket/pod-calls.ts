@@ -1,7 +1,8 @@
 import { withTimeout } from '../deadline.js';
 import type { FeedServer, FeedSocket } from './feed-socket.js';
+import { type Peers, PodQuestions } from './pod-questions.js';
 
-/** Names between pods; no client can send these. */
+/** What pods ask each other; pods of version 0.1 do so as server-side events of these names. */
 const INFO = 'gateway:info';
 const DISCONNECT = 'gateway:disconnect';
 
@@ -14,14 +15,14 @@ export interface Target {
 }
 
 /** The pods beside this one. */
-export interface OtherPods {
+export interface OtherPods extends Peers {
   /** Whether they can be asked now. */
   reachable(): boolean;
   /** Asks those of version 0.1; resolves to their answers, which are none where there are no such pods. */
   askFormer(event: string, ...args: unknown[]): Promise<unknown[]>;
 }
 
-/** Longer than the adapter waits for a pod that does not answer, which then says so itself. */
+/** Longer than a pod that does not answer is waited for; then only Redis can be what hangs. */
 const ANSWER_LIMIT_MS = 6000;
 
 /** The Socket.IO room of all clients of a user. */
@@ -29,11 +30,12 @@ export function roomOfUser(user: string): string {
   return `user:${user}`;
 }
 
-/** Asks all pods, through the Socket.IO adapter. */
+/** Asks all pods, over the channels of the Socket.IO adapter. */
 export class PodCalls {
   readonly #sio: FeedServer;
   readonly #others: OtherPods | undefined;
   readonly #describe: () => object;
+  readonly #questions: PodQuestions | undefined;
 
   /**
    * @param others - unset where there is no Redis, and so no other pod
@@ -43,6 +45,7 @@ export class PodCalls {
     this.#sio = sio;
     this.#others = others;
     this.#describe = describe;
+    this.#questions = others && new PodQuestions(sio, others, (call, arg) => this.#answer(call, arg));
     sio.on(INFO, (answer: (info: object) => void) => answer(describe()));
     sio.on(DISCONNECT, (target: Target, answer: (count: number) => void) => answer(this.#disconnectHere(target)));
   }
@@ -60,15 +63,20 @@ export class PodCalls {
     return others.reduce((sum, count) => sum + count, here);
   }
 
-  /** The answers of the other pods. The adapter itself never answers when Redis refuses to carry the question. */
-  async #ask(event: string, ...args: unknown[]): Promise<unknown[]> {
-    if (this.#others === undefined) return [];
+  /** The answers of the other pods. */
+  async #ask(call: string, ...args: readonly [] | readonly [Target]): Promise<unknown[]> {
+    if (this.#others === undefined || this.#questions === undefined) return [];
     if (!this.#others.reachable()) throw new Error('the link to Redis is lost');
     const answers = await Promise.all([
-      withTimeout(ANSWER_LIMIT_MS, 'asking the other pods', this.#sio.serverSideEmitWithAck(event, ...args)),
-      this.#others.askFormer(event, ...args),
+      withTimeout(ANSWER_LIMIT_MS, 'asking the other pods', this.#questions.ask(call, ...args)),
+      this.#others.askFormer(call, ...args),
     ]);
     return answers.flat();
+  }
+
+  #answer(call: string, arg: unknown): unknown {
+    if (call === INFO) return this.#describe();
+    return call === DISCONNECT ? this.#disconnectHere(arg as Target) : undefined;
   }
 
   #disconnectHere({ user, sid, reconnect }: Target): number {

@@ -147,8 +147,18 @@ test('while a pod does not answer, the others carry the request out and the call
   const answer = await first.post('/v1/disconnect', { user: 'bad' });
   await second.child.kill('SIGCONT');
   expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '1']);
-  expect(((await answer.json()) as { code: string }).code).toBe('pods_unreachable');
+  const problem = (await answer.json()) as { code: string; detail: string };
+  expect(problem.code).toBe('pods_unreachable');
+  expect(problem.detail).toContain(`from ${second.name}`);
   expect(client.disconnects).toEqual(['io server disconnect']);
+});
+
+test('a pod that was killed a moment ago is not waited for', async () => {
+  const [first, second] = await start(true, {});
+  const asked = info(first);
+  await second.child.kill();
+  expect((await info(first)).map(({ pod }) => pod)).toEqual([first.name]);
+  expect((await asked).map(({ pod }) => pod)).toContain(first.name);
 });
 
 test('while Redis is away the caller knows, at once or when the answers are due', async () => {

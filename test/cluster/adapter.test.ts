@@ -33,7 +33,7 @@ async function single(owner: Cleanup): Promise<Kind> {
   return {
     url: server.url,
     nodes: [client],
-    listening: async () => String(await client.client('LIST')).match(/:adapter .* sub=3 psub=1 /g)?.length ?? 0,
+    listening: async () => String(await client.client('LIST')).match(/:adapter .* sub=4 psub=1 /g)?.length ?? 0,
     kill: () => server.kill(),
     restart: () => server.restart(),
   };

@@ -4,6 +4,7 @@ import { EmittingPod } from '../support/emitting-pod.js';
 import { ForeignApp } from '../support/foreign-app.js';
 import { FeedClient, Pod } from '../support/pod.js';
 import { Cleanup } from '../support/processes.js';
+import { RedisCluster } from '../support/redis-cluster.js';
 import { RedisServer } from '../support/redis.js';
 import { signal, status } from '../support/signals.js';
 import { until } from '../support/until.js';
@@ -54,7 +55,9 @@ function got({ signals, statuses, other, disconnects }: FeedClient): unknown {
 
 const NOTHING = { signals: [], statuses: [], other: [], disconnects: [] };
 
-test('the pods that a gateway names are its own, beside another gateway and other applications', async () => {
+test('the pods that a gateway names are its own, beside another gateway, other applications and eavesdroppers', async () => {
+  const admin = redis.client(cleanup);
+  await admin.subscribe('socket.io-request#/#', '{a}:socket.io-request#/#', '{a:b}:socket.io-request#/#');
   for (const { pod } of gateways) {
     const response = await fetch(`${pod.adminUrl}/v1/info`);
     expect(response.status).toBe(200);
@@ -194,4 +197,44 @@ test('pods of version 0.1 are heard, told and counted beside those of this versi
   await former.call(['in', far?.socket.id ?? ''], ['disconnectSockets', true]);
   await until('the client to be disconnected', () => far?.disconnects.length === 1);
   expect(near?.disconnects).toEqual([]);
+}, 60_000);
+
+/** The pods that one of them names. */
+async function podsNamedBy({ pod }: EmittingPod): Promise<string[]> {
+  const { pods = [] } = (await (await fetch(`${pod.adminUrl}/v1/info`)).json()) as { pods?: { pod: string }[] };
+  return pods.map((one) => one.pod);
+}
+
+test('on a Redis Cluster two gateways and emitters with other keys keep apart as well', async () => {
+  const cluster = await RedisCluster.start(cleanup);
+  const start = (prefix: string): Promise<EmittingPod> =>
+    EmittingPod.start(cleanup, {
+      REDIS_URL: cluster.url,
+      REDIS_KEY_PREFIX: prefix,
+      SIGNAL_CHANNEL: `signals-${prefix}`,
+    });
+  const [first, second, beside] = await Promise.all([start('a'), start('a:b'), start('a:b')]);
+  const [own, other] = await Promise.all([first, second].map(({ pod }) => FeedClient.connect(cleanup, pod.url)));
+  if (own === undefined || other === undefined) throw new Error('no clients');
+
+  await until('the pods of a gateway to find each other', async () => (await podsNamedBy(second)).length === 2);
+  expect(await podsNamedBy(second)).toEqual([second.pod.name, beside.pod.name]);
+  expect(await podsNamedBy(first)).toEqual([first.pod.name]);
+  const answers = [first, beside].map(async ({ pod }) =>
+    (await pod.post('/v1/disconnect', { sid: own.socket.id })).json(),
+  );
+  expect(await Promise.all(answers)).toEqual([{ disconnected: 1 }, { disconnected: 0 }]);
+
+  const producer = cluster.client(cleanup);
+  await first.call(['emit', 'note', 'to all']);
+  await producer.publish('signals-a', JSON.stringify(signal(1)));
+  for (const key of ['socket.io', '{a', '{a}', '{a}:socket.io']) {
+    const emitter = new Emitter(producer, { key });
+    emitter.emit('chat', 'hi there');
+    emitter.disconnectSockets(true);
+  }
+  expect(await first.call(['fetchSockets'])).toEqual([]);
+  await beside.call(['emit', 'end']);
+  await until('the end', () => other.other.length > 0);
+  expect(got(other)).toEqual({ ...NOTHING, other: [['end']] });
 }, 60_000);
