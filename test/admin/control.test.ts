@@ -67,9 +67,10 @@ describe.each([
     const response = await first.post('/v1/signals', signal(1));
     const { offsets } = (await response.json()) as { offsets: string[] };
     const names = [...new Set([second.name, first.name])];
-    const pods = await until('each pod to have read the signal', async () => {
+    const pods = await until('each pod to have read the signal, and one to bridge', async () => {
       const found = await info(second);
-      return found.length === names.length && found.every(({ head }) => head === offsets[0]) && found;
+      const isBridged = !withRedis || found.some(({ bridge }) => bridge);
+      return found.length === names.length && found.every(({ head }) => head === offsets[0]) && isBridged && found;
     });
     expect(pods.map(({ pod }) => pod)).toEqual(names);
     expect(pods.reduce((sum, { topics }) => sum + topics, 0)).toBe(3);

@@ -107,11 +107,11 @@ describe('an append that waits for a replica', () => {
     );
     // All connections but the last wait for the replica by then.
     await until('both to be in the journal', () => pod.entries.length === 2, { seen: () => pod });
-    const more = await Promise.allSettled(messages(1200).map((one) => pod.journal.append([one])));
+    const more = await Promise.allSettled(messages(5000).map((one) => pod.journal.append([one])));
     const refused = more.filter((one) => one.status === 'rejected' && one.reason instanceof AppendError);
     expect(refused.length).toBeGreaterThan(0);
     await Promise.all(first);
-    await until('all that were sent to be read', () => pod.entries.length === 1202 - refused.length, {
+    await until('all that were sent to be read', () => pod.entries.length === 5002 - refused.length, {
       seen: () => pod,
     });
   });
@@ -126,7 +126,7 @@ describe('an append that waits for a replica', () => {
 
   test('counts the replicas that answer', async ({ cleanup }) => {
     const { replica, pod } = await kept(cleanup);
-    expect(await pod.journal.replicaWait?.answering()).toBe(1);
+    await until('the replica to answer', async () => (await pod.journal.replicaWait?.answering()) === 1);
     await replica.kill();
     await until('the replica to be missed', async () => (await pod.journal.replicaWait?.answering()) === 0);
   });
