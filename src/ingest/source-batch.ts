@@ -67,18 +67,18 @@ export interface SourceFinding {
   /** There may be more of them: Redis does not count them. */
   readonly isAtLeast: boolean;
   /** The stream is another one than before, or has gone back. */
-  readonly change?: 'anew' | 'back';
+  readonly change?: 'replaced' | 'back';
 }
 
 /** Newest entries that a failover loses are not older than this; a stream whose ids are farther back is another one. */
 const LOST_TAIL_MS = 60_000;
 
-/** Where to go on in a stream whose newest id is below the place: it went back in a failover, or it was made anew. */
+/** Where to go on in a stream whose newest id is below the place: it went back in a failover, or it was deleted and begun again. */
 function goBack({ added, lastId }: SourcePage, { id, count }: SourcePlace): SourceFinding {
   const isNew =
     msBetween(lastId, id) > LOST_TAIL_MS || (added !== undefined && count !== undefined && added * 2 < count);
   return isNew
-    ? { place: { id: STREAM_START, count: undefined }, lost: 0, isAtLeast: false, change: 'anew' }
+    ? { place: { id: STREAM_START, count: undefined }, lost: 0, isAtLeast: false, change: 'replaced' }
     : { place: { id: lastId, count: added }, lost: 0, isAtLeast: false, change: 'back' };
 }
 
@@ -104,7 +104,7 @@ export function inspectSource(page: SourcePage, place: SourcePlace): SourceFindi
   }
   if (added < count + entries.length) {
     // How many of the new stream came before these is known once its end is reached.
-    return { place: { id, count: isAtEnd ? added : undefined }, lost: 0, isAtLeast: false, change: 'anew' };
+    return { place: { id, count: isAtEnd ? added : undefined }, lost: 0, isAtLeast: false, change: 'replaced' };
   }
   const lost = Math.max(0, (isAtEnd ? added : added - length) - count);
   return { place: { id, count: count + lost }, lost, isAtLeast: false };

@@ -29,8 +29,8 @@ export class SourceLosses {
     if (change === 'back') {
       log.warn({ stream, after: place.id }, 'a source stream has gone back, as in a failover; going on after its end');
     }
-    if (change === 'anew') {
-      log.warn({ stream }, 'a source stream was deleted and begun anew; what was not read before that is lost');
+    if (change === 'replaced') {
+      log.warn({ stream }, 'a source stream was deleted and begun again; what was not read before that is lost');
     }
     if (lost === 0) return;
     onLost(lost);

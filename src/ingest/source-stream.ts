@@ -26,7 +26,7 @@ export interface SourceJournal {
   sourcePlace(stream: string): Promise<string>;
 
   /**
-   * Appends messages as the holder of the lease and moves the place of their stream, both or neither. MUST refuse when the
+   * Appends messages as the holder of the lease and moves the place of their stream, both in one step. MUST refuse when the
    * token is not the holder's (`fenced`), and when the place is not `expected` (`moved`), unless it is `place` already:
    * then an earlier call has appended them.
    *
@@ -61,7 +61,7 @@ export interface SourceStreamOptions {
   readonly token: () => string | undefined;
   /** Called with how many messages this pod has appended. */
   readonly onAppended: (count: number) => void;
-  /** Called for each entry that is no valid message, once the place has moved past it. */
+  /** Called for each entry that has no valid message, once the place has moved past it. */
   readonly onRejected: (rejected: RejectedMessage) => void;
   /** Called when entries were taken out of the stream before they were read, with how many. */
   readonly onLost: (count: number) => void;
@@ -71,7 +71,7 @@ export interface SourceStreamOptions {
 /** Most entries that are appended together. */
 const BATCH = 500;
 const RETRY_MS = 100;
-/** How often a pod that does not read the stream looks whether it could. */
+/** How often a pod that does not read the stream checks whether it could. */
 const LOOK_INTERVAL_MS = 1000;
 
 /** Where reading goes on. */
@@ -84,8 +84,8 @@ interface Position {
 /**
  * Carries the entries of a Redis stream, which producers add to, into the journal.
  *
- * The holder of the bridge's lease reads; the others look whether they could. How far the stream was read is kept by the very
- * script that appends what was read (docs/ordering.md), so whoever takes over goes on from there, and nothing of a stream
+ * The holder of the bridge's lease reads; the others check whether they could. How far the stream was read is kept by the very
+ * script that appends what was read (docs/ordering.md), so whoever takes over continues there, and nothing of a stream
  * is appended twice or left out, whatever dies in between. The stream itself is never changed.
  */
 export class SourceStream {
@@ -151,7 +151,7 @@ export class SourceStream {
     }
   }
 
-  /** What comes next: what the page has, or else what it says of the stream, or else the next entry that is added. */
+  /** What comes next: what the page has, or what it says about the stream, or the next entry that is added. */
   async #next(redis: Redis | Cluster, { entries }: SourcePage, found: SourceFinding): Promise<SourceBatch | undefined> {
     const { event, maxBytes, ids } = this.#options;
     const rules = { event, maxBytes, makeId: (id: string) => ids.make(id) };
@@ -202,7 +202,7 @@ export class SourceStream {
     this.#losses.note(found, place);
   }
 
-  /** Where to begin: at the place that is kept, else after what this pod knows to be in the journal, else at the start. */
+  /** Where to begin: at the place that is kept; without one, after what this pod knows to be in the journal, or at the start. */
   #beginning(kept: string): SourcePlace {
     return parseSourcePlace(kept) ?? this.#newest ?? { id: STREAM_START, count: undefined };
   }

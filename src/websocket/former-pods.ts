@@ -60,7 +60,7 @@ export class FormerPods {
     this.#home = { namespace, main, subscribe };
   }
 
-  /** Looks whether there are any. Never throws. */
+  /** Checks whether there are any. Never throws. */
   look(): Promise<void> {
     this.#looking ??= this.#look()
       .catch(() => {}) // Trouble of the link is reported where the link is watched.

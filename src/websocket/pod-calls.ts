@@ -18,7 +18,7 @@ export interface Target {
 export interface OtherPods extends Peers {
   /** Whether they can be asked now. */
   reachable(): boolean;
-  /** Asks those of version 0.1; resolves to their answers, which are none where there are no such pods. */
+  /** Asks those of version 0.1; resolves to their answers, an empty list where there are no such pods. */
   askFormer(event: string, ...args: unknown[]): Promise<unknown[]>;
 }
 

@@ -20,7 +20,7 @@ const NAMES =
   messages_rejected_total messages_dropped_total journal_seq reader_lag_entries reader_lag_seconds bridge_lease
   bridge_waiting redis_up publish_to_fanout_seconds fanout_seconds buffered_bytes slow_clients_total recoveries_total
   replayed_entries_total entries_deleted_total event_loop_delay_seconds build_info unhandled_faults_total draining floods_total memory_share subscribes_total
-  tls_renewals_total clients_catching_up not_replicated_total`
+  tls_renewals_total clients_catching_up not_replicated_total redis_faults source_entries_lost_total`
     .split(/\s+/)
     .map((name) => `gateway_${name}`);
 

@@ -15,7 +15,7 @@ const PACKAGE = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as 
   version: string;
   bin: Record<string, string>;
 };
-const COMMANDS = ['start', 'publish', 'tail', 'check', 'bench'];
+const COMMANDS = ['start', 'publish', 'tail', 'check', 'doctor', 'bench'];
 const NO_UWS = ['--require', fileURLToPath(new URL('../support/uws-can-not-load.cjs', import.meta.url))];
 
 async function ended(child: Child): Promise<{ code: number | string; stdout: string; stderr: string }> {

@@ -499,7 +499,7 @@ describe('--stream', () => {
     expect(await redis.client(cleanup).xlen('{gateway}:journal')).toBe(3001);
   });
 
-  test('keeps signals and statuses apart where one stream is named, and adds nothing to a key that is no stream', async () => {
+  test('keeps signals and statuses apart where one stream is named, and adds nothing to a key that holds something else', async () => {
     const redis = await RedisServer.start(cleanup);
     const lines = [...linesOf(2), JSON.stringify({ service: 'A', status: 'active', message: '' })];
     const mixed = cli(cleanup, ['publish', '--redis', redis.url, '--stream', 'signals', fileOf(lines)]);

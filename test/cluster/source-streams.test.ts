@@ -54,7 +54,7 @@ test.concurrent(
 );
 
 test.concurrent(
-  'streams on other nodes of a cluster than the journal are carried, signals and statuses, also when their reader is killed',
+  'streams on other nodes of a cluster than the journal are carried, signals and statuses, even if their reader is killed',
   async ({ cleanup }) => {
     const redis = await RedisCluster.start(cleanup);
     const client = redis.client(cleanup);

@@ -37,8 +37,10 @@ function between(text: string, start: string, end: string): string {
 }
 
 const CONFIG_SOURCE = read('src/config/variables.ts');
+const ACCESS_SOURCE = read('src/config/redis-access.ts');
 const VARIABLES = [
   ...between(CONFIG_SOURCE, 'const VARIABLES = {', '} satisfies').matchAll(/^ {2}([A-Z_]+)[:,]/gm),
+  ...between(ACCESS_SOURCE, 'const REDIS_ACCESS_VARIABLES = {', '} satisfies').matchAll(/^ {2}([A-Z_]+)[:,]/gm),
 ].map(([, name = '']) => name);
 
 test('every variable has a row in docs/configuration.md, with its true default, and no row is of a variable that is not there', () => {

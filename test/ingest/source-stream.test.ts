@@ -52,7 +52,7 @@ describe('a source stream', () => {
     expect(await admin.xlen('signals')).toBe(3000);
   });
 
-  test('is passed by what is no message, which is rejected with its reason, also where there is nothing else', async () => {
+  test('is passed by invalid messages, which are rejected with their reason, also where there is nothing else', async () => {
     const { admin, reader } = await open();
     await reader.take();
     await add(admin, [1]);
@@ -114,7 +114,7 @@ describe('a source stream', () => {
 });
 
 describe('what is taken out of a source stream', () => {
-  test('before it was read is told as lost, by count, once', async () => {
+  test('before it was read is reported as lost, by count, once', async () => {
     const { admin, reader } = await open();
     await reader.take();
     await add(admin, range(1, 3));
@@ -145,7 +145,7 @@ describe('what is taken out of a source stream', () => {
     expect(reader.warnings).toEqual([]);
   });
 
-  test('while nothing is left of it is told as lost too', async () => {
+  test('while nothing is left of it is reported as lost too', async () => {
     const { admin, reader } = await open();
     await reader.take();
     await add(admin, [1]);
@@ -169,7 +169,7 @@ describe('what is taken out of a source stream', () => {
   });
 });
 
-describe('a source stream that is deleted and begun anew', () => {
+describe('a source stream that is deleted and begun again', () => {
   test('is read from its new start, also where its ids are lower', async () => {
     const { admin, reader } = await open();
     await reader.take();
@@ -181,7 +181,7 @@ describe('a source stream that is deleted and begun anew', () => {
     await add(admin, [13], (price) => `${price}-1`);
     expect(await reader.has(13)).toEqual(range(1, 13));
     expect(reader.warnings).toEqual([
-      'a source stream was deleted and begun anew; what was not read before that is lost',
+      'a source stream was deleted and begun again; what was not read before that is lost',
     ]);
   });
 

@@ -11,12 +11,12 @@
 --         where `added` is -1, whether the entry `after` is gone although others are there, 1 or 0; and of each entry {id, how
 --         many fields are named json, bytes of the first of them, its text}.
 --
--- Changes nothing. Atomic: `added` and `length` belong to the entries that come with them, or entries that were just added
+-- Atomic, and changes nothing: `added` and `length` belong to the entries that come with them, or entries that were just added
 -- would count as lost. It is a script so that the size is known before the text is sent: another application may have put
 -- anything into the stream.
 
 local SAMPLE_BYTES = 512
-local MAX_STEP = 16 -- entries that are looked at together: the first of a page alone, then more and more while they are small
+local MAX_STEP = 16 -- entries that are read together: the first of a page alone, then more and more while they are small
 local LAST_ID = '18446744073709551615-18446744073709551615'
 
 local stream, after = KEYS[1], ARGV[1]

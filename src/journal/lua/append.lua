@@ -58,7 +58,7 @@ if source ~= '' then
   local kept = redis.call('HGET', sources, source) or ''
   if kept ~= expected then return {'MOVED', kept} end
   if #ARGV < FIRST_MESSAGE then
-    -- Entries that are no messages are passed by.
+    -- Entries without a valid message are passed by.
     redis.call('HSET', sources, source, place)
     return {'OK'}
   end
