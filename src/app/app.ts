@@ -75,6 +75,7 @@ export class App {
       publisher: publisherInto(journal, {
         onAccepted: acceptObserver(metrics, 'http'),
         onNotReplicated: notReplicatedObserver(base.log, metrics),
+        whyLost: () => redis?.state.appendFault?.reason,
       }),
       onRejected: httpRejectObserver(rejections),
       documents: new Documents(version()),

@@ -10,7 +10,12 @@ export interface PublisherEvents {
   readonly onAccepted: (event: FeedEvent) => void;
   /** Called for every request whose messages too few replicas had in time. */
   readonly onNotReplicated: (error: NotReplicatedError) => void;
+  /** Why nothing can be appended, in the words of Redis, as far as it is known. */
+  readonly whyLost: () => string | undefined;
 }
+
+/** What ioredis says where there is no connection; why there is none, it does not say. */
+const NOT_CONNECTED = /isn't writeable|Connection is closed/;
 
 function notReplicated({ replicas, needed }: NotReplicatedError): Problem {
   return new Problem(
@@ -24,7 +29,7 @@ function notReplicated({ replicas, needed }: NotReplicatedError): Problem {
 /** Connects the publish API to the journal. */
 export function publisherInto(
   journal: Journal & IdempotentJournal,
-  { onAccepted, onNotReplicated }: PublisherEvents,
+  { onAccepted, onNotReplicated, whyLost }: PublisherEvents,
 ): Publisher {
   return {
     async publish(messages, once) {
@@ -49,7 +54,8 @@ export function publisherInto(
           throw notReplicated(error);
         }
         if (!(error instanceof AppendError)) throw error;
-        throw new Problem('publish_unavailable', `Redis did not confirm the messages (${error.message}). Try again.`, {
+        const reason = (NOT_CONNECTED.test(error.message) && whyLost()) || error.message;
+        throw new Problem('publish_unavailable', `Redis did not confirm the messages (${reason}). Try again.`, {
           headers: { 'Retry-After': '1' },
         });
       }

@@ -77,7 +77,11 @@ async function checkUse(target: RedisTarget, connections: RedisConnections, conf
     }
     const took = Math.max(1, Math.round(performance.now() - begin));
     const answers = `${where} answers in ${took} ms${version === undefined ? '' : `, Redis ${version}`}`;
-    return { name: NAME, ok: true, detail: `${answers}; its user may run the commands and hear the channels` };
+    return {
+      name: NAME,
+      ok: true,
+      detail: `${answers}; its user may run the scripts that were tried, and hear the channels`,
+    };
   } catch (error) {
     const { reason, advice } = faultOf(await connections.explain(error));
     return { name: NAME, ok: false, detail: `${where} cannot be used: ${reason}. ${advice}` };

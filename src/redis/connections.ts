@@ -119,6 +119,8 @@ export class RedisConnections {
   commands(purpose: string, options: { queue: boolean }): RedisCommands {
     const common: Options = {
       connectionName: `${this.#name}:${purpose}`,
+      // Before version 7.2 Redis does not know CLIENT SETINFO, and notes it in ACL LOG.
+      disableClientInfo: true,
       connectTimeout: CONNECT_TIMEOUT_MS,
       // A command that was under way when the link broke may have been carried out: sending it again could do it twice.
       autoResendUnfulfilledCommands: false,
@@ -180,6 +182,8 @@ export class RedisConnections {
   single(purpose: string): Redis {
     const common: Options = {
       connectionName: `${this.#name}:${purpose}`,
+      // Before version 7.2 Redis does not know CLIENT SETINFO, and notes it in ACL LOG.
+      disableClientInfo: true,
       connectTimeout: CONNECT_TIMEOUT_MS,
       lazyConnect: true,
       retryStrategy: null,
@@ -206,6 +210,8 @@ export class RedisConnections {
       {
         redisOptions: {
           connectionName: `${this.#name}:${purpose}`,
+          // Before version 7.2 Redis does not know CLIENT SETINFO, and notes it in ACL LOG.
+          disableClientInfo: true,
           connectTimeout: CONNECT_TIMEOUT_MS,
           ...this.#nodeOptions(target),
         },

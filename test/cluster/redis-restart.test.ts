@@ -53,6 +53,17 @@ test('a Redis that is killed and started again costs no connection, and the clie
     heard.push(events);
   }
   await everyoneIsTold(late, 'degraded');
+  // Whoever publishes is given the reason of the system, not what the library makes of it.
+  let refused = '';
+  await until(
+    'a publish request to be refused with the reason',
+    async () => {
+      refused = await ((await pods[0]?.post('/v1/signals', signal(0))) ?? new Response()).text();
+      return refused.includes('ECONNREFUSED');
+    },
+    { seen: () => refused },
+  );
+  expect(JSON.parse(refused)).toMatchObject({ status: 503, code: 'publish_unavailable' });
   expect(heard).toEqual(pods.map(() => ['status_update', 'welcome']));
 
   await redis.restart();
