@@ -2,8 +2,10 @@ import type { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { AccidentLoad } from '../support/accident-load.js';
 import { cli } from '../support/cli.js';
+import { read } from '../docs/markdown.js';
 import { Pod } from '../support/pod.js';
 import { Cleanup, HOST, serverPort } from '../support/processes.js';
+import { RedisCluster } from '../support/redis-cluster.js';
 import { RedisServer } from '../support/redis.js';
 import { signal, status } from '../support/signals.js';
 
@@ -141,6 +143,16 @@ test('repairs while gateways run lose nothing', async () => {
   await load.end();
   expect(load.faults(false)).toEqual([]);
   expect(load.clients.flatMap(({ gaps }) => gaps)).toEqual([]);
+});
+
+test('on a cluster the rights of a gateway suffice, and what they do not let it check is named', async () => {
+  const cluster = await RedisCluster.start(cleanup);
+  const [, rights = ''] = /^user (gateway on >PASSWORD .*cluster.*)$/m.exec(read('docs/operations.md')) ?? [];
+  for (const node of cluster.nodeClients(cleanup)) await node.call('ACL', 'SETUSER', ...rights.split(' '));
+  const { code, report } = await doctor([], { REDIS_URL: cluster.url.replace('//', '//gateway:PASSWORD@') });
+  expect([code, wrong(report)]).toEqual([0, []]);
+  const unchecked = report.findings.map((finding) => finding.code).filter((name) => name.endsWith('_unknown'));
+  expect(unchecked).toEqual(['slot_unknown', 'set_aside_unknown']);
 });
 
 test('without a Redis to look at, the exit code is 2; with one that is not there, it is 1', async () => {

@@ -48,6 +48,8 @@ const HEALTHY: Series = {
   [of('a', 'gateway_bridge_lease')]: `1x${N}`,
   ...all('gateway_bridge_waiting', `0x${N}`),
   ...all('gateway_messages_dropped_total', `0x${N}`, ',reason="expired"'),
+  ...all('gateway_source_entries_lost_total', `0x${N}`, ',event="new_signal"'),
+  ...all('gateway_not_replicated_total', `0x${N}`),
   ...all('gateway_reader_lag_seconds', `0x${N}`),
   ...all('gateway_reader_lag_entries', `0x${N}`),
   ...fanout(false),
@@ -85,6 +87,10 @@ const WRONG: Readonly<Record<string, Series>> = {
   SignalGatewayMessagesDropped: {
     [of('a', 'gateway_messages_dropped_total', ',reason="expired"')]: `0x270 5x${N - 271}`,
   },
+  SignalGatewaySourceEntriesLost: {
+    [of('a', 'gateway_source_entries_lost_total', ',event="new_signal"')]: `0x270 5x${N - 271}`,
+  },
+  SignalGatewayNotReplicated: { [of('a', 'gateway_not_replicated_total')]: `0x270 5x${N - 271}` },
   SignalGatewayMessagesRejected: {
     [of('a', 'gateway_messages_rejected_total', ',source="http",event="new_signal",reason="shape"')]: `0+15x${N}`,
   },
