@@ -120,6 +120,13 @@ const STATES: Readonly<Record<string, Accident>> = {
     ]),
   ),
   ...Object.fromEntries(
+    ['lease', 'claim'].map((key) => [
+      `a ${key} that is set by hand and never ends`,
+      { does: () => hand.set(`{gateway}:${key}`, 'by hand') },
+    ]),
+  ),
+  'a lease that is set by hand for a day': { does: () => hand.set('{gateway}:lease', 'by hand', 'EX', 86_400) },
+  ...Object.fromEntries(
     KEYS.map((key) => [`a deleted ${key}`, { does: () => hand.del(`{gateway}:${key}`), loses: key === 'journal' }]),
   ),
   ...Object.fromEntries(

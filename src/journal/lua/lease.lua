@@ -30,6 +30,9 @@ local takesOver, claims = ARGV[4] == '1', ARGV[5] == '1'
 
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+-- A lease or a claim that somebody has set by hand would last forever, or for days. LT (Redis 7) leaves all others as they are.
+redis.pcall('PEXPIRE', lease, ttlMs, 'LT')
+redis.pcall('PEXPIRE', claim, claimTtlMs, 'LT')
 local holder = redis.call('GET', lease)
 local claimer = redis.call('GET', claim)
 if holder == token then
