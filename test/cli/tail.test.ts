@@ -230,6 +230,9 @@ describe('the connection', () => {
       seen: () => child.stderr,
       limit: 30_000,
     });
-    expect(child.stderr).toContain('reconnected, but not recovered');
+    // The gateway sends the gap first, and the rest of the greeting after it.
+    await until('the reconnect to be told', () => child.stderr.includes('reconnected, but not recovered'), {
+      seen: () => child.stderr,
+    });
   });
 });
