@@ -196,7 +196,8 @@ export class RedisReader {
     const passed = raw.at(-1)?.[0];
     if (entries.length === 0) {
       this.#place.passed(passed);
-      await inTime(this.#checkIdle(redis));
+      // What came was foreign: more of it may be in the way of the next entry.
+      if (raw.length === 0) await inTime(this.#checkIdle(redis));
       return;
     }
     const beginMs = performance.now();

@@ -77,6 +77,13 @@ const ENTRIES: Readonly<Record<string, Accident>> = {
       for (let i = 0; i < 100; i++) await hand.xadd(JOURNAL, '*', 'x', 'y');
     },
   },
+  'more entries that are added with * than come with one answer': {
+    does: async () => {
+      const pipeline = hand.pipeline();
+      for (let i = 0; i < 5000; i++) pipeline.xadd(JOURNAL, '*', 'x', 'y');
+      await pipeline.exec();
+    },
+  },
   'an entry with all fields that is added with *': { does: async () => hand.xadd(JOURNAL, '*', ...(await fields())) },
   'an entry a little ahead, without fields of a gateway': { does: () => addAhead(500, { event: 'what' }) },
   'an entry a little ahead, whose json is none': { does: () => addAhead(500, { json: '{"price":' }) },
