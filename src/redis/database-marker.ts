@@ -13,8 +13,8 @@ export interface DatabaseOptions {
  * Makes sure that no gateway with the same prefix uses another database of this Redis.
  *
  * A number separates keys, and not Pub/Sub: each of the two would hear the other's pods and take them for its own. So every pod
- * subscribes to a channel that is named after its database, and looks which of these have listeners. Of two gateways that start
- * at the same time both may refuse; they try again after times that differ.
+ * subscribes to a channel that is named after its database, and then looks which of these have listeners (docs/ordering.md).
+ * Of two gateways that start at the same time both may refuse; they try again after times that differ.
  *
  * @param subscriber - subscribes to the channel, before it looks
  * @param commands - looks

@@ -151,7 +151,7 @@ export interface RedisAdapterOptions {
   readonly emitters?: HandedOn;
   /** Pods of version 0.1, which have other channels. */
   readonly former?: FormerPods;
-  /** Shows this pod to the others, once it hears them. */
+  /** Shows this pod to the others, once it hears them (docs/ordering.md). */
   readonly presence: { show(): void };
   readonly log: Logger;
 }

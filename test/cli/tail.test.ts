@@ -234,5 +234,6 @@ describe('the connection', () => {
     await until('the reconnect to be told', () => child.stderr.includes('reconnected, but not recovered'), {
       seen: () => child.stderr,
     });
+    expect(child.stderr).toMatch(/reconnected, but not recovered/);
   });
 });

@@ -213,6 +213,19 @@ const EFFECTS: Readonly<Record<string, (line: string) => Promise<void>>> = {
     await arrives(feed, JSON.parse(SEED) as Record<string, unknown>);
   },
 
+  [`redis-cli XADD signals '*' json '${SEED}'`]: async (line) => {
+    const redis = await RedisServer.start(cleanup);
+    const feed = await client(await anyGateway({ REDIS_URL: redis.url, SIGNAL_STREAM: 'signals' }));
+    const command = new ShellCommand(
+      cleanup,
+      substituted(line, { 'redis-cli': `redis-cli -h ${HOST} -p ${redis.port}` }),
+      checkout,
+      {},
+    );
+    expect([await command.end(), command.stdout.trim()]).toEqual([0, expect.stringMatching(/^\d+-\d+$/)]);
+    await arrives(feed, JSON.parse(SEED) as Record<string, unknown>);
+  },
+
   [`redis-cli PUBLISH new_signal '${SEED}'`]: async (line) => {
     const redis = await RedisServer.start(cleanup);
     const feed = await client(await anyGateway({ REDIS_URL: redis.url }));
