@@ -64,6 +64,14 @@ export function entriesAfter(seq: number, end: JournalEnd): number {
   return Math.max(0, end.seq - end.start) + Math.min(Math.max(0, end.before - seq), end.stored);
 }
 
+/** No gateway gives a higher number within fifty years, in µs; `own.lua` has the same. */
+const HORIZON_US = 1_600_000_000_000_000;
+
+/** Whether no gateway can have reached a number; open.lua begins a new epoch then. */
+function isSetByHand(seq: number): boolean {
+  return !(seq <= Date.now() * 1000 + HORIZON_US);
+}
+
 /** Begins epochs of the journal in Redis where one is due, and compares what is there with what this pod has read. */
 export class RedisEpochs {
   readonly #options: RedisEpochsOptions;
@@ -81,6 +89,11 @@ export class RedisEpochs {
     return journalEnd((await openScript.run(redis, [meta, journal], args)) as Answer);
   }
 
+  /** Number of the newest entry, as it stands; 0 where there is no journal. */
+  async newest(redis: Redis | Cluster): Promise<number> {
+    return (await this.look(redis))?.seq ?? 0;
+  }
+
   /** The end of the journal as it stands; `undefined` if there is no journal any more, or its hash makes no sense. */
   async look(redis: Redis | Cluster): Promise<JournalEnd | undefined> {
     const { meta, journal } = this.#options.keys;
@@ -88,7 +101,7 @@ export class RedisEpochs {
     const stored = await redis.xlen(journal);
     const end = journalEnd([epoch ?? '', seq ?? '', start ?? '0', before ?? '0', stored]);
     // `open` begins another.
-    return epoch && seq && end.seq >= end.start && end.before >= 0 ? end : undefined;
+    return epoch && seq && end.seq >= end.start && end.before >= 0 && !isSetByHand(end.seq) ? end : undefined;
   }
 
   /** Has everybody told who has gone on over a loss without knowing. @returns the end of the journal then */

@@ -186,7 +186,7 @@ export class RedisReader {
     const isWaiting = !this.#tombstones.follows(this.#position);
     const raw = await this.#next(redis, this.#place.after(this.#position), isWaiting);
     if (raw.length > 0) await this.#together(redis, raw);
-    const own = await this.#place.own(raw, this.#end.seq);
+    const own = await this.#place.own(raw, this.#end.seq, () => inTime(this.#epochs.newest(redis)));
     let entries = this.#tombstones.fill(own, this.#position);
     if (entries.length > 0 && !isWhole(entries, this.#position)) {
       // Before what is missing counts as lost: more may have been deleted than came with one answer.
@@ -202,10 +202,7 @@ export class RedisReader {
     }
     const beginMs = performance.now();
     const first = await this.#take(redis, entries);
-    if (first !== undefined) {
-      await inTime(this.#meet(redis, first));
-      return;
-    }
+    if (first !== undefined) return inTime(this.#meet(redis, first));
     this.#place.passed(passed);
     if (entries.length < READ_COUNT) {
       // What was published is sent at the end of this turn of the loop: asking for more first would delay it.

@@ -14,6 +14,11 @@ function numberOf(streamId: string): number {
   return Number.parseInt(streamId, 10);
 }
 
+/** Up to where numbers are taken for what a gateway gave. @param known - the highest number that is known */
+function highestNumber(known: number): number {
+  return Math.max(known, Date.now() * 1000) + AHEAD_US;
+}
+
 /**
  * Where a reader is in the stream of the journal. What no gateway wrote there is left out and named in the log, and the reader
  * steps over it, wherever it stands.
@@ -61,9 +66,12 @@ export class StreamPlace {
    * Parses entries that came from Redis, a few ms in each turn of the event loop.
    *
    * @param known - the highest number that is known
+   * @param ask - asks Redis for it, where entries are far above it
    */
-  async own(raws: readonly RawEntry[], known: number): Promise<JournalEntry[]> {
-    const highest = Math.max(known, Date.now() * 1000) + AHEAD_US;
+  async own(raws: readonly RawEntry[], known: number, ask: () => Promise<number>): Promise<JournalEntry[]> {
+    const last = raws.at(-1);
+    const isAhead = last !== undefined && numberOf(last[0]) > highestNumber(known);
+    const highest = highestNumber(isAhead ? Math.max(known, await ask()) : known);
     const note = (error: ForeignEntryError): void => this.#foreign.note(error);
     const share = new TurnShare();
     const own: JournalEntry[] = [];

@@ -104,6 +104,12 @@ const ENTRIES: Readonly<Record<string, Accident>> = {
   'a last id that is set ahead by hand': {
     does: async () => hand.call('XSETID', JOURNAL, `${(await seqNow()) + 500}-0`),
   },
+  ...Object.fromEntries(
+    ['8999999999999990', '9007199254740991', '99999999999999999999'].map((seq) => [
+      `a number of the journal that is set to ${seq} by hand`,
+      { does: () => hand.hset('{gateway}:meta', 'seq', seq) },
+    ]),
+  ),
   'the very largest last id, set by hand': { does: () => hand.call('XSETID', JOURNAL, LARGEST), says: MENDED },
 };
 
@@ -132,6 +138,11 @@ const STATES: Readonly<Record<string, Accident>> = {
       { does: () => hand.set(`{gateway}:${key}`, 'by hand') },
     ]),
   ),
+  'a number of the journal that is set two days ahead by hand': {
+    does: async () => hand.hset('{gateway}:meta', 'seq', (await seqNow()) + 172_800_000_000),
+    // Nobody can tell the hole in the numbers from a loss.
+    loses: true,
+  },
   'a lease that is set by hand for a day': { does: () => hand.set('{gateway}:lease', 'by hand', 'EX', 86_400) },
   ...Object.fromEntries(
     KEYS.map((key) => [`a deleted ${key}`, { does: () => hand.del(`{gateway}:${key}`), loses: key === 'journal' }]),

@@ -48,6 +48,7 @@ local function epochOf(meta, journal, fresh)
     local from = usable(known[7])
     local seq, start = usable(known[2]), usable(known[5])
     local epoch = known[1]
+    if seq and seq > horizon() then seq = nil end
     if not isEpoch(epoch) or not seq or (not start and (known[5] or known[7])) or seq < (start or 0) then epoch = false end
     seq, start = seq or 0, start or 0
     return { epoch = epoch, seq = seq, run = known[3], replid = known[4], start = start, before = usable(known[6]) or 0,
