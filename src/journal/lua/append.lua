@@ -43,7 +43,6 @@
 local MAX_STATUSES = 1000 -- a producer that makes up names of services must not fill Redis
 local FIRST_MESSAGE, MESSAGE_FIELDS, SERVICE = 15, 6, 4
 local NOTHING = {}
-local AHEAD = 1600000000000000 -- µs: fifty years, see own.lua
 
 local meta, journal, statuses, lease, request = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local fresh = ARGV[1]
@@ -88,7 +87,7 @@ end
 -- What is usual is done without the rest: each append waits for those before it.
 local epoch, seq, now, more = known[1], tonumber(known[2]), nil, NOTHING
 -- Numbers have 16 digits, so texts compare as they do. Where the caller has seen another epoch, or more, it is looked closer.
-local isSetByHand = seq and seq > time[1] * 1000000 + AHEAD
+local isSetByHand = seq and seq > time[1] * 1000000 + FAR
 local isBehind = string.sub(ARGV[2], 1, -18) ~= epoch or string.sub(ARGV[2], -16) > (known[2] or '')
 if looks or not epoch or not seq or isSetByHand or isBehind then
   local epochs = epochOf(meta, journal, fresh)

@@ -1,5 +1,5 @@
 -- A passage that tells entries of the journal from what others put into its stream: by hand, or by another program. It stands
--- in front of epoch.lua and defines `text`, `usable`, `horizon`, `isEpoch` and `streamOf`.
+-- in front of epoch.lua and defines `FAR`, `text`, `usable`, `horizon`, `isEpoch` and `streamOf`.
 --
 -- KEYS, ARGV and answers: those of the script behind it.
 --
@@ -10,6 +10,9 @@
 
 -- Whole numbers up to here, and more than an hour of microseconds above, are exact in Lua and JavaScript.
 local MAX_SEQ = 9000000000000000
+
+-- Fifty years of microseconds: a number so far ahead of the clock of Redis was set by hand.
+local FAR = 1600000000000000
 
 -- All digits: tostring() writes large numbers with an exponent.
 local function text(number)
@@ -22,10 +25,10 @@ local function usable(value)
   return number and number <= MAX_SEQ and number or nil
 end
 
--- The number that no gateway gives within fifty years, by the clock of Redis: a higher one was set by hand.
+-- The highest number that is not too far ahead.
 local function horizon()
   local time = redis.call('TIME')
-  return time[1] * 1000000 + time[2] + 1600000000000000
+  return time[1] * 1000000 + time[2] + FAR
 end
 
 local function isEpoch(value)
